@@ -1,0 +1,83 @@
+"""rmtstab: when does gradient unlearning escape a trained model, and when does the model resist?
+
+The names below load on first use, so ``import rmtstab`` costs almost nothing
+and never imports torch or matplotlib.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rmtstab import (
+        bounds,
+        bridge,
+        claims,
+        curvature,
+        dynamics,
+        ensembles,
+        figures,
+        laws,
+        sweeps,
+        theory,
+    )
+    from rmtstab._results import (
+        Bound,
+        Coherence,
+        Estimate,
+        Frontier,
+        Growth,
+        Reason,
+        Threshold,
+        Trajectory,
+        Verdict,
+    )
+    from rmtstab.dynamics.problem import UnlearningProblem
+
+__version__ = "0.1.0"
+
+__all__ = [
+    # the problem and its answers
+    "UnlearningProblem",
+    "Bound",
+    "Coherence",
+    "Estimate",
+    "Frontier",
+    "Growth",
+    "Reason",
+    "Threshold",
+    "Trajectory",
+    "Verdict",
+    # the mathematics
+    "laws",
+    "ensembles",
+    "curvature",
+    "dynamics",
+    "theory",
+    "bounds",
+    # real networks, evidence, pictures
+    "bridge",
+    "claims",
+    "sweeps",
+    "figures",
+]
+
+_SUBMODULES = {name for name in __all__ if name.islower()}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"rmtstab.{name}")
+    if name == "UnlearningProblem":
+        value = importlib.import_module("rmtstab.dynamics.problem").UnlearningProblem
+    elif name in __all__:
+        value = getattr(importlib.import_module("rmtstab._results"), name)
+    else:
+        raise AttributeError(f"module 'rmtstab' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

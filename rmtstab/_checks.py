@@ -1,0 +1,137 @@
+"""Validators of arguments: one error template, raised before any numerics.
+
+Every message names the argument, the rule and the value seen, as in
+``batch_size must lie in [1, n_retain=48], got 64``. `TypeError` is for the
+wrong kind of thing, `ValueError` for a value outside its range.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+def real(
+    name: str,
+    value: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    low_open: bool = False,
+    high_open: bool = False,
+    low_label: str = "",
+    high_label: str = "",
+) -> float:
+    """Return ``value`` as a finite float in an interval, or raise.
+
+    ``low_label`` and ``high_label`` name the ends in the message
+    (``high_label="n_retain"`` prints ``n_retain=48``).
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a real number, got {_show(value)}")
+    number = float(value)
+    inside = (number > low if low_open else number >= low) and (
+        number < high if high_open else number <= high
+    )
+    if not (math.isfinite(number) and inside):
+        interval = _interval(low, high, low_open, high_open, low_label, high_label)
+        raise ValueError(f"{name} must {interval}, got {value!r}")
+    return number
+
+
+def integer(
+    name: str, value: Any, *, low: int | None = None, high: int | None = None, high_label: str = ""
+) -> int:
+    """Return ``value`` as an int in ``[low, high]``, or raise."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer, got {_show(value)}")
+    number = int(value)
+    lowest = -math.inf if low is None else low
+    highest = math.inf if high is None else high
+    if not lowest <= number <= highest:
+        interval = _interval(lowest, highest, False, False, "", high_label)
+        raise ValueError(f"{name} must {interval}, got {number}")
+    return number
+
+
+def choice(name: str, value: Any, accepted: Collection[Any]) -> Any:
+    """Return ``value`` if it is one of ``accepted``, or raise."""
+    if not any(type(value) is type(item) and value == item for item in accepted):
+        listed = ", ".join(repr(item) for item in accepted)
+        raise ValueError(f"{name} must be one of {listed}, got {_show(value)}")
+    return value
+
+
+def array(
+    name: str, value: Any, *, ndim: int | tuple[int, ...] | None = None, finite: bool = True
+) -> FloatArray:
+    """Return ``value`` as a C-contiguous float64 array, or raise.
+
+    Accepts anything that `numpy.asarray` reads as real numbers (integers,
+    float32, CPU torch tensors). ``ndim`` lists the accepted numbers of axes.
+    """
+    if hasattr(value, "detach"):  # a torch tensor that may carry a graph
+        value = value.detach().cpu()
+    raw = np.asarray(value)
+    if raw.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must hold real numbers, got dtype {raw.dtype}")
+    accepted = (ndim,) if isinstance(ndim, int) else ndim
+    if accepted is not None and raw.ndim not in accepted:
+        axes = " or ".join(str(k) for k in accepted)
+        raise ValueError(f"{name} must have {axes} axes, got shape {raw.shape}")
+    result = np.ascontiguousarray(raw, dtype=np.float64).reshape(raw.shape)
+    if finite and not np.isfinite(result).all():
+        bad = int(result.size - np.isfinite(result).sum())
+        raise ValueError(f"{name} must be finite, got {bad} NaN or infinite of {result.size}")
+    return result
+
+
+def labels(name: str, value: Any, length: int) -> FloatArray:
+    """Return ±1 labels of a given length as float64, or raise."""
+    result = array(name, value, ndim=1)
+    if result.shape != (length,):
+        raise ValueError(f"{name} must have shape ({length},), got {result.shape}")
+    if not np.isin(result, (-1.0, 1.0)).all():
+        wrong = result[~np.isin(result, (-1.0, 1.0))][0]
+        raise ValueError(f"{name} must hold only -1 and +1, got {wrong!r}")
+    return result
+
+
+def generator(name: str, value: Any) -> np.random.Generator:
+    """Return a NumPy generator from a generator or an integer seed, or raise."""
+    if isinstance(value, np.random.Generator):
+        return value
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return np.random.default_rng(integer(name, value, low=0))
+    raise TypeError(f"{name} must be a numpy Generator or an integer seed, got {_show(value)}")
+
+
+def _interval(
+    low: float, high: float, low_open: bool, high_open: bool, low_label: str, high_label: str
+) -> str:
+    left, right = (f"{label}=" if label else "" for label in (low_label, high_label))
+    if low == -math.inf and high == math.inf:
+        return "be finite"
+    if high == math.inf:
+        return f"be {'>' if low_open else '>='} {left}{low:g} and finite"
+    if low == -math.inf:
+        return f"be {'<' if high_open else '<='} {right}{high:g} and finite"
+    brackets = "(" if low_open else "[", ")" if high_open else "]"
+    return f"lie in {brackets[0]}{left}{low:g}, {right}{high:g}{brackets[1]}"
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    short = text if len(text) <= 60 else text[:57] + "..."
+    return f"{short} ({type(value).__name__})"

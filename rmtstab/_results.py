@@ -1,0 +1,204 @@
+"""What computations return: frozen records, and verdicts with their reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+class Verdict(Enum):
+    """What mean-square linear stability says of the trained model."""
+
+    STABLE = "stable"
+    MARGINAL = "marginal"
+    UNDECIDED = "undecided"
+    ESCAPES = "escapes"
+
+
+class Reason(Enum):
+    """Why a verdict is what it is; the value is the sentence a report prints."""
+
+    CONTRACTS = "every second moment on the range contracts (growth factor < 1)"
+    MARGINAL = "the growth factor is exactly 1: second moments neither grow nor vanish"
+    MEAN_OVERSHOOT = "the mean dynamics overshoot: |1 - step_size*mu| > 1 at the top of D(alpha)"
+    ASCENT_DIRECTION = "the mean dynamics ascend: D(alpha) has a negative eigenvalue on the range"
+    NOISE_DRIVEN = "the mean dynamics are stable; mini-batch noise drives the second moment"
+    ERROR_BOUND = "the error bound of the growth factor straddles 1"
+    NO_CONVERGENCE = "the eigen-solver did not converge"
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Growth factor of the second moment on the range, with its certificate.
+
+    Attributes
+    ----------
+    value : float
+        ρ(Φ), per step; a Rayleigh quotient, hence never above the true value
+        by more than rounding.
+    error_bound : float
+        The true value lies in ``[value - rounding, value + error_bound]``;
+        ``inf`` where no certificate was found.
+    converged : bool
+        Whether the eigen-solver reached its tolerance *and* the certificate holds.
+    iterations : int
+        Applications of Φ spent, certificate included.
+    participation : ndarray, shape (n_samples,), float64
+        Share of each sample in the dominating eigenmatrix; sums to 1.
+        Retain samples first.
+    verdict : Verdict
+    reason : Reason
+    """
+
+    value: float
+    error_bound: float
+    converged: bool
+    iterations: int
+    participation: FloatArray = field(repr=False)
+    verdict: Verdict
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A critical value with its error bound; ``float()`` gives the value.
+
+    Attributes
+    ----------
+    value : float
+        The critical value, in the units of the argument it bounds.
+    error_bound : float
+        Half-width of the bracket in which the value lies.
+    converged : bool
+        Whether the root-finder and each growth factor behind it converged.
+    status : str
+        ``"interior"``, or in words why the value sits at an end of its range.
+    """
+
+    value: float
+    error_bound: float
+    converged: bool
+    status: str
+
+    def __float__(self) -> float:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A Monte Carlo estimate with its standard error.
+
+    Attributes
+    ----------
+    value : float
+    standard_error : float
+    """
+
+    value: float
+    standard_error: float
+
+    def __float__(self) -> float:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Coherence:
+    """Coherence on the three axes, and of the whole (dimensionless, ≥ 1 on the diagonal blocks).
+
+    Attributes
+    ----------
+    retain, forget : float
+        σ of each diagonal block: 1 for mutually orthogonal rank-one
+        curvatures, the set's size for aligned ones; NaN for an empty set.
+    cross : float
+        ``‖S_RF‖₂ / √(max_R λ_max · max_F λ_max)``; 0 when the sets are orthogonal.
+    total : float
+        σ of all samples together.
+    unlearning : float
+        σ_u(α) of the weighted samples; NaN when no mixing was given.
+    alpha : float or None
+        The mixing of ``unlearning``.
+    """
+
+    retain: float
+    forget: float
+    cross: float
+    total: float
+    unlearning: float
+    alpha: float | None
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A closed-form bound evaluated on a problem.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"necessary", "sufficient"}
+        A necessary condition bounds ρ from below, a sufficient one from above.
+    satisfied : bool
+        Whether the condition for stability holds (bound ≤ 1).
+    rho_bound : float
+        The bound on ρ; NaN where the theorem gives a step size only.
+    critical_step_size : float
+        The step size at which the bound reaches 1; NaN where it has none in closed form.
+    source : str
+        Paper and theorem, or "derived in docs/theory".
+    """
+
+    name: str
+    kind: Literal["necessary", "sufficient"]
+    satisfied: bool
+    rho_bound: float
+    critical_step_size: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Second moments along the linearised dynamics, step by step.
+
+    Attributes
+    ----------
+    displacement : ndarray, shape (steps + 1,), float64
+        E‖w_k‖² on the range.
+    retain_loss, forget_loss : ndarray, shape (steps + 1,), float64
+        Predicted excess losses ``½ tr(H_R M_k)`` and ``½ tr(H_F M_k)``.
+    """
+
+    displacement: FloatArray
+    retain_loss: FloatArray
+    forget_loss: FloatArray
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """A stability map over (mixing × batch size), and its critical mixing.
+
+    Attributes
+    ----------
+    batch_sizes : ndarray, shape (n_batches, 2)
+        Retain and forget batch sizes of each column.
+    alphas : ndarray, shape (n_alphas,), float64
+    values : ndarray, shape (n_alphas, n_batches), float64
+        ρ, or ``E‖w_K‖² / E‖w_0‖²`` when a horizon was given.
+    level : float
+        The value at which a cell escapes: 1, or ``radius²``.
+    critical_alpha : ndarray, shape (n_batches,), float64
+        The upper end of the stable mixings; NaN where no mixing is stable.
+    horizon : int or None
+    """
+
+    batch_sizes: NDArray[np.float64]
+    alphas: FloatArray
+    values: FloatArray
+    level: float
+    critical_alpha: FloatArray
+    horizon: int | None

@@ -1,0 +1,1 @@
+"""Samplers: a generator in, arrays out."""

@@ -1,0 +1,1 @@
+"""Figures: data and axes in, axes out; matplotlib loads when one is drawn."""

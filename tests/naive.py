@@ -1,0 +1,1 @@
+"""Naive references: plain loops and dense matrices, importing nothing of ours."""
