@@ -1,0 +1,6 @@
+"""Deterministic laws of random-matrix spectra, with SciPy's method names."""
+
+from rmtstab.laws.base import Law, SpectralLaw
+from rmtstab.laws.marchenko_pastur import MarchenkoPastur
+
+__all__ = ["Law", "SpectralLaw", "MarchenkoPastur"]
