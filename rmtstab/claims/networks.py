@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rmtstab.dynamics.problem import UnlearningProblem
 
 from rmtstab import bridge
 from rmtstab._results import FloatArray
@@ -15,6 +14,7 @@ from rmtstab.bridge.factors import Data, resolve_device
 from rmtstab.claims import data, predictions
 from rmtstab.claims.presets import Preset
 from rmtstab.curvature import cnn_gram, kink_margin
+from rmtstab.dynamics.problem import UnlearningProblem
 
 TRAINING_STEPS = 5000
 
@@ -124,6 +124,7 @@ def describe(
         "kink_margin": kink_margin(weights, network.patches),
         "rank": problem.rank,
         "gram_eigenvalues": values[::-1].tolist(),
+        "sharpness_retain": predictions.retain_sharpness(problem),
         "sharpness_gram": float(values[-1] / n),
         "sharpness_autograd": bridge.largest_hessian_eigenvalue(
             network.model, bridge.half_squared_error, network.data

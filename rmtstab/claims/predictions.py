@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from rmtstab.dynamics.problem import UnlearningProblem
 
 from rmtstab._results import FloatArray
 from rmtstab.claims.presets import PROTOCOLS, Preset
+from rmtstab.dynamics.problem import UnlearningProblem
 
 SAMPLING = "without_replacement"  # what the real runs do
 FORGET_FACTOR = 10.0  # κ of the finite-horizon resistance
