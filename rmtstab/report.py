@@ -289,7 +289,8 @@ def _page(results: Record, pictures: dict[str, bytes], captions: dict[str, str])
 <html lang="en"><meta charset="utf-8"><title>rmtstab validation</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
-body {{ font: 15px/1.45 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }}
+body {{ font: 15px/1.45 system-ui, sans-serif; max-width: 72rem }}
+body {{ margin: 2rem auto; padding: 0 1rem }}
 table {{ border-collapse: collapse; font-size: 13px }} code {{ font-size: 11px }}
 td, th {{ border: 1px solid #ccc; padding: .4rem; vertical-align: top; text-align: left }}
 .pass td:first-child {{ background: #d6ece0 }} .fail td:first-child {{ background: #f6c7b6 }}

@@ -1,5 +1,7 @@
 """Naive references: plain loops and dense matrices, importing nothing of ours."""
 
+import numpy as np
+
 # --- laws: textbook formulas at 80 digits ----------------------------------------------
 
 
@@ -26,3 +28,67 @@ def marchenko_pastur(x, ratio, scale=1.0):
             below = total / (2 * mp.pi * lam)
         sf = mass * (1 - below) if x >= 0 else mp.mpf(1)
         return float(density / sigma), float(1 - sf), float(sf)
+
+
+# --- the two-layer ReLU CNN -------------------------------------------------------------------
+
+
+def cnn_gradients(weights, patches):
+    """Gradient of the CNN's output in the weights, one sample and one filter at a time."""
+    n, n_patches, _ = patches.shape
+    m = weights.shape[1]
+    gradients = np.zeros((n, *weights.shape))
+    for i in range(n):
+        for j, sign in enumerate((1.0, -1.0)):
+            for r in range(m):
+                for p in range(n_patches):
+                    if weights[j, r] @ patches[i, p] > 0:
+                        gradients[i, j, r] += sign / m * patches[i, p]
+    return gradients.reshape(n, -1)
+
+
+def cnn_outputs(weights, patches):
+    """Outputs of the CNN by loops."""
+    m = weights.shape[1]
+    outputs = np.zeros(len(patches))
+    for i, sample in enumerate(patches):
+        for j, sign in enumerate((1.0, -1.0)):
+            for r in range(m):
+                for patch in sample:
+                    outputs[i] += sign / m * max(weights[j, r] @ patch, 0.0)
+    return outputs
+
+
+# --- the second-moment operator, dense --------------------------------------------------------
+
+
+def inclusion_covariance(n, batch_size, sampling):
+    """Covariance of the inclusion counts x_i/B, by its definition."""
+    b = batch_size
+    if sampling == "bernoulli":
+        return np.eye(n) * (b / n) * (1 - b / n) / b**2
+    if sampling == "with_replacement":
+        return (np.eye(n) / n - 1.0 / n**2) / b
+    if n == 1:
+        return np.zeros((1, 1))
+    together = b * (b - 1) / (n * (n - 1))
+    second = np.full((n, n), together)
+    np.fill_diagonal(second, b / n)
+    return (second - (b / n) ** 2) / b**2
+
+
+def second_moment_matrix(retain, forget, step_size, batch_size, alpha, sampling):
+    """Kronecker matrix of Φ on vec(M), from explicit d × d Hessians."""
+    d = retain[0].shape[0]
+    mean = np.zeros((d, d))
+    noise = np.zeros((d * d, d * d))
+    for hessians, b, a in zip((retain, forget), batch_size, (1 - alpha, -alpha), strict=True):
+        if a == 0 or len(hessians) == 0:
+            continue
+        mean += a * np.mean(hessians, axis=0)
+        covariance = inclusion_covariance(len(hessians), b, sampling)
+        for i, first in enumerate(hessians):
+            for k, second in enumerate(hessians):
+                noise += a * a * covariance[i, k] * np.kron(first, second)
+    jacobian = np.eye(d) - step_size * mean
+    return np.kron(jacobian, jacobian) + step_size**2 * noise

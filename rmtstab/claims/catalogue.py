@@ -325,7 +325,7 @@ THEORY_CLAIMS = (
     Claim(
         name="coherence-closed-form",
         statement="The closed-form coherence of signal-plus-noise data is within 6 % of sampled.",
-        latex=r"\sigma\approx\frac{1+\mathrm{SNR}^2+(n-1)E|\mathrm{SNR}^2+g/\sqrt d|}{E\max K_{ii}}",
+        latex=r"\sigma\approx\frac{1+s+(n-1)E|s+g/\sqrt d|}{E\max K_{ii}},\ s=\mathrm{SNR}^2",
         assumptions="n = 60–240, d ≥ n, six draws a setting",
         normalisation="none",
         horizon="none",

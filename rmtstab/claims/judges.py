@@ -230,8 +230,9 @@ def _frontier_accuracy(evidence: Evidence, data: str, linear: bool) -> Outcome:
     share = float(np.mean(actual)) if actual else math.nan
     text = (
         f"balanced accuracy {value:.1%} on {len(decided)} of {len(cells)} cells (the others lie "
-        f"within the Monte Carlo error); mean-square frontier {balanced_accuracy(square, actual):.1%}"
-        f", majority vote 50.0% ({max(share, 1 - share):.1%} unbalanced); "
+        "within the Monte Carlo error); mean-square frontier "
+        f"{balanced_accuracy(square, actual):.1%}, majority vote 50.0% "
+        f"({max(share, 1 - share):.1%} unbalanced); "
         f"masks flipped: at most {max(c['flipped'] for c in cells):.1e}"
     )
     return Outcome(text, value, _binomial_error(value, len(decided)), bool(value >= ACCURACY))

@@ -272,7 +272,7 @@ def _most(cells: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 
 @contextmanager
 def worker_pool(workers: int) -> Iterator[Executor]:
-    """Open a pool of fresh processes with one BLAS thread each, so that results repeat to the bit."""
+    """Open a pool of fresh processes with one BLAS thread each: results repeat to the bit."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     context = multiprocessing.get_context("spawn")

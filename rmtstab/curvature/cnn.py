@@ -111,7 +111,8 @@ def cnn_gram(
     _checks.choice("loss", loss, ("mse", "logistic"))
     scale = np.full(n, 1.0 / weights.shape[1])
     if loss == "logistic":
-        scale *= 0.5 / np.cosh(0.5 * cnn_outputs(weights, patches))  # √(p(1−p)), overflow-free
+        decay = np.exp(-0.5 * np.abs(cnn_outputs(weights, patches)))
+        scale *= decay / (1.0 + decay**2)  # √(p(1−p)) without overflow
 
     rows = patches.reshape(-1, dim)
     # Counts up to 2²⁴ are exact in float32, at half the cost of float64.
