@@ -74,10 +74,10 @@ def gradient_descent(
     _checks.real("step_size", step_size, low=0.0, low_open=True)
     _checks.integer("steps", steps, low=0)
     inputs, targets = data
-    optimizer = torch.optim.SGD(model.parameters(), lr=step_size)
+    # By hand: torch.optim imports the compiler stack, seconds in every worker process.
+    weights = [p for p in model.parameters() if p.requires_grad]
     value = float("nan")
     for step in range(steps + 1):
-        optimizer.zero_grad()
         loss = half_squared_error(model(inputs), targets)
         value = float(loss.detach())
         if not np.isfinite(value):
@@ -86,8 +86,10 @@ def gradient_descent(
             )
         if value < tolerance or step == steps:
             return Interpolation(value, step, value < tolerance)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        slopes = torch.autograd.grad(loss, weights)
+        with torch.no_grad():
+            for weight, slope in zip(weights, slopes, strict=True):
+                weight -= step_size * slope
     raise AssertionError("unreachable: the last pass of the loop returns")
 
 

@@ -63,7 +63,7 @@ def _intervals(r: Record) -> Outcome:
 def _coherence(r: Record) -> Outcome:
     text = (
         f"largest relative error {r['worst']:.1%} over {len(r['rows'])} settings; closed form over "
-        f"sampled at n = 400, d = 4: {r['low_dimensional_ratio']:.2f}"
+        f"sampled at n = 400, d = 2: {r['low_dimensional_ratio']:.2f}"
     )
     return Outcome(text, r["worst"], math.nan, r["worst"] <= 0.06)
 
@@ -78,7 +78,7 @@ def _escape(r: Record) -> Outcome:
         f"resistance within {small:.0%} at n = 60 and {large:.0%} at n = 240; escape curvature "
         f"within {curvature:.0%} at n = 240"
     )
-    return Outcome(text, large, math.nan, large <= 0.15 and curvature <= 0.15)
+    return Outcome(text, large, math.nan, large <= 0.05 and curvature <= 0.08)
 
 
 def _volterra(r: Record) -> Outcome:
@@ -289,8 +289,8 @@ THEORY_CLAIMS = (
         name="bounds-enclose-growth",
         statement="No closed-form bound is violated by the exact growth factor.",
         latex=r"\text{lower}\le\rho\le\text{upper}",
-        assumptions="random problems, d ≤ 6, one or two outputs, scales over two decades",
-        normalisation="η uniform in [0.05, 1] over the largest curvature, α in {0, .05, .3, 1}",
+        assumptions="random problems, d ≤ 6, one or two outputs, norms over a decade",
+        normalisation="η λ_max(K)/n uniform in [0.2, 1.5], α in {0, .05, .3, 1}",
         horizon="none",
         source="derived in docs/theory/bounds",
         fails="upper bounds do not exist where D(α) is not positive definite",
@@ -303,7 +303,7 @@ THEORY_CLAIMS = (
         "meets it without noise.",
         latex=r"\lambda_{\rm Lyapunov}\le\tfrac12\log\rho",
         assumptions="Gaussian factors, n = 40, d = 100",
-        normalisation="η = 1.5 η*(α = 0) at batches 2/1, α = 0.1",
+        normalisation="η = 4 η*(α = 0) at batches 2/1, α = 0.1",
         horizon="300 steps, 64 replicas",
         source="Jensen; derived in docs/theory",
         fails="with full batches, where both rates agree",
@@ -330,16 +330,16 @@ THEORY_CLAIMS = (
         normalisation="none",
         horizon="none",
         source="derived in docs/theory/cnn",
-        fails="for d ≪ n (ratio at n = 400, d = 4 beside it)",
+        fails="for d ≪ n (ratio at n = 400, d = 2 beside it)",
         judge=judges.from_theory("coherence-formula", _coherence),
         needs_torch=False,
     ),
     Claim(
         name="escape-closed-form",
         statement="Closed-form escape curvature and resistance hold on CNNs with independent "
-        "masks, within 15 % at n = 240.",
+        "masks, within 5 % (resistance) and 8 % (curvature) at n = 240.",
         latex=r"\Psi=\left(\frac{x-u\alpha/n_f}{x+u(1-\alpha)/n_r}\right)^2",
-        assumptions="independent masks, m = 32, d = 2.5 n, SNR in {0.1, 0.5, 1, 2}",
+        assumptions="independent masks, m = 128, d = 2.5 n, SNR in {0.1, 0.5, 1, 2}",
         normalisation="α = 0.3, mean dynamics (no step size enters)",
         horizon="none",
         source="derived in docs/theory/cnn",

@@ -140,10 +140,13 @@ def describe(
     step = 0.5 * float(
         problem.critical_step_size(batch_sizes[0], 0.0, sampling=predictions.SAMPLING)
     )
-    record["map"] = predictions.stability_map(problem, preset, step, batch_sizes, None, seed)
+    frontiers = predictions.finite_time_frontiers(problem, preset, step, batch_sizes, seed)
+    record["map"] = predictions.stability_map(
+        problem, preset, step, batch_sizes, None, frontiers, seed
+    )
     if not real:
         record["common_map"] = predictions.stability_map(
-            problem, preset, step, batch_sizes, np.array(preset.common_alphas), seed
+            problem, preset, step, batch_sizes, np.array(preset.common_alphas), frontiers, seed
         )
         sizes = predictions.step_sizes(problem, preset.batch_size, common_step)
         record["protocols"] = {

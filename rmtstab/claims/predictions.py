@@ -56,7 +56,8 @@ def comparison(problem: UnlearningProblem, preset: Preset, step_size: float) -> 
         }
         if prefix:
             continue
-        path = dyn.trajectory(preset.escape_horizon)
+        slowest = 10.0 * (result["e_fold_steps"] or np.inf)
+        path = dyn.trajectory(int(min(preset.escape_horizon, slowest)))
         passed = np.flatnonzero(path.displacement >= preset.radius**2 * path.displacement[0])
         result["escape_time"] = int(passed[0]) if passed.size else None
         grown = np.flatnonzero(path.forget_loss >= FORGET_FACTOR * path.forget_loss[0])
@@ -78,22 +79,13 @@ def stability_map(
     step_size: float,
     batch_sizes: tuple[tuple[int, int], ...],
     alphas: FloatArray | None,
+    frontiers: list[dict[str, float | None]],
     seed: int,
 ) -> dict[str, Any]:
-    """Predict each cell of a (mixing × batch size) map and both finite-time frontiers.
+    """Predict each cell of a (mixing × batch size) map.
 
     Without ``alphas``, the mixings are spread around the typical frontier.
     """
-    frontiers = [
-        {
-            kind: _frontier(escapes)
-            for kind, escapes in (
-                ("mean_square", _mean_square_test(problem, preset, step_size, batch)),
-                ("typical", _typical_test(problem, preset, step_size, batch, seed)),
-            )
-        }
-        for batch in batch_sizes
-    ]
     if alphas is None:
         alphas = _spread([f["typical"] for f in frontiers], preset.n_alphas)
     cells = [
@@ -111,6 +103,26 @@ def stability_map(
     }
 
 
+def finite_time_frontiers(
+    problem: UnlearningProblem,
+    preset: Preset,
+    step_size: float,
+    batch_sizes: tuple[tuple[int, int], ...],
+    seed: int,
+) -> list[dict[str, float | None]]:
+    """Smallest escaping mixing at each batch size, mean-square and typical."""
+    return [
+        {
+            kind: _frontier(escapes)
+            for kind, escapes in (
+                ("mean_square", _mean_square_test(problem, preset, step_size, batch)),
+                ("typical", _typical_test(problem, preset, step_size, batch, seed)),
+            )
+        }
+        for batch in batch_sizes
+    ]
+
+
 def linear_peaks(
     problem: UnlearningProblem,
     preset: Preset,
@@ -123,9 +135,11 @@ def linear_peaks(
     dyn = problem.dynamics(
         step_size=step_size, batch_size=batch_size, alpha=alpha, sampling=SAMPLING
     )
-    runs = dyn.simulate(preset.horizon, preset.linear_replicas, np.random.default_rng(seed))
-    norms = np.asarray(runs.displacement)
-    peaks: FloatArray = np.log(norms.max(axis=1) / norms[:, 0])
+    runs = dyn.simulate(
+        preset.horizon, preset.linear_replicas, np.random.default_rng(seed), with_losses=False
+    )
+    logs = runs.log_displacement
+    peaks: FloatArray = logs.max(axis=1) - logs[:, 0]
     return peaks
 
 

@@ -194,7 +194,13 @@ class Dynamics:
         return trajectory.trajectory(self.full, self.problem.sizes, steps, initial)
 
     def simulate(
-        self, steps: int, replicas: int, rng: np.random.Generator | int, initial: Any = None
+        self,
+        steps: int,
+        replicas: int,
+        rng: np.random.Generator | int,
+        initial: Any = None,
+        *,
+        with_losses: bool = True,
     ) -> simulate.Runs:
         """Simulate the linearised dynamics, a generator per replica.
 
@@ -205,6 +211,9 @@ class Dynamics:
         initial : array_like, shape (rank,), optional
             A displacement; default a fresh unit vector for each replica,
             isotropic on the joint range.
+        with_losses : bool, default True
+            Whether to follow the losses (a pass over all samples a step);
+            they are NaN otherwise.
 
         Returns
         -------
@@ -217,7 +226,7 @@ class Dynamics:
         ValueError
             If an argument is outside its range.
         """
-        return simulate.simulate(self, steps, replicas, rng, initial)
+        return simulate.simulate(self, steps, replicas, rng, initial, with_losses)
 
     def lyapunov(
         self, rng: np.random.Generator | int, *, replicas: int = 64, steps: int = 400

@@ -45,7 +45,12 @@ class Runs:
 
 
 def simulate(
-    dyn: Dynamics, steps: int, replicas: int, rng: np.random.Generator | int, initial: Any
+    dyn: Dynamics,
+    steps: int,
+    replicas: int,
+    rng: np.random.Generator | int,
+    initial: Any,
+    with_losses: bool = True,
 ) -> Runs:
     """Simulate; see `Dynamics.simulate`."""
     steps = _checks.integer("steps", steps, low=0)
@@ -58,7 +63,7 @@ def simulate(
             raise ValueError(f"initial must have shape ({rank},), got {initial.shape}")
     rows = np.ascontiguousarray(dyn.problem.factors.T).reshape(sum(sizes), width, rank)
     retain, forget = rows[: sizes[0]], rows[sizes[0] :]
-    records = np.empty((replicas, steps + 1, 3))
+    records = np.full((replicas, steps + 1, 3), np.nan)
     for generator, record in zip(generators, records, strict=True):
         w = generator.standard_normal(rank) if initial is None else initial.copy()
         if initial is None:
@@ -74,6 +79,7 @@ def simulate(
             dyn.step_size,
             dyn.alpha,
             dyn.weight_decay,
+            with_losses,
             record,
         )
     squares = np.exp(records[:, :, 0])
@@ -84,7 +90,7 @@ def lyapunov(dyn: Dynamics, rng: np.random.Generator | int, replicas: int, steps
     """Estimate the top Lyapunov exponent; see `Dynamics.lyapunov`."""
     steps = _checks.integer("steps", steps, low=2)
     _checks.integer("replicas", replicas, low=2)
-    logs = simulate(dyn, steps, replicas, rng, None).log_displacement
+    logs = simulate(dyn, steps, replicas, rng, None, with_losses=False).log_displacement
     half = steps // 2
     slopes = (logs[:, -1] - logs[:, half]) / (steps - half)
     return Estimate(float(slopes.mean()), float(slopes.std(ddof=1) / np.sqrt(replicas)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,17 @@ def trajectory(
     """Iterate ``M ← Φ(M)`` from a second moment in the problem's coordinates."""
     moment = start(phi, initial)
     rows = np.empty((3, steps + 1))
+    logarithm = 0.0  # of the scale taken out of the moment, which would overflow otherwise
     for k in range(steps + 1):
-        rows[0, k] = np.trace(moment)
-        rows[1:, k] = losses(phi, sizes, moment)
+        scale = math.exp(logarithm) if logarithm < 709.0 else math.inf
+        rows[:, k] = np.trace(moment), *losses(phi, sizes, moment)
+        rows[:, k] = np.where(rows[:, k] == 0.0, 0.0, rows[:, k] * scale)
         if k < steps:
             moment = phi.apply(moment)
+            size = float(np.abs(moment).max(initial=0.0))
+            if size > 1e100 or 0.0 < size < 1e-100:
+                moment /= size
+                logarithm += math.log(size)
     return Trajectory(*rows)
 
 
