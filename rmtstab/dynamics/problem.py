@@ -1,0 +1,398 @@
+"""The unlearning problem: per-sample curvatures of a retain and a forget set."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rmtstab import _checks
+from rmtstab._results import Coherence, FloatArray, Frontier, Threshold
+from rmtstab.curvature import coherence as _coherence
+from rmtstab.curvature.factors import ReducedFactors
+from rmtstab.dynamics import critical, frontier
+from rmtstab.dynamics.linearised import Dynamics
+from rmtstab.dynamics.second_moment import MixBasis
+
+CACHE_BYTES = 2e8  # memory of the cached eigenbases, one at least
+
+
+class UnlearningProblem:
+    r"""Curvatures at a trained point, split into samples to retain and to forget.
+
+    The displacement w follows descent on retain and ascent on forget batches,
+
+        ``w⁺ = w − η[(1−α)/B_r Σ x_i H_i − α/B_f Σ y_j H_j] w``,
+
+    with ``H_i = Z_i Z_iᵀ``. Build one with `from_factors`, `from_gram` or
+    `from_hessians`. Coordinates are those of ``range(Z)``: with
+    ``Z = U S Vᵀ`` the problem holds ``A = S Vᵀ`` (r × N) and w stands for ``Uᵀw``.
+
+    Attributes
+    ----------
+    factors : ReducedFactors
+        A, the columns of each sample, and the tolerance that decided the rank.
+    n_retain, n_forget : int
+    rank : int
+        r, the dimension of the range of all curvatures together.
+
+    See Also
+    --------
+    rmtstab.bridge.problem : the same from a torch model.
+
+    Examples
+    --------
+    >>> import rmtstab as rs
+    >>> problem = rs.UnlearningProblem.from_factors([[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0]])
+    >>> problem.rank, problem.n_retain, problem.n_forget
+    (2, 2, 1)
+    """
+
+    def __init__(self, factors: ReducedFactors, n_retain: int) -> None:
+        n = factors.n_samples
+        self.factors = factors
+        self.n_retain = _checks.integer("n_retain", n_retain, low=1, high=n, high_label="n")
+        self.n_forget = n - self.n_retain
+        self._bases: OrderedDict[float, MixBasis] = OrderedDict()
+        self._means: tuple[FloatArray, FloatArray] | None = None
+        self._coherence: tuple[FloatArray, FloatArray] | None = None
+
+    @classmethod
+    def from_factors(
+        cls, retain: Any, forget: Any = (), *, rank_tolerance: float | None = None
+    ) -> UnlearningProblem:
+        """Build from factors ``Z_i`` (rows: ``H_i = Σ_c z_ic z_icᵀ``).
+
+        Parameters
+        ----------
+        retain, forget : array_like, shape (n, d) or (n, C, d), or list of (C_i, d)
+            Real; CPU torch tensors are read too. ``forget`` may be empty.
+        rank_tolerance : float, optional
+            Singular values at most this times the largest count as zero;
+            default ``max(N, d) * 2.2e-16``.
+
+        Returns
+        -------
+        UnlearningProblem
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an array is not real or finite, dimensions differ, or retain is empty.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rmtstab import UnlearningProblem
+        >>> UnlearningProblem.from_factors(np.ones((4, 10, 6)), np.ones((2, 10, 6))).rank
+        1
+        """
+        n_retain = _length("retain", retain)
+        _length("forget", forget)
+        if n_retain == 0:
+            raise ValueError("retain must hold at least one sample, got none")
+        factors = ReducedFactors.from_factors(retain, forget, rank_tolerance=rank_tolerance)
+        return cls(factors, n_retain)
+
+    @classmethod
+    def from_gram(
+        cls, gram: Any, n_retain: int, rank: int = 1, *, tolerance: float | None = None
+    ) -> UnlearningProblem:
+        """Build from the Gram matrix ``K = ZᵀZ``, retain samples first.
+
+        Parameters
+        ----------
+        gram : array_like, shape (nC, nC)
+        n_retain : int
+        rank : int
+            C, consecutive rows of K per sample.
+        tolerance : float, optional
+            Eigenvalues of K at most this times the largest count as zero.
+
+        Returns
+        -------
+        UnlearningProblem
+
+        Raises
+        ------
+        ValueError
+            If K is not symmetric, or indefinite beyond round-off.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rmtstab import UnlearningProblem
+        >>> UnlearningProblem.from_gram(np.eye(4), n_retain=3).rank
+        4
+        """
+        return cls(ReducedFactors.from_gram(gram, rank, tolerance), n_retain)
+
+    @classmethod
+    def from_hessians(
+        cls, retain: Any, forget: Any = (), *, tolerance: float = 1e-10
+    ) -> UnlearningProblem:
+        """Build from explicit Hessians, each set (n, d, d).
+
+        Parameters
+        ----------
+        retain, forget : array_like, shape (n, d, d)
+            Symmetric positive semi-definite; ``forget`` may be empty.
+        tolerance : float
+            Relative to each Hessian's largest eigenvalue: smaller ones are
+            zero, more negative ones an error.
+
+        Returns
+        -------
+        UnlearningProblem
+
+        Raises
+        ------
+        ValueError
+            If a Hessian is not symmetric positive semi-definite.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rmtstab import UnlearningProblem
+        >>> UnlearningProblem.from_hessians([np.eye(3), np.diag([1.0, 2.0, 0.0])]).rank
+        3
+        """
+        n_retain = _length("retain", retain)
+        if n_retain == 0:
+            raise ValueError("retain must hold at least one sample, got none")
+        return cls(ReducedFactors.from_hessians(retain, forget, tolerance=tolerance), n_retain)
+
+    @property
+    def rank(self) -> int:
+        """Dimension r of the range."""
+        return self.factors.rank
+
+    @property
+    def mean_curvatures(self) -> tuple[FloatArray, FloatArray]:
+        """``(H_R, H_F)`` in the problem's coordinates, each (r, r)."""
+        if self._means is None:
+            a, split = self.factors.matrix, int(self.factors.offsets[self.n_retain])
+            retain = a[:, :split] @ a[:, :split].T / self.n_retain
+            forget = a[:, split:] @ a[:, split:].T / max(self.n_forget, 1)
+            self._means = (retain, forget)
+        return self._means
+
+    def gram(self) -> FloatArray:
+        """``ZᵀZ``, shape (N, N), in the units of the Hessians."""
+        result: FloatArray = self.factors.matrix.T @ self.factors.matrix
+        return result
+
+    def coherence(self, alpha: float | None = None) -> Coherence:
+        """Coherence of the retain set, the forget set, between them, and in total.
+
+        Parameters
+        ----------
+        alpha : float in [0, 1], optional
+            Mixing of the unlearning coherence ``σ_u(α)``; NaN without.
+
+        Returns
+        -------
+        Coherence
+
+        Raises
+        ------
+        ValueError
+            If ``alpha`` lies outside [0, 1].
+
+        References
+        ----------
+        Dexter et al., arXiv:2401.12332, Definition 1; the cross and unlearning
+        axes are derived in docs/theory/coherence.
+
+        Examples
+        --------
+        >>> import rmtstab as rs
+        >>> rs.UnlearningProblem.from_factors([[1.0, 0.0], [0.0, 1.0]]).coherence().retain
+        1.0
+        """
+        if alpha is not None:
+            alpha = self._alpha(alpha)
+        if self._coherence is None:
+            s = _coherence.coherence_matrix(self.gram(), self.factors.offsets, overwrite=True)
+            top, _ = _coherence.per_sample(self.factors.matrix, self.factors.offsets)
+            self._coherence = (s, top)
+        return _coherence.axes(*self._coherence, self.n_retain, alpha)
+
+    def from_sample_space(self, coefficients: Any) -> FloatArray:
+        """Coordinates of the displacement ``w = Z u``: ``A u``, with ``‖A u‖ = ‖Z u‖``.
+
+        Parameters
+        ----------
+        coefficients : array_like, shape (N,)
+            u, one number per column of Z (per sample and output), retain first.
+
+        Returns
+        -------
+        ndarray, shape (r,), float64
+        """
+        u = self._sample_vector("coefficients", coefficients)
+        result: FloatArray = self.factors.matrix @ u
+        return result
+
+    def from_predictions(self, predictions: Any) -> FloatArray:
+        """Coordinates of the range component of w, from ``Zᵀw``.
+
+        Parameters
+        ----------
+        predictions : array_like, shape (N,)
+            ``Zᵀ w``, retain samples first.
+
+        Returns
+        -------
+        ndarray, shape (r,), float64
+            ``S⁻¹ Vᵀ Zᵀ w = Uᵀ w``; its norm is that of w projected on the range.
+        """
+        p = self._sample_vector("predictions", predictions)
+        result: FloatArray = (self.factors.matrix @ p) / self.factors.singular_values**2
+        return result
+
+    def dynamics(
+        self,
+        step_size: float,
+        batch_size: Any,
+        alpha: float = 0.0,
+        sampling: str = "without_replacement",
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+    ) -> Dynamics:
+        """Linearised dynamics at given hyper-parameters.
+
+        Parameters
+        ----------
+        step_size : float, ≥ 0
+            η.
+        batch_size : int, or (retain, forget)
+            One number means both sets. Bernoulli sampling takes real numbers in (0, n].
+        alpha : float in [0, 1]
+            Mixing: 0 is SGD on the retain set.
+        sampling : {"without_replacement", "bernoulli", "with_replacement"}
+        weight_decay : float, ≥ 0
+            λ in ``D + λI``.
+        momentum : float in [0, 1)
+            Heavy-ball β.
+
+        Returns
+        -------
+        Dynamics
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind or outside its range.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rmtstab as rs
+        >>> problem = rs.UnlearningProblem.from_factors(np.eye(4), np.eye(4)[:2])
+        >>> dyn = problem.dynamics(step_size=0.5, batch_size=(4, 2), alpha=0.1)
+        >>> round(dyn.growth_factor(), 4)
+        0.8327
+        """
+        return Dynamics(self, step_size, batch_size, alpha, sampling, weight_decay, momentum)
+
+    def critical_step_size(
+        self,
+        batch_size: Any,
+        alpha: float = 0.0,
+        *,
+        sampling: str = "without_replacement",
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+    ) -> Threshold:
+        """Largest step size with ρ ≤ 1; see `rmtstab.dynamics.critical.step_size`."""
+        return critical.step_size(self, batch_size, alpha, sampling, weight_decay, momentum)
+
+    def critical_alpha(
+        self,
+        step_size: float,
+        batch_size: Any,
+        *,
+        sampling: str = "without_replacement",
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+    ) -> Threshold:
+        """Largest mixing with ρ ≤ 1; see `rmtstab.dynamics.critical.alpha`."""
+        return critical.alpha(self, step_size, batch_size, sampling, weight_decay, momentum)
+
+    def critical_batch_size(
+        self,
+        step_size: float,
+        alpha: float = 0.0,
+        *,
+        sampling: str = "without_replacement",
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+    ) -> Threshold:
+        """Smallest common batch size with ρ ≤ 1; see `rmtstab.dynamics.critical.batch_size`."""
+        return critical.batch_size(self, step_size, alpha, sampling, weight_decay, momentum)
+
+    def frontier(
+        self,
+        step_size: float,
+        batch_sizes: Sequence[Any],
+        alphas: Any,
+        *,
+        horizon: int | None = None,
+        radius: float | None = None,
+        sampling: str = "without_replacement",
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+    ) -> Frontier:
+        """Map growth over (mixing × batch size); see `rmtstab.dynamics.frontier.stability_map`."""
+        return frontier.stability_map(
+            self,
+            step_size,
+            batch_sizes,
+            alphas,
+            horizon=horizon,
+            radius=radius,
+            sampling=sampling,
+            weight_decay=weight_decay,
+            momentum=momentum,
+        )
+
+    def basis(self, alpha: float) -> MixBasis:
+        """Eigenbasis of ``D(alpha)``, cached: all batch sizes and step sizes share it."""
+        if alpha in self._bases:
+            self._bases.move_to_end(alpha)
+            return self._bases[alpha]
+        basis = MixBasis.build(self.factors, self.n_retain, alpha, self.mean_curvatures)
+        self._bases[alpha] = basis
+        size = 8.0 * (basis.rows.size + 3 * basis.vectors.size + 1)
+        while len(self._bases) > max(1, int(CACHE_BYTES / size)):
+            self._bases.popitem(last=False)
+        return basis
+
+    def _alpha(self, alpha: Any) -> float:
+        mixing = _checks.real("alpha", alpha, low=0.0, high=1.0)
+        if mixing > 0.0 and self.n_forget == 0:
+            raise ValueError(f"alpha must be 0 when there is no forget set, got {mixing}")
+        return mixing
+
+    def _sample_vector(self, name: str, value: Any) -> FloatArray:
+        width = self.factors.matrix.shape[1]
+        vector = _checks.array(name, value).reshape(-1)
+        if vector.shape != (width,):
+            raise ValueError(f"{name} must hold {width} numbers, got shape {np.shape(value)}")
+        return vector
+
+    def __repr__(self) -> str:
+        return (
+            f"UnlearningProblem(n_retain={self.n_retain}, n_forget={self.n_forget}, "
+            f"rank={self.rank})"
+        )
+
+
+def _length(name: str, value: Any) -> int:
+    try:
+        return len(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an array or a list of arrays, got {value!r}") from None
