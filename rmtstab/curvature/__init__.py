@@ -1,6 +1,6 @@
-"""Per-sample curvature: coherence, and the closed form of the two-layer ReLU CNN."""
+"""Per-sample curvature: factors, coherence, and the closed form of the two-layer ReLU CNN."""
 
-from rmtstab.curvature.cnn import cnn_gram, cnn_outputs, kink_margin
-from rmtstab.curvature.coherence import coherence, coherence_matrix
+from rmtstab.curvature.coherence import coherence_matrix, per_sample, top_eigenvalue
+from rmtstab.curvature.factors import ReducedFactors
 
-__all__ = ["cnn_gram", "cnn_outputs", "coherence", "coherence_matrix", "kink_margin"]
+__all__ = ["ReducedFactors", "coherence_matrix", "per_sample", "top_eigenvalue"]

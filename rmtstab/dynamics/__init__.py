@@ -1,6 +1,7 @@
-"""Exact mean-square dynamics of descent–ascent, linearised at the trained weights."""
+"""Exact dynamics of linearised descent–ascent: growth, thresholds, trajectories, simulation."""
 
-from rmtstab.dynamics.dynamics import Dynamics
+from rmtstab.dynamics.linearised import Dynamics
 from rmtstab.dynamics.problem import UnlearningProblem
+from rmtstab.dynamics.simulate import Simulation
 
-__all__ = ["Dynamics", "UnlearningProblem"]
+__all__ = ["Dynamics", "Simulation", "UnlearningProblem"]

@@ -2,64 +2,76 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from rmtstab import _checks
-from rmtstab._results import Coherence, FloatArray, Threshold
-from rmtstab.curvature.coherence import coherence
-from rmtstab.dynamics.dynamics import Dynamics
-from rmtstab.dynamics.sampling import batch_pair
+from rmtstab._results import Coherence, FloatArray, Frontier, Threshold
+from rmtstab.curvature import coherence as _coherence
+from rmtstab.curvature.factors import ReducedFactors
+from rmtstab.dynamics import critical, frontier
+from rmtstab.dynamics.linearised import Dynamics
+from rmtstab.dynamics.second_moment import MixBasis
 
-PSD_TOLERANCE = 1e-8  # a negative eigenvalue beyond this share of the largest is an error
+CACHE_BYTES = 2e8  # memory of the cached eigenbases, one at least
 
 
 class UnlearningProblem:
-    """Per-sample curvatures ``H_i = Z_i Z_iᵀ`` of both sets, reduced to their common range.
+    r"""Curvatures at a trained point, split into samples to retain and to forget.
 
-    Use `from_factors`, `from_gram` or `from_hessians`. The state is a vector of
-    ``rank`` coordinates: ``factors`` is A with ``AᵀA = K`` (Gram reduction), so
-    nothing of the size of the weights is kept.
+    The displacement w follows descent on retain and ascent on forget batches,
+
+        ``w⁺ = w − η[(1−α)/B_r Σ x_i H_i − α/B_f Σ y_j H_j] w``,
+
+    with ``H_i = Z_i Z_iᵀ``. Build one with `from_factors`, `from_gram` or
+    `from_hessians`. Coordinates are those of ``range(Z)``: with
+    ``Z = U S Vᵀ`` the problem holds ``A = S Vᵀ`` (r × N) and w stands for ``Uᵀw``.
 
     Attributes
     ----------
-    factors : ndarray, shape (rank, n·C), float64
-        A; retain columns first, C a sample.
+    factors : ReducedFactors
+        A, the columns of each sample, and the tolerance that decided the rank.
     n_retain, n_forget : int
-        Set sizes.
-    width : int
-        C, columns a sample.
+    rank : int
+        r, the dimension of the range of all curvatures together.
+
+    See Also
+    --------
+    rmtstab.bridge.problem : the same from a torch model.
+
+    Examples
+    --------
+    >>> import rmtstab as rs
+    >>> problem = rs.UnlearningProblem.from_factors([[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0]])
+    >>> problem.rank, problem.n_retain, problem.n_forget
+    (2, 2, 1)
     """
 
-    def __init__(self, factors: FloatArray, n_retain: int, n_forget: int, width: int) -> None:
+    def __init__(self, factors: ReducedFactors, n_retain: int) -> None:
+        n = factors.n_samples
         self.factors = factors
-        self.n_retain, self.n_forget, self.width = n_retain, n_forget, width
-
-    def __repr__(self) -> str:
-        return (
-            f"UnlearningProblem(n_retain={self.n_retain}, n_forget={self.n_forget}, "
-            f"rank={self.rank})"
-        )
-
-    @property
-    def rank(self) -> int:
-        """Dimension of the joint range of all curvatures."""
-        return len(self.factors)
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """``(n_retain, n_forget)``."""
-        return self.n_retain, self.n_forget
+        self.n_retain = _checks.integer("n_retain", n_retain, low=1, high=n, high_label="n")
+        self.n_forget = n - self.n_retain
+        self._bases: OrderedDict[float, MixBasis] = OrderedDict()
+        self._means: tuple[FloatArray, FloatArray] | None = None
+        self._coherence: tuple[FloatArray, FloatArray] | None = None
 
     @classmethod
-    def from_factors(cls, retain: Any, forget: Any) -> UnlearningProblem:
-        """Build from factors: ``H_i = Σ_c z_ic z_icᵀ``.
+    def from_factors(
+        cls, retain: Any, forget: Any = (), *, rank_tolerance: float | None = None
+    ) -> UnlearningProblem:
+        """Build from factors ``Z_i`` (rows: ``H_i = Σ_c z_ic z_icᵀ``).
 
         Parameters
         ----------
-        retain, forget : array_like, shape (n, d) or (n, C, d)
-            One gradient-like row a sample, or C of them; forget may be empty.
+        retain, forget : array_like, shape (n, d) or (n, C, d), or list of (C_i, d)
+            Real; CPU torch tensors are read too. ``forget`` may be empty.
+        rank_tolerance : float, optional
+            Singular values at most this times the largest count as zero;
+            default ``max(N, d) * 2.2e-16``.
 
         Returns
         -------
@@ -67,94 +79,69 @@ class UnlearningProblem:
 
         Raises
         ------
-        ValueError
-            On shapes that do not fit, NaN or infinities, or an empty retain set.
+        TypeError, ValueError
+            If an array is not real or finite, dimensions differ, or retain is empty.
 
         Examples
         --------
         >>> import numpy as np
-        >>> import rmtstab as rs
-        >>> rs.UnlearningProblem.from_factors(np.eye(3)[:2], np.eye(3)[2:])
-        UnlearningProblem(n_retain=2, n_forget=1, rank=3)
-        """
-        first = _checks.array("retain", retain, ndim=(2, 3))
-        second = _checks.array("forget", forget, ndim=(2, 3))
-        first, second = (x[:, None, :] if x.ndim == 2 else x for x in (first, second))
-        if not len(first):
-            raise ValueError("retain must hold at least one sample, got 0")
-        if not len(second):
-            second = np.empty((0, *first.shape[1:]))
-        if first.shape[1:] != second.shape[1:]:
-            raise ValueError(
-                f"forget must have factors of shape {first.shape[1:]} as retain has, "
-                f"got {second.shape[1:]}"
-            )
-        rows = np.concatenate([first, second]).reshape(-1, first.shape[2])
-        left, values, _ = np.linalg.svd(rows, full_matrices=False)
-        keep = values > values.max(initial=0.0) * max(rows.shape) * np.finfo(float).eps
-        factors = np.ascontiguousarray((left[:, keep] * values[keep]).T)
-        return cls(factors, len(first), len(second), first.shape[1])
-
-    @classmethod
-    def from_gram(cls, gram: Any, n_retain: int, rank: int = 1) -> UnlearningProblem:
-        """Build from the Gram matrix ``K = ZᵀZ`` of the factors, retain first.
-
-        Parameters
-        ----------
-        gram : array_like, shape (n·C, n·C)
-            Symmetric positive semidefinite.
-        n_retain : int
-            Size of the retain set, in [1, n].
-        rank : int, default 1
-            C, columns a sample.
-
-        Returns
-        -------
-        UnlearningProblem
-
-        Raises
-        ------
-        ValueError
-            If the matrix is not square, symmetric or positive semidefinite to
-            round-off, or ``n_retain`` does not fit.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import rmtstab as rs
-        >>> rs.UnlearningProblem.from_gram(np.eye(3), n_retain=2).n_forget
+        >>> from rmtstab import UnlearningProblem
+        >>> UnlearningProblem.from_factors(np.ones((4, 10, 6)), np.ones((2, 10, 6))).rank
         1
         """
-        matrix = _checks.array("gram", gram, ndim=2)
-        rank = _checks.integer("rank", rank, low=1)
-        if matrix.shape[0] != matrix.shape[1] or matrix.shape[0] % rank or not matrix.size:
-            raise ValueError(
-                f"gram must be square with a multiple of rank={rank} rows, got {matrix.shape}"
-            )
-        n = len(matrix) // rank
-        n_retain = _checks.integer("n_retain", n_retain, low=1, high=n, high_label="n")
-        scale = np.abs(matrix).max()
-        asymmetry = np.abs(matrix - matrix.T).max()
-        if asymmetry > PSD_TOLERANCE * scale:
-            raise ValueError(f"gram must be symmetric, got an asymmetry of {asymmetry:.3g}")
-        values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
-        if values[0] < -PSD_TOLERANCE * max(values[-1], 0.0) or values[-1] < 0:
-            raise ValueError(
-                f"gram must be positive semidefinite, got an eigenvalue {values[0]:.3g} "
-                f"beside {values[-1]:.3g}"
-            )
-        keep = values > max(values[-1], 0.0) * len(matrix) * np.finfo(float).eps
-        factors = np.ascontiguousarray(np.sqrt(values[keep])[:, None] * vectors[:, keep].T)
-        return cls(factors, n_retain, n - n_retain, rank)
+        n_retain = _length("retain", retain)
+        _length("forget", forget)
+        if n_retain == 0:
+            raise ValueError("retain must hold at least one sample, got none")
+        factors = ReducedFactors.from_factors(retain, forget, rank_tolerance=rank_tolerance)
+        return cls(factors, n_retain)
 
     @classmethod
-    def from_hessians(cls, retain: Any, forget: Any) -> UnlearningProblem:
-        """Build from explicit Hessians.
+    def from_gram(
+        cls, gram: Any, n_retain: int, rank: int = 1, *, tolerance: float | None = None
+    ) -> UnlearningProblem:
+        """Build from the Gram matrix ``K = ZᵀZ``, retain samples first.
+
+        Parameters
+        ----------
+        gram : array_like, shape (nC, nC)
+        n_retain : int
+        rank : int
+            C, consecutive rows of K per sample.
+        tolerance : float, optional
+            Eigenvalues of K at most this times the largest count as zero.
+
+        Returns
+        -------
+        UnlearningProblem
+
+        Raises
+        ------
+        ValueError
+            If K is not symmetric, or indefinite beyond round-off.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rmtstab import UnlearningProblem
+        >>> UnlearningProblem.from_gram(np.eye(4), n_retain=3).rank
+        4
+        """
+        return cls(ReducedFactors.from_gram(gram, rank, tolerance), n_retain)
+
+    @classmethod
+    def from_hessians(
+        cls, retain: Any, forget: Any = (), *, tolerance: float = 1e-10
+    ) -> UnlearningProblem:
+        """Build from explicit Hessians, each set (n, d, d).
 
         Parameters
         ----------
         retain, forget : array_like, shape (n, d, d)
-            Symmetric positive semidefinite; forget may be empty.
+            Symmetric positive semi-definite; ``forget`` may be empty.
+        tolerance : float
+            Relative to each Hessian's largest eigenvalue: smaller ones are
+            zero, more negative ones an error.
 
         Returns
         -------
@@ -163,43 +150,47 @@ class UnlearningProblem:
         Raises
         ------
         ValueError
-            If a Hessian is not symmetric positive semidefinite to 1e-8 of its
-            largest eigenvalue.
+            If a Hessian is not symmetric positive semi-definite.
 
         Examples
         --------
         >>> import numpy as np
-        >>> import rmtstab as rs
-        >>> rs.UnlearningProblem.from_hessians([np.eye(2)], np.empty((0, 2, 2))).rank
-        2
+        >>> from rmtstab import UnlearningProblem
+        >>> UnlearningProblem.from_hessians([np.eye(3), np.diag([1.0, 2.0, 0.0])]).rank
+        3
         """
-        sets = []
-        for name, value in (("retain", retain), ("forget", forget)):
-            stack = _checks.array(name, value, ndim=3)
-            if stack.shape[1] != stack.shape[2]:
-                raise ValueError(f"{name} must have shape (n, d, d), got {stack.shape}")
-            scale = np.abs(stack).max(axis=(1, 2), initial=0.0)
-            gap = np.abs(stack - stack.transpose(0, 2, 1)).max(axis=(1, 2), initial=0.0)
-            if (gap > PSD_TOLERANCE * scale).any():
-                raise ValueError(f"{name} must hold symmetric Hessians, got a gap {gap.max():.3g}")
-            values, vectors = np.linalg.eigh(0.5 * (stack + stack.transpose(0, 2, 1)))
-            lowest = values.min(axis=1, initial=0.0)
-            if (lowest < -PSD_TOLERANCE * np.maximum(values.max(axis=1, initial=0.0), 0)).any():
-                raise ValueError(
-                    f"{name} must hold positive semidefinite Hessians, got an eigenvalue "
-                    f"{lowest.min():.3g}"
-                )
-            roots = np.sqrt(np.maximum(values, 0.0))
-            sets.append((vectors * roots[:, None, :]).transpose(0, 2, 1))
-        return cls.from_factors(*sets)
+        n_retain = _length("retain", retain)
+        if n_retain == 0:
+            raise ValueError("retain must hold at least one sample, got none")
+        return cls(ReducedFactors.from_hessians(retain, forget, tolerance=tolerance), n_retain)
+
+    @property
+    def rank(self) -> int:
+        """Dimension r of the range."""
+        return self.factors.rank
+
+    @property
+    def mean_curvatures(self) -> tuple[FloatArray, FloatArray]:
+        """``(H_R, H_F)`` in the problem's coordinates, each (r, r)."""
+        if self._means is None:
+            a, split = self.factors.matrix, int(self.factors.offsets[self.n_retain])
+            retain = a[:, :split] @ a[:, :split].T / self.n_retain
+            forget = a[:, split:] @ a[:, split:].T / max(self.n_forget, 1)
+            self._means = (retain, forget)
+        return self._means
+
+    def gram(self) -> FloatArray:
+        """``ZᵀZ``, shape (N, N), in the units of the Hessians."""
+        result: FloatArray = self.factors.matrix.T @ self.factors.matrix
+        return result
 
     def coherence(self, alpha: float | None = None) -> Coherence:
-        """Coherence on the three axes, total, and at a mixing.
+        """Coherence of the retain set, the forget set, between them, and in total.
 
         Parameters
         ----------
-        alpha : float, optional
-            Mixing in [0, 1] for the unlearning coherence.
+        alpha : float in [0, 1], optional
+            Mixing of the unlearning coherence ``σ_u(α)``; NaN without.
 
         Returns
         -------
@@ -208,76 +199,84 @@ class UnlearningProblem:
         Raises
         ------
         ValueError
-            If alpha lies outside [0, 1].
+            If ``alpha`` lies outside [0, 1].
+
+        References
+        ----------
+        Dexter et al., arXiv:2401.12332, Definition 1; the cross and unlearning
+        axes are derived in docs/theory/coherence.
 
         Examples
         --------
-        >>> import numpy as np
         >>> import rmtstab as rs
-        >>> problem = rs.UnlearningProblem.from_factors(np.eye(3)[:2], np.eye(3)[2:])
-        >>> problem.coherence().retain, problem.coherence().cross
-        (1.0, 0.0)
+        >>> rs.UnlearningProblem.from_factors([[1.0, 0.0], [0.0, 1.0]]).coherence().retain
+        1.0
         """
-        return coherence(self.factors.T @ self.factors, self.n_retain, self.width, alpha)
+        if alpha is not None:
+            alpha = self._alpha(alpha)
+        if self._coherence is None:
+            s = _coherence.coherence_matrix(self.gram(), self.factors.offsets, overwrite=True)
+            top, _ = _coherence.per_sample(self.factors.matrix, self.factors.offsets)
+            self._coherence = (s, top)
+        return _coherence.axes(*self._coherence, self.n_retain, alpha)
 
-    def from_predictions(self, predictions: Any) -> FloatArray:
-        """Coordinates of the projection of w onto the range, from ``Zᵀw``.
+    def from_sample_space(self, coefficients: Any) -> FloatArray:
+        """Coordinates of the displacement ``w = Z u``: ``A u``, with ``‖A u‖ = ‖Z u‖``.
 
         Parameters
         ----------
-        predictions : array_like, shape (n·C,)
-            Inner products of the factors with w.
+        coefficients : array_like, shape (N,)
+            u, one number per column of Z (per sample and output), retain first.
 
         Returns
         -------
-        ndarray, shape (rank,), float64
-
-        Raises
-        ------
-        ValueError
-            If the shape does not fit.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import rmtstab as rs
-        >>> problem = rs.UnlearningProblem.from_factors(2 * np.eye(2), np.empty((0, 2)))
-        >>> float(np.linalg.norm(problem.from_predictions([6.0, 8.0])))
-        5.0
+        ndarray, shape (r,), float64
         """
-        vector = self._samples("predictions", predictions)
-        # A has orthogonal rows only up to scale: solve A Aᵀ x = A Zᵀw.
-        coordinates: FloatArray = np.linalg.lstsq(self.factors.T, vector, rcond=None)[0]
-        return coordinates
+        u = self._sample_vector("coefficients", coefficients)
+        result: FloatArray = self.factors.matrix @ u
+        return result
 
-    def _samples(self, name: str, value: Any) -> FloatArray:
-        vector = _checks.array(name, value, ndim=1)
-        if vector.shape != (self.factors.shape[1],):
-            raise ValueError(f"{name} must have shape {self.factors.shape[1:]}, got {vector.shape}")
-        return vector
-
-    def dynamics(
-        self,
-        *,
-        step_size: float,
-        batch_size: Any,
-        alpha: float,
-        sampling: str = "without_replacement",
-        weight_decay: float = 0.0,
-    ) -> Dynamics:
-        """Choose step size, batches and mixing; ask the result for growth and verdict.
+    def from_predictions(self, predictions: Any) -> FloatArray:
+        """Coordinates of the range component of w, from ``Zᵀw``.
 
         Parameters
         ----------
-        step_size : float
-            η ≥ 0.
-        batch_size : int, float or pair
-            One for both sets, or (retain, forget); real for Bernoulli sampling.
-        alpha : float
-            Mixing in [0, 1]; 0 if there is no forget set.
-        sampling : {"without_replacement", "with_replacement", "bernoulli"}
-        weight_decay : float, default 0
-            λ ≥ 0, added to D.
+        predictions : array_like, shape (N,)
+            ``Zᵀ w``, retain samples first.
+
+        Returns
+        -------
+        ndarray, shape (r,), float64
+            ``S⁻¹ Vᵀ Zᵀ w = Uᵀ w``; its norm is that of w projected on the range.
+        """
+        p = self._sample_vector("predictions", predictions)
+        result: FloatArray = (self.factors.matrix @ p) / self.factors.singular_values**2
+        return result
+
+    def dynamics(
+        self,
+        step_size: float,
+        batch_size: Any,
+        alpha: float = 0.0,
+        sampling: str = "without_replacement",
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+    ) -> Dynamics:
+        """Linearised dynamics at given hyper-parameters.
+
+        Parameters
+        ----------
+        step_size : float, ≥ 0
+            η.
+        batch_size : int, or (retain, forget)
+            One number means both sets. Bernoulli sampling takes real numbers in (0, n].
+        alpha : float in [0, 1]
+            Mixing: 0 is SGD on the retain set.
+        sampling : {"without_replacement", "bernoulli", "with_replacement"}
+        weight_decay : float, ≥ 0
+            λ in ``D + λI``.
+        momentum : float in [0, 1)
+            Heavy-ball β.
 
         Returns
         -------
@@ -285,58 +284,115 @@ class UnlearningProblem:
 
         Raises
         ------
-        ValueError
-            If an argument is outside its range.
+        TypeError, ValueError
+            If an argument is of the wrong kind or outside its range.
 
         Examples
         --------
         >>> import numpy as np
         >>> import rmtstab as rs
-        >>> problem = rs.UnlearningProblem.from_factors(np.eye(2), np.empty((0, 2)))
-        >>> round(problem.dynamics(step_size=1.0, batch_size=2, alpha=0.0).growth_factor(), 12)
-        0.25
+        >>> problem = rs.UnlearningProblem.from_factors(np.eye(4), np.eye(4)[:2])
+        >>> dyn = problem.dynamics(step_size=0.5, batch_size=(4, 2), alpha=0.1)
+        >>> round(dyn.growth_factor(), 4)
+        0.8327
         """
-        step_size = _checks.real("step_size", step_size, low=0.0)
-        alpha = _checks.real("alpha", alpha, low=0.0, high=1.0)
-        if alpha > 0 and not self.n_forget:
-            raise ValueError(f"alpha must be 0 without a forget set, got {alpha}")
-        pair = batch_pair(batch_size, self.sizes, sampling)
-        weight_decay = _checks.real("weight_decay", weight_decay, low=0.0)
-        return Dynamics(self, step_size, pair, alpha, sampling, weight_decay)
+        return Dynamics(self, step_size, batch_size, alpha, sampling, weight_decay, momentum)
 
     def critical_step_size(
-        self, batch_size: Any, alpha: float, *, sampling: str = "without_replacement"
+        self,
+        batch_size: Any,
+        alpha: float = 0.0,
+        *,
+        sampling: str = "without_replacement",
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
     ) -> Threshold:
-        """Largest stable step size at a batch size and mixing.
+        """Largest step size with ρ ≤ 1; see `rmtstab.dynamics.critical.step_size`."""
+        return critical.step_size(self, batch_size, alpha, sampling, weight_decay, momentum)
 
-        Parameters
-        ----------
-        batch_size, alpha, sampling
-            As in `dynamics`.
+    def critical_alpha(
+        self,
+        step_size: float,
+        batch_size: Any,
+        *,
+        sampling: str = "without_replacement",
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+    ) -> Threshold:
+        """Largest mixing with ρ ≤ 1; see `rmtstab.dynamics.critical.alpha`."""
+        return critical.alpha(self, step_size, batch_size, sampling, weight_decay, momentum)
 
-        Returns
-        -------
-        Threshold
+    def critical_batch_size(
+        self,
+        step_size: float,
+        alpha: float = 0.0,
+        *,
+        sampling: str = "without_replacement",
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+    ) -> Threshold:
+        """Smallest common batch size with ρ ≤ 1; see `rmtstab.dynamics.critical.batch_size`."""
+        return critical.batch_size(self, step_size, alpha, sampling, weight_decay, momentum)
 
-        Raises
-        ------
-        ValueError
-            If an argument is outside its range.
-
-        References
-        ----------
-        Mulayoff & Michaeli, arXiv:2306.07850, Theorem 3, at α = 0; derived in docs/theory.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import rmtstab as rs
-        >>> problem = rs.UnlearningProblem.from_factors(np.eye(2), np.empty((0, 2)))
-        >>> round(float(problem.critical_step_size(2, 0.0)), 10)
-        4.0
-        """
-        from rmtstab.dynamics.exact import critical_step_size
-
-        return critical_step_size(
-            self.dynamics(step_size=1.0, batch_size=batch_size, alpha=alpha, sampling=sampling)
+    def frontier(
+        self,
+        step_size: float,
+        batch_sizes: Sequence[Any],
+        alphas: Any,
+        *,
+        horizon: int | None = None,
+        radius: float | None = None,
+        sampling: str = "without_replacement",
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+    ) -> Frontier:
+        """Map growth over (mixing × batch size); see `rmtstab.dynamics.frontier.stability_map`."""
+        return frontier.stability_map(
+            self,
+            step_size,
+            batch_sizes,
+            alphas,
+            horizon=horizon,
+            radius=radius,
+            sampling=sampling,
+            weight_decay=weight_decay,
+            momentum=momentum,
         )
+
+    def basis(self, alpha: float) -> MixBasis:
+        """Eigenbasis of ``D(alpha)``, cached: all batch sizes and step sizes share it."""
+        if alpha in self._bases:
+            self._bases.move_to_end(alpha)
+            return self._bases[alpha]
+        basis = MixBasis.build(self.factors, self.n_retain, alpha, self.mean_curvatures)
+        self._bases[alpha] = basis
+        size = 8.0 * (basis.rows.size + 3 * basis.vectors.size + 1)
+        while len(self._bases) > max(1, int(CACHE_BYTES / size)):
+            self._bases.popitem(last=False)
+        return basis
+
+    def _alpha(self, alpha: Any) -> float:
+        mixing = _checks.real("alpha", alpha, low=0.0, high=1.0)
+        if mixing > 0.0 and self.n_forget == 0:
+            raise ValueError(f"alpha must be 0 when there is no forget set, got {mixing}")
+        return mixing
+
+    def _sample_vector(self, name: str, value: Any) -> FloatArray:
+        width = self.factors.matrix.shape[1]
+        vector = _checks.array(name, value).reshape(-1)
+        if vector.shape != (width,):
+            raise ValueError(f"{name} must hold {width} numbers, got shape {np.shape(value)}")
+        return vector
+
+    def __repr__(self) -> str:
+        return (
+            f"UnlearningProblem(n_retain={self.n_retain}, n_forget={self.n_forget}, "
+            f"rank={self.rank})"
+        )
+
+
+def _length(name: str, value: Any) -> int:
+    try:
+        return len(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an array or a list of arrays, got {value!r}") from None

@@ -1,4 +1,19 @@
-r"""The second-moment operator Φ in the eigenbasis of the mix-Hessian."""
+r"""The second-moment operator ``Φ(M) = E[Ĵ M Ĵᵀ]`` in the eigenbasis of the mix-Hessian.
+
+With ``D = Q diag(μ) Qᵀ`` and ``j = 1 − η(μ + λ)``,
+
+    Φ(M) = (j jᵀ) ∘ M + η² N(M),
+    N(M) = Σ_s a_s² [ c_s Σ_{i∈s} H_i M H_i − e_s n_s H_s M H_s ].
+
+The fixed-size terms of both sets are one term: with ``G = (1−α)H_R``,
+``αH_F = G − D`` and ``κ_s = e_s n_s``,
+
+    κ_R G M G + κ_F (G−D) M (G−D) = κ E M E + (κ_R κ_F/κ) D M D,
+    κ = κ_R + κ_F,  E = G − (κ_F/κ) D,
+
+where ``D M D`` is elementwise and ``E M E = Aᵀ w (A M) E`` shares its first
+product with the sum over samples: three dense products in all.
+"""
 
 from __future__ import annotations
 
@@ -7,112 +22,204 @@ from dataclasses import dataclass
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.dynamics.sampling import coefficients
+from rmtstab.curvature.factors import IntArray, ReducedFactors
+from rmtstab.dynamics.sampling import Pair, noise_coefficients
+from rmtstab.kernels.second_moment import block_noise, diagonal_noise
+
+EMPTY = np.zeros(0)
+
+
+@dataclass(frozen=True)
+class MixBasis:
+    """Eigenbasis of ``D(α)``; the first ``n_active`` vectors span the weighted sets' range.
+
+    Attributes
+    ----------
+    alpha : float
+    vectors : ndarray, shape (r, r)
+        Columns, in the problem's coordinates.
+    mix : ndarray, shape (r,)
+        Eigenvalues μ of D.
+    n_active : int
+        r for 0 < α < 1; at α = 0 or 1 the rank of the only set with weight.
+    rows : ndarray, shape (N, r)
+        Factors in this basis, one row per column of Z.
+    retain, forget : ndarray, shape (r, r)
+        ``H_R`` and ``H_F`` in this basis.
+    """
+
+    alpha: float
+    vectors: FloatArray
+    mix: FloatArray
+    n_active: int
+    rows: FloatArray
+    retain: FloatArray
+    forget: FloatArray
+
+    @classmethod
+    def build(
+        cls,
+        factors: ReducedFactors,
+        n_retain: int,
+        alpha: float,
+        means: tuple[FloatArray, FloatArray],
+    ) -> MixBasis:
+        """Diagonalise ``D(α) = (1−α)H_R − αH_F``, given ``(H_R, H_F)``."""
+        r = factors.rank
+        n_active = r
+        split = int(factors.offsets[n_retain])
+        if alpha in (0.0, 1.0):
+            part = factors.matrix[:, :split] if alpha == 0.0 else factors.matrix[:, split:]
+            vectors, singular = _left_vectors(part)
+            top = singular[0] if len(singular) else 0.0
+            tolerance = max(factors.rank_tolerance, max(part.shape) * np.finfo(float).eps)
+            n_active = int(np.count_nonzero(singular > tolerance * top))
+            n = n_retain if alpha == 0.0 else factors.n_samples - n_retain
+            mix = np.zeros(r)
+            mix[:n_active] = (1.0 if alpha == 0.0 else -1.0) * singular[:n_active] ** 2 / n
+        else:
+            mix, vectors = np.linalg.eigh((1.0 - alpha) * means[0] - alpha * means[1])
+        rows = np.ascontiguousarray(factors.matrix.T @ vectors)
+        turned = [vectors.T @ h @ vectors for h in means]
+        return cls(alpha, vectors, mix, n_active, rows, turned[0], turned[1])
+
+
+def _left_vectors(part: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """All r left singular vectors, and the singular values."""
+    r, width = part.shape
+    if width == 0 or r == 0:
+        return np.eye(r), np.zeros(0)
+    vectors, singular, _ = np.linalg.svd(part, full_matrices=width < r)
+    return vectors, singular
+
+
+@dataclass(frozen=True)
+class NoiseMap:
+    """The noise ``N(M)``, without its elementwise part ``shift · D M D``.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (N, r)
+        Weighted samples' factors.
+    offsets : ndarray, shape (n + 1,), int64
+    weights : ndarray, shape (n,)
+        ``a_s² c_s`` of each sample.
+    row_weights : ndarray, shape (N,)
+        ``κ w`` with ``E = rowsᵀ w rows``; empty for Bernoulli sampling.
+    square : ndarray, shape (r, r)
+        E; empty for Bernoulli sampling.
+    kappa : float
+    shift : float
+        ``−κ_R κ_F/κ``.
+    """
+
+    rows: FloatArray
+    offsets: IntArray
+    weights: FloatArray
+    row_weights: FloatArray
+    square: FloatArray
+    kappa: float
+    shift: float
+
+    @classmethod
+    def build(
+        cls,
+        basis: MixBasis,
+        offsets: IntArray,
+        sizes: tuple[int, int],
+        batches: Pair,
+        sampling: str,
+        active: bool,
+    ) -> NoiseMap:
+        """Collect the coefficients of one scheme; ``active`` restricts to the weighted range."""
+        n_retain, n = sizes[0], sizes[0] + sizes[1]
+        split = int(offsets[n_retain])
+        a = (1.0 - basis.alpha, basis.alpha)
+        pairs = [noise_coefficients(sizes[s], batches[s], sampling) for s in (0, 1)]
+        weights = np.empty(n)
+        weights[:n_retain] = a[0] ** 2 * pairs[0][0]
+        weights[n_retain:] = a[1] ** 2 * pairs[1][0]
+        kappas = [pairs[s][1] * sizes[s] if a[s] > 0.0 else 0.0 for s in (0, 1)]
+        kappa = kappas[0] + kappas[1]
+        first, last = (0 if a[0] else n_retain), (n if a[1] else n_retain)
+        columns = basis.n_active if active else basis.rows.shape[1]
+        rows = basis.rows[offsets[first] : offsets[last], :columns]
+        row_weights, square, shift = EMPTY, np.zeros((0, 0)), 0.0
+        if kappa > 0.0:
+            theta = kappas[1] / kappa
+            shift = -kappas[0] * kappas[1] / kappa
+            w = np.empty(len(basis.rows))
+            w[:split] = (1.0 - theta) * a[0] / sizes[0]
+            w[split:] = theta * a[1] / max(sizes[1], 1)
+            square = (1.0 - theta) * a[0] * basis.retain + theta * a[1] * basis.forget
+            square = np.ascontiguousarray(square[:columns, :columns])
+            row_weights = kappa * w[offsets[first] : offsets[last]]
+        return cls(
+            np.ascontiguousarray(rows),
+            np.ascontiguousarray(offsets[first : last + 1] - offsets[first]),
+            np.ascontiguousarray(weights[first:last]),
+            row_weights,
+            square,
+            kappa,
+            shift,
+        )
+
+    def apply(self, m: FloatArray) -> FloatArray:
+        """``Σ weights_i H_i M H_i − κ E M E``; correct for non-symmetric M too."""
+        n, r = self.rows.shape
+        if not n:
+            return np.zeros_like(m)
+        moved = self.rows @ m
+        fused = self.kappa > 0.0 and n <= 2 * r
+        split: FloatArray | None = None
+        if self.kappa > 0.0 and not fused:
+            split = self.square @ m @ self.square
+        out = np.empty_like(self.rows)
+        subtract = self._sample_weights if fused and self._rank_one else EMPTY
+        if self._rank_one:
+            diagonal_noise(self.rows, moved, self.weights, subtract, out)
+        else:
+            block_noise(self.rows, moved, self.offsets, self.weights, EMPTY, out)
+            if fused:
+                moved *= self.row_weights[:, None]
+        if fused:
+            out -= moved @ self.square
+        result: FloatArray = self.rows.T @ out
+        if split is not None:
+            result -= self.kappa * split
+        return result
+
+    @property
+    def _rank_one(self) -> bool:
+        return len(self.offsets) - 1 == len(self.rows)
+
+    @property
+    def _sample_weights(self) -> FloatArray:
+        return self.row_weights
 
 
 @dataclass(frozen=True)
 class SecondMoment:
-    r"""``Φ(M) = JMJ + η² Σ_s a_s² [c_s Σ H_i M H_i − e_s n_s H_s M H_s]``.
+    """A self-adjoint positive map ``X ↦ W ∘ X + η² (S ∘ N(S ∘ X))``, S optional.
 
-    Coordinates are those of D's eigenvectors (weight decay included), in which
-    J is diagonal. Nothing larger than r × nC exists.
-
-    Attributes
-    ----------
-    basis : ndarray, shape (r_full, r)
-        Columns: the eigenvectors, in the problem's coordinates.
-    eigenvalues : ndarray, shape (r,)
-        μ_p + λ of ``D + λI``, ascending.
-    factors : ndarray, shape (r, nC)
-        All samples' factors, retain first.
-    width : int
-        C, columns a sample.
-    weights : ndarray, shape (nC,)
-        ``η² a_s² c_s`` of each column.
-    corrections : tuple of (ndarray, float)
-        ``(H_s, η² a_s² e_s n_s)`` where positive.
-    contraction : ndarray, shape (r, r)
-        ``(1 − ημ_p)(1 − ημ_q)``.
+    ``W`` and ``S`` are elementwise. The growth factor has ``W = j jᵀ`` and no S;
+    critical step sizes and momentum use other weights (docs/theory/critical_values).
     """
 
-    basis: FloatArray
-    eigenvalues: FloatArray
-    factors: FloatArray
-    width: int
-    weights: FloatArray
-    corrections: tuple[tuple[FloatArray, float], ...]
-    contraction: FloatArray
+    noise: NoiseMap
+    elementwise: FloatArray
+    gain: float
+    scale: FloatArray | None = None
 
-    def apply(self, moment: FloatArray) -> FloatArray:
-        """Return Φ(M) for an r × r matrix, symmetric or not."""
-        result: FloatArray = moment * self.contraction
-        if self.weights.any():
-            result += self._noise(moment)
-            for mean, weight in self.corrections:
-                result -= weight * (mean @ moment @ mean)
-        return result
+    @property
+    def side(self) -> int:
+        """Side r of the matrices on which the map acts."""
+        return int(self.elementwise.shape[0])
 
-    def _noise(self, moment: FloatArray) -> FloatArray:
-        """``Σ_i weight_i H_i M H_i``: two dense products."""
-        products = moment @ self.factors
-        if self.width == 1:
-            diagonal = np.einsum("pi,pi->i", self.factors, products)
-            return (self.factors * (self.weights * diagonal)) @ self.factors.T
-        r, columns = self.factors.shape
-        blocks = self.factors.reshape(r, columns // self.width, self.width)
-        inner = np.einsum("pic,pie->ice", blocks, products.reshape(blocks.shape))
-        inner *= self.weights[:: self.width, None, None]
-        scaled = np.einsum("pic,ice->pie", blocks, inner).reshape(r, columns)
-        return scaled @ self.factors.T
-
-
-def build(
-    factors: FloatArray,
-    sizes: tuple[int, int],
-    width: int,
-    *,
-    step_size: float,
-    batch_size: tuple[float, float],
-    alpha: float,
-    sampling: str,
-    weight_decay: float,
-    on_range: bool,
-) -> SecondMoment:
-    """Assemble Φ; ``on_range`` drops directions that no weighted sample sees."""
-    split = sizes[0] * width
-    signs = np.empty(factors.shape[1])
-    signs[:split] = (1.0 - alpha) / max(sizes[0], 1)
-    signs[split:] = -alpha / max(sizes[1], 1)
-    basis = np.eye(len(factors))
-    if on_range and alpha in (0.0, 1.0):
-        seen = factors[:, :split] if alpha == 0.0 else factors[:, split:]
-        left, values, _ = np.linalg.svd(seen, full_matrices=False)
-        keep = values > values.max(initial=0.0) * max(seen.shape) * np.finfo(float).eps
-        basis = left[:, keep]
-        factors = basis.T @ factors
-    mix = (factors * signs) @ factors.T
-    eigenvalues, vectors = np.linalg.eigh(mix)
-    eigenvalues = eigenvalues + weight_decay
-    factors = np.ascontiguousarray(vectors.T @ factors)
-    weights = np.zeros(factors.shape[1])
-    corrections = []
-    for index, (a, n, part) in enumerate(
-        zip((1.0 - alpha, alpha), sizes, (slice(0, split), slice(split, None)), strict=True)
-    ):
-        if a == 0.0 or n == 0:
-            continue
-        c, e = coefficients(n, batch_size[index], sampling)
-        weights[part] = (step_size * a) ** 2 * c
-        if e > 0.0:
-            columns = factors[:, part]
-            corrections.append((columns @ columns.T / n, (step_size * a) ** 2 * e * n))
-    mean = 1.0 - step_size * eigenvalues
-    return SecondMoment(
-        basis @ vectors,
-        eigenvalues,
-        factors,
-        width,
-        weights,
-        tuple(corrections),
-        np.outer(mean, mean),
-    )
+    def __call__(self, x: FloatArray) -> FloatArray:
+        """Apply the map once."""
+        inner = x if self.scale is None else self.scale * x
+        out = self.noise.apply(inner)
+        out *= self.gain if self.scale is None else self.gain * self.scale
+        out += self.elementwise * x
+        return out

@@ -1,7 +1,8 @@
-"""Monte Carlo of the linearised dynamics, and the typical growth rate."""
+"""Monte Carlo of the linearised update, and its typical rate of growth."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,88 +10,194 @@ import numpy as np
 
 from rmtstab import _checks
 from rmtstab._results import Estimate, FloatArray
-from rmtstab.kernels import simulation
+from rmtstab.dynamics.sampling import SAMPLINGS
+from rmtstab.dynamics.trajectory import initial_moment
+from rmtstab.kernels import simulation as kernels
 
 if TYPE_CHECKING:
-    from rmtstab.dynamics.dynamics import Dynamics
+    from rmtstab.dynamics.linearised import Dynamics
 
-SCHEMES = {
-    "without_replacement": simulation.WITHOUT_REPLACEMENT,
-    "with_replacement": simulation.WITH_REPLACEMENT,
-    "bernoulli": simulation.BERNOULLI,
-}
+SCHEMES = dict(zip(SAMPLINGS, (kernels.BERNOULLI, kernels.WITHOUT, kernels.WITH), strict=True))
 
 
 @dataclass(frozen=True)
-class Runs:
-    """Simulated runs.
+class Simulation:
+    """Linearised runs; ``numpy.asarray`` of it is the displacement.
 
     Attributes
     ----------
     log_displacement : ndarray, shape (replicas, steps + 1), float64
-        log ‖w_k‖; never overflows.
-    retain_loss, forget_loss : ndarray, shape (replicas, steps + 1), float64
-        Excess losses ``½ w_kᵀH_s w_k``.
+        ``log ‖w_k‖``; −inf once w is exactly 0.
+    log_retain_loss, log_forget_loss : ndarray, shape (replicas, steps + 1) or None
+        Logarithms of ``½ wᵀH_R w`` and ``½ wᵀH_F w``.
     """
 
     log_displacement: FloatArray
-    retain_loss: FloatArray
-    forget_loss: FloatArray
+    log_retain_loss: FloatArray | None = None
+    log_forget_loss: FloatArray | None = None
 
     @property
     def displacement(self) -> FloatArray:
-        """‖w_k‖."""
-        norms: FloatArray = np.exp(self.log_displacement)
-        return norms
+        """``‖w_k‖`` (not squared), shape (replicas, steps + 1); ``inf`` beyond 1e308."""
+        return _exp(self.log_displacement)
+
+    @property
+    def retain_loss(self) -> FloatArray | None:
+        """``½ wᵀH_R w`` along each run, or None when losses were not asked for."""
+        return None if self.log_retain_loss is None else _exp(self.log_retain_loss)
+
+    @property
+    def forget_loss(self) -> FloatArray | None:
+        """``½ wᵀH_F w`` along each run, or None when losses were not asked for."""
+        return None if self.log_forget_loss is None else _exp(self.log_forget_loss)
+
+    def quantiles(self, probabilities: Any = (0.1, 0.5, 0.9)) -> FloatArray:
+        """Quantiles of ``‖w_k‖`` over the replicas, shape (n_probabilities, steps + 1)."""
+        result: FloatArray = np.quantile(
+            self.displacement, probabilities, axis=0, method="inverted_cdf"
+        )
+        return result
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> FloatArray:
+        """``numpy.asarray(runs)`` is the displacement."""
+        return self.displacement.astype(dtype or np.float64, copy=False)
 
 
-def simulate(
+def _exp(logs: FloatArray) -> FloatArray:
+    with np.errstate(over="ignore"):
+        result: FloatArray = np.exp(logs)
+    return result
+
+
+def run(
     dyn: Dynamics,
-    steps: int,
-    replicas: int,
-    rng: np.random.Generator | int,
-    initial: Any,
-    with_losses: bool = True,
-) -> Runs:
-    """Simulate; see `Dynamics.simulate`."""
+    steps: Any,
+    replicas: Any,
+    rng: Any,
+    initial: Any = None,
+    workers: int = 1,
+    *,
+    losses: bool = False,
+    shuffled: bool = False,
+    active: bool = False,
+) -> Simulation:
+    """Simulate ``w⁺ = Ĵ w`` with fresh batches each step.
+
+    Parameters
+    ----------
+    dyn : Dynamics
+    steps, replicas : int
+    rng : numpy.random.Generator or int
+        Each replica gets a generator of its own, seeded from this one, so the
+        answer does not depend on ``workers``.
+    initial : None, vector or matrix
+        None: uniform on the unit sphere of the range (``E w_0 w_0ᵀ = I/r``). A
+        vector (r,): every replica starts there. A second moment (r, r):
+        Gaussian starts.
+    workers : int
+        Threads.
+    losses : bool
+        Record retain and forget losses too.
+    shuffled : bool
+        Draw batches by walking through shuffled epochs, in place of the scheme;
+        none of the three schemes describes it (docs/theory/simulation).
+    active : bool
+        Only the range on which stability is judged.
+
+    Returns
+    -------
+    Simulation
+    """
     steps = _checks.integer("steps", steps, low=0)
     replicas = _checks.integer("replicas", replicas, low=1)
-    generators = _checks.generator("rng", rng).spawn(replicas)
-    rank, width, sizes = dyn.problem.rank, dyn.problem.width, dyn.problem.sizes
-    if initial is not None:
-        initial = _checks.array("initial", initial, ndim=1)
-        if initial.shape != (rank,):
-            raise ValueError(f"initial must have shape ({rank},), got {initial.shape}")
-    rows = np.ascontiguousarray(dyn.problem.factors.T).reshape(sum(sizes), width, rank)
-    retain, forget = rows[: sizes[0]], rows[sizes[0] :]
-    records = np.full((replicas, steps + 1, 3), np.nan)
-    for generator, record in zip(generators, records, strict=True):
-        w = generator.standard_normal(rank) if initial is None else initial.copy()
-        if initial is None:
-            w /= np.linalg.norm(w)
-        simulation.run(
-            generator,
-            w,
-            retain,
-            forget,
-            dyn.batch_size[0],
-            dyn.batch_size[1],
-            SCHEMES[dyn.sampling],
-            dyn.step_size,
-            dyn.alpha,
-            dyn.weight_decay,
-            with_losses,
-            record,
-        )
-    squares = np.exp(records[:, :, 0])
-    return Runs(0.5 * records[:, :, 0], records[:, :, 1] * squares, records[:, :, 2] * squares)
+    workers = _checks.integer("workers", workers, low=1)
+    rng = _checks.generator("rng", rng)
+    basis, problem = dyn.basis, dyn.problem
+    r = basis.n_active if active else problem.rank
+    rows = np.ascontiguousarray(basis.rows[:, :r])
+    if shuffled:
+        if any(float(b) != int(b) for b in dyn.batch_size):
+            raise ValueError(f"shuffled needs whole batch sizes, got {dyn.batch_size}")
+        scheme = kernels.SHUFFLED
+    else:
+        scheme = SCHEMES[dyn.sampling]
+    a = np.array([1.0 - dyn.alpha, dyn.alpha])
+    batches = np.where(a > 0.0, np.array(dyn.batch_size), 0.0)
+    factors = np.zeros(2)
+    np.divide(dyn.step_size * a * np.array([-1.0, 1.0]), batches, out=factors, where=batches > 0.0)
+    root = None if initial is None else _root(initial_moment(dyn, initial), np.ndim(initial))
+    seeds = np.random.SeedSequence(rng.integers(2**63, size=4).tolist()).spawn(replicas)
+    logs = np.empty((replicas, steps + 1))
+    log_losses = np.empty((replicas, 2, steps + 1 if losses else 0))
+    keep = 1.0 - dyn.step_size * dyn.weight_decay
+
+    def chunk(first: int) -> None:
+        for k in range(first, replicas, workers):
+            own = np.random.Generator(np.random.PCG64(seeds[k]))
+            w = _start(own, r, root)
+            kernels.replica(
+                own, scheme, rows, problem.factors.offsets, problem.n_retain, batches,
+                factors, keep, dyn.momentum, w, logs[k], log_losses[k],
+            )  # fmt: skip
+
+    if workers == 1:
+        chunk(0)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(chunk, range(workers)))
+    if not losses:
+        return Simulation(logs)
+    return Simulation(logs, log_losses[:, 0], log_losses[:, 1])
 
 
-def lyapunov(dyn: Dynamics, rng: np.random.Generator | int, replicas: int, steps: int) -> Estimate:
-    """Estimate the top Lyapunov exponent; see `Dynamics.lyapunov`."""
-    steps = _checks.integer("steps", steps, low=2)
-    _checks.integer("replicas", replicas, low=2)
-    logs = simulate(dyn, steps, replicas, rng, None, with_losses=False).log_displacement
-    half = steps // 2
-    slopes = (logs[:, -1] - logs[:, half]) / (steps - half)
-    return Estimate(float(slopes.mean()), float(slopes.std(ddof=1) / np.sqrt(replicas)))
+def _root(moment: FloatArray, ndim: int) -> FloatArray:
+    """A vector start as (r,), a second moment as its square root (r, r)."""
+    values, vectors = np.linalg.eigh(moment)
+    root: FloatArray = vectors * np.sqrt(np.maximum(values, 0.0))
+    return root[:, -1] if ndim == 1 else root
+
+
+def _start(rng: np.random.Generator, r: int, root: FloatArray | None) -> FloatArray:
+    if root is not None and root.ndim == 1:
+        return root.copy()
+    w = rng.standard_normal(r)
+    if root is not None:
+        return np.ascontiguousarray(root @ w)
+    return w / np.linalg.norm(w) if r else w
+
+
+def lyapunov(dyn: Dynamics, rng: Any, replicas: int, steps: int, workers: int) -> Estimate:
+    r"""Top Lyapunov exponent: the rate per step at which ``log ‖w_k‖`` grows in a typical run.
+
+    Parameters
+    ----------
+    dyn : Dynamics
+    rng : numpy.random.Generator or int
+    replicas, steps : int
+        The rate is the mean slope of ``log ‖w_k‖`` after the first quarter.
+    workers : int
+        Threads; the answer does not depend on it.
+
+    Returns
+    -------
+    Estimate
+        With the standard error over replicas; at most ``½ log ρ`` (Jensen).
+        −inf when runs reach 0 exactly.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rmtstab as rs
+    >>> problem = rs.UnlearningProblem.from_factors(np.eye(2))
+    >>> rate = problem.dynamics(step_size=1.0, batch_size=2).lyapunov(0, replicas=4, steps=40)
+    >>> round(rate.value, 6), rate.value < 0
+    (-0.693147, True)
+    """
+    steps = _checks.integer("steps", steps, low=4)
+    replicas = _checks.integer("replicas", replicas, low=2)
+    burn = steps // 4
+    logs = run(dyn, steps, replicas, rng, workers=workers, active=True).log_displacement
+    if not np.isfinite(logs[:, -1]).all():
+        return Estimate(-np.inf, 0.0)
+    rates = (logs[:, -1] - logs[:, burn]) / (steps - burn)
+    return Estimate(float(rates.mean()), float(rates.std(ddof=1) / np.sqrt(replicas)))

@@ -1,35 +1,32 @@
-"""One pass over a Gram matrix: norms of its sample blocks."""
+"""One pass over a Gram matrix: norms of its blocks."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from rmtstab.kernels._jit import jit
 
 
 @jit()
-def block_norms(gram: Any, width: int, out: Any) -> None:
-    """Write ``S_ik = ‖Z_iᵀZ_k‖_F`` of C × C blocks of a symmetric Gram matrix.
+def block_norms(gram: Any, offsets: Any, out: Any) -> None:
+    """``out[i, j] = ‖gram[block i, block j]‖_F``, both triangles.
 
     Parameters
     ----------
-    gram : ndarray, shape (n·C, n·C)
-    width : int
-        C; for 1, absolute values.
+    gram : ndarray, shape (N, N)
+        Symmetric; the upper triangle of blocks is read.
+    offsets : ndarray, shape (n + 1,), int64
     out : ndarray, shape (n, n)
-        Overwritten; may be ``gram`` itself for width 1.
+        Overwritten.
     """
-    n = out.shape[0]
+    n = offsets.shape[0] - 1
     for i in range(n):
-        for k in range(i, n):
-            if width == 1:
-                value = abs(gram[i, k])
-            else:
-                total = 0.0
-                for a in range(width):
-                    for b in range(width):
-                        entry = gram[i * width + a, k * width + b]
-                        total += entry * entry
-                value = total**0.5
-            out[i, k] = value
-            out[k, i] = value
+        for j in range(i, n):
+            total = 0.0
+            for p in range(offsets[i], offsets[i + 1]):
+                for q in range(offsets[j], offsets[j + 1]):
+                    total += gram[p, q] * gram[p, q]
+            out[i, j] = np.sqrt(total)
+            out[j, i] = out[i, j]

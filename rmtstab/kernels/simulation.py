@@ -1,4 +1,4 @@
-"""Linearised descent–ascent, one replica: batches drawn and applied step by step."""
+"""One replica of linearised minibatch descent–ascent, batches drawn inside."""
 
 from __future__ import annotations
 
@@ -8,135 +8,157 @@ import numpy as np
 
 from rmtstab.kernels._jit import jit
 
-WITHOUT_REPLACEMENT, WITH_REPLACEMENT, BERNOULLI = 0, 1, 2
+BERNOULLI, WITHOUT, WITH, SHUFFLED = 0, 1, 2, 3
 
 
 @jit()
-def draw(generator: Any, scheme: int, batch_size: float, order: Any, chosen: Any) -> int:
-    """Draw a batch from ``order`` (a permutation, reshuffled in place); return its size."""
-    n = order.shape[0]
-    if scheme == 2:
-        count = 0
-        for i in range(n):
-            if generator.random() * n < batch_size:
-                chosen[count] = i
-                count += 1
-        return count
-    size = int(batch_size)
-    for k in range(size):
-        if scheme == 1:
-            chosen[k] = int(generator.random() * n)
-        else:
-            j = k + int(generator.random() * (n - k))
-            order[k], order[j] = order[j], order[k]
-            chosen[k] = order[k]
-    return size
-
-
-@jit()
-def dot(a: Any, b: Any) -> float:
-    """Inner product in four partial sums: no long chain of additions, one fixed order."""
-    r = a.shape[0]
-    s0 = s1 = s2 = s3 = 0.0
-    whole = r - r % 4
-    for p in range(0, whole, 4):
-        s0 += a[p] * b[p]
-        s1 += a[p + 1] * b[p + 1]
-        s2 += a[p + 2] * b[p + 2]
-        s3 += a[p + 3] * b[p + 3]
-    for p in range(whole, r):
-        s0 += a[p] * b[p]
-    return (s0 + s1) + (s2 + s3)
-
-
-@jit()
-def descend(
-    w: Any, factors: Any, chosen: Any, count: int, coefficient: float, gradient: Any
-) -> None:
-    """Add ``coefficient · Σ_{i chosen} H_i w`` to ``gradient``; factors are (n, C, r)."""
+def _apply_sample(rows: Any, first: int, last: int, w: Any, factor: float, out: Any) -> None:
+    """``out += factor H_i w``, four partial sums a row."""
     r = w.shape[0]
-    for k in range(count):
-        sample = factors[chosen[k]]
-        for c in range(sample.shape[0]):
-            row = sample[c]
-            product = coefficient * dot(row, w)
-            for p in range(r):
-                gradient[p] += product * row[p]
+    body = r - r % 4
+    for a in range(first, last):
+        s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
+        for k in range(0, body, 4):
+            s0 += rows[a, k] * w[k]
+            s1 += rows[a, k + 1] * w[k + 1]
+            s2 += rows[a, k + 2] * w[k + 2]
+            s3 += rows[a, k + 3] * w[k + 3]
+        for k in range(body, r):
+            s0 += rows[a, k] * w[k]
+        slope = factor * ((s0 + s1) + (s2 + s3))
+        for k in range(r):
+            out[k] += slope * rows[a, k]
 
 
 @jit()
-def run(
-    generator: Any,
-    w: Any,
-    retain: Any,
-    forget: Any,
-    batch_retain: float,
-    batch_forget: float,
+def _accumulate(
+    rng: Any,
     scheme: int,
-    step_size: float,
-    alpha: float,
-    weight_decay: float,
-    with_losses: bool,
-    squares: Any,
+    order: Any,
+    position: int,
+    low: int,
+    batch: float,
+    rows: Any,
+    offsets: Any,
+    w: Any,
+    factor: float,
+    out: Any,
+) -> int:
+    """Add ``factor Σ_{i in batch} x_i H_i w`` to ``out``; returns the place in the epoch."""
+    n = order.shape[0]
+    if scheme == 0:
+        for i in range(n):
+            if rng.random() < batch / n:
+                _apply_sample(rows, offsets[low + i], offsets[low + i + 1], w, factor, out)
+        return position
+    size = int(batch)
+    for b in range(size):
+        if scheme == 2:
+            i = min(int(rng.random() * n), n - 1)
+        elif scheme == 1 and size == n:
+            i = b
+        else:
+            start = b if scheme == 1 else position
+            if start == n:  # a new epoch
+                start, position = 0, 0
+            swap = start + min(int(rng.random() * (n - start)), n - start - 1)
+            i = order[swap]
+            order[swap] = order[start]
+            order[start] = i
+            position = start + 1
+        _apply_sample(rows, offsets[low + i], offsets[low + i + 1], w, factor, out)
+    return position
+
+
+@jit()
+def replica(
+    rng: Any,
+    scheme: int,
+    rows: Any,
+    offsets: Any,
+    n_retain: int,
+    batches: Any,
+    factors: Any,
+    keep: float,
+    momentum: float,
+    w: Any,
+    log_norm: Any,
+    losses: Any,
 ) -> None:
-    """Run one replica from ``w`` (overwritten), renormalised at every step.
+    """Run one replica in place and record ``log ‖w_k‖``, and the losses if asked.
 
     Parameters
     ----------
-    generator : numpy.random.Generator
+    rng : numpy.random.Generator
+        This replica's own.
+    scheme : int
+        0 Bernoulli, 1 without replacement, 2 with replacement, 3 epoch shuffling.
+    rows : ndarray, shape (N, r)
+        Factors, one row per column of Z.
+    offsets : ndarray, shape (n + 1,), int64
+    n_retain : int
+    batches : ndarray, shape (2,)
+        Batch sizes; a batch of 0 skips its set.
+    factors : ndarray, shape (2,)
+        ``−η(1−α)/B_r`` and ``+ηα/B_f``.
+    keep : float
+        ``1 − ηλ`` of weight decay.
+    momentum : float
     w : ndarray, shape (r,)
-        Start; a unit vector at return.
-    retain, forget : ndarray, shape (n, C, r)
-        Factors.
-    with_losses : bool
-        Whether the losses are wanted: each costs a pass over all samples.
-    squares : ndarray, shape (steps + 1, 3)
-        Overwritten: ``2 log‖w_k‖`` and, over ``‖w_k‖²``, the excess losses
-        ``½ w_kᵀH_s w_k`` of retain and forget.
+        Start; overwritten.
+    log_norm : ndarray, shape (steps + 1,)
+        Overwritten; −inf once w is exactly 0.
+    losses : ndarray, shape (2, steps + 1) or (2, 0)
+        Logarithms of ``½ wᵀH_R w`` and ``½ wᵀH_F w``; overwritten.
     """
     r = w.shape[0]
-    order_retain = np.arange(retain.shape[0])
-    order_forget = np.arange(forget.shape[0])
-    chosen = np.empty(max(retain.shape[0], forget.shape[0]), dtype=np.int64)
-    gradient = np.empty(r)
-    logarithm = 0.0
-    for step in range(squares.shape[0]):
-        norm = dot(w, w)
-        if norm == 0.0:
-            for later in range(step, squares.shape[0]):
-                squares[later, 0] = -np.inf
-                squares[later, 1] = 0.0
-                squares[later, 2] = 0.0
-            return
-        logarithm += np.log(norm)
-        scale = 1.0 / np.sqrt(norm)
+    n = offsets.shape[0] - 1
+    sizes = (n_retain, n - n_retain)
+    retain_order = np.arange(sizes[0])
+    forget_order = np.arange(sizes[1])
+    retain_position, forget_position = sizes[0], sizes[1]
+    change = np.zeros(r)
+    previous = w.copy()
+    scale = 0.0
+    steps = log_norm.shape[0] - 1
+    for k in range(steps + 1):
+        square = 0.0
         for p in range(r):
-            w[p] *= scale
-        squares[step, 0] = logarithm
-        if with_losses:
-            squares[step, 1] = half_mean_square(w, retain)
-            squares[step, 2] = half_mean_square(w, forget)
-        if step == squares.shape[0] - 1:
-            return
+            square += w[p] * w[p]
+        log_norm[k] = scale + 0.5 * np.log(square) if square > 0.0 else -np.inf
+        if losses.shape[1] > 0:
+            for s in range(2):
+                total = 0.0
+                low = 0 if s == 0 else n_retain
+                for a in range(offsets[low], offsets[low + sizes[s]]):
+                    dot = 0.0
+                    for p in range(r):
+                        dot += rows[a, p] * w[p]
+                    total += dot * dot
+                losses[s, k] = -np.inf
+                if total > 0.0:
+                    losses[s, k] = 2.0 * scale + np.log(0.5 * total / sizes[s])
+        if k == steps:
+            break
+        if square > 1e200 or (0.0 < square < 1e-200):
+            norm = np.sqrt(square)
+            scale += np.log(norm)
+            for p in range(r):
+                w[p] /= norm
+                previous[p] /= norm
         for p in range(r):
-            gradient[p] = weight_decay * w[p]
-        if alpha < 1.0:
-            count = draw(generator, scheme, batch_retain, order_retain, chosen)
-            descend(w, retain, chosen, count, (1.0 - alpha) / batch_retain, gradient)
-        if alpha > 0.0:
-            count = draw(generator, scheme, batch_forget, order_forget, chosen)
-            descend(w, forget, chosen, count, -alpha / batch_forget, gradient)
+            change[p] = 0.0
+        if batches[0] > 0.0:
+            retain_position = _accumulate(
+                rng, scheme, retain_order, retain_position, 0,
+                batches[0], rows, offsets, w, factors[0], change,
+            )  # fmt: skip
+        if batches[1] > 0.0:
+            forget_position = _accumulate(
+                rng, scheme, forget_order, forget_position, n_retain,
+                batches[1], rows, offsets, w, factors[1], change,
+            )  # fmt: skip
         for p in range(r):
-            w[p] -= step_size * gradient[p]
-
-
-@jit()
-def half_mean_square(w: Any, factors: Any) -> float:
-    """``½ mean_i ‖Z_iᵀ w‖²``; 0 for an empty set."""
-    n, width, _ = factors.shape
-    total = 0.0
-    for i in range(n):
-        for c in range(width):
-            product = dot(factors[i, c], w)
-            total += product * product
-    return 0.5 * total / n if n else 0.0
+            new = keep * w[p] + change[p] + momentum * (w[p] - previous[p])
+            previous[p] = w[p]
+            w[p] = new

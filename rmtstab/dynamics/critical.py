@@ -1,0 +1,318 @@
+r"""Critical step size, mixing and batch size: where the growth factor reaches 1.
+
+Each root-finder follows a minorant: for the top eigenmatrix M at one value of
+the parameter, ``⟨M, Φ(M)⟩`` as a function of the parameter is a polynomial of
+degree at most two that lies below ρ everywhere and touches it there. Its root
+bounds the critical value from one side, and the iteration is monotone
+(docs/theory/critical_values).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rmtstab import _checks
+from rmtstab._results import FloatArray, Threshold
+from rmtstab.dynamics import eigen, growth
+from rmtstab.dynamics.sampling import noise_coefficients
+from rmtstab.dynamics.second_moment import NoiseMap, SecondMoment
+
+if TYPE_CHECKING:
+    from rmtstab.dynamics.problem import UnlearningProblem
+
+NULL = 1e-13  # eigenvalues of D this small against the largest count as zero
+CONVERGED = 1e-12
+MAX_ROUNDS = 60
+
+
+def step_size(
+    problem: UnlearningProblem,
+    batch: Any,
+    mixing: Any = 0.0,
+    sampling: str = "without_replacement",
+    weight_decay: Any = 0.0,
+    momentum: Any = 0.0,
+) -> Threshold:
+    r"""Largest step size with ρ ≤ 1: ``η* = 1/λ_max(L^{-1/2} N L^{-1/2})``.
+
+    ``L(M) = DM + MD`` and ``N(M) = DMD + noise``, both on the range; in D's
+    eigenbasis L is elementwise, so this is one matrix-free symmetric eigenproblem.
+
+    Parameters
+    ----------
+    problem : UnlearningProblem
+    batch, mixing, sampling, weight_decay, momentum
+        As in `UnlearningProblem.dynamics`.
+
+    Returns
+    -------
+    Threshold
+        0 with a status where D(alpha) has a direction that ascends, or a null
+        one that noise excites; ``inf`` where nothing ever escapes. With weight
+        decay also at most ``2/λ``, beyond which what the curvature does not see
+        diverges.
+
+    References
+    ----------
+    Mulayoff and Michaeli, arXiv:2306.07850, Theorem 3; with ascent and weight
+    decay derived in docs/theory/critical_values.
+    """
+    dyn = problem.dynamics(1.0, batch, mixing, sampling, weight_decay, momentum)
+    basis, r = dyn.basis, dyn.basis.n_active
+    mu = basis.mix[:r]
+    d = mu + dyn.weight_decay
+    cap = 2.0 / dyn.weight_decay if dyn.weight_decay else math.inf
+    scale = float(np.abs(d).max(initial=0.0))
+    if scale == 0.0:
+        return Threshold(cap, 0.0, True, "no curvature: nothing escapes")
+    if d.min() < -NULL * scale:
+        return Threshold(0.0, 0.0, True, "D(alpha) has an ascent direction on the range")
+    noise = dyn.noise()
+    keep = np.arange(r)
+    null = d <= NULL * scale
+    if null.any():
+        if (_self_noise(noise, mu)[null] > NULL * scale**2).any():
+            return Threshold(0.0, 0.0, True, "noise excites a null direction of D(alpha)")
+        keep = np.flatnonzero(~null)
+        noise, mu, d = _restrict(noise, keep), mu[keep], d[keep]
+    sums = d[:, None] + d[None, :]
+    products = np.outer(d, d) + noise.shift * np.outer(mu, mu)
+    psi = SecondMoment(noise, products / sums, 1.0, 1.0 / np.sqrt(sums))
+    top = eigen.leading(psi, np.diag(np.diag(1.0 / np.sqrt(sums))))
+    value = 1.0 / top.value
+    error = value - 1.0 / top.upper
+    ok = math.isfinite(top.upper)
+    if value > cap:
+        return Threshold(cap, 0.0, ok, "weight decay: 2/weight_decay")
+    return Threshold(value, error, ok, "interior")
+
+
+def _self_noise(noise: NoiseMap, mu: FloatArray) -> FloatArray:
+    """``⟨E_pp, N(E_pp)⟩`` for each eigenvector p."""
+    squares = noise.rows**2
+    starts = noise.offsets[:-1]
+    if not len(starts):
+        return np.zeros(len(mu))
+    quadratic = np.add.reduceat(squares, starts, axis=0) if len(squares) else squares
+    result: FloatArray = noise.weights @ quadratic**2 + noise.shift * mu**2
+    if noise.kappa:
+        result -= noise.kappa * np.diag(noise.square) ** 2
+    return result
+
+
+def _restrict(noise: NoiseMap, keep: Any) -> NoiseMap:
+    square = noise.square[np.ix_(keep, keep)] if noise.kappa else noise.square
+    return replace(
+        noise,
+        rows=np.ascontiguousarray(noise.rows[:, keep]),
+        square=np.ascontiguousarray(square),
+    )
+
+
+def alpha(
+    problem: UnlearningProblem,
+    step: Any,
+    batch: Any,
+    sampling: str = "without_replacement",
+    weight_decay: Any = 0.0,
+    momentum: Any = 0.0,
+) -> Threshold:
+    r"""Largest mixing with ρ ≤ 1, the upper end of an interval (ρ is convex in α).
+
+    Parameters
+    ----------
+    problem : UnlearningProblem
+    step, batch, sampling, weight_decay, momentum
+        As in `UnlearningProblem.dynamics`.
+
+    Returns
+    -------
+    Threshold
+        0 with a status where the retain set is stable but misses a forget
+        direction, so that any ascent escapes; NaN with a status where no mixing
+        is stable; 1 where every mixing is.
+
+    References
+    ----------
+    Derived in docs/theory/critical_values.
+    """
+    if problem.n_forget == 0:
+        raise ValueError("critical_alpha needs a forget set, got n_forget=0")
+    common = (sampling, weight_decay, momentum)
+    first = problem.dynamics(step, batch, 0.5, *common)
+    _checks.real("momentum", momentum, low=0.0, high=1.0, high_open=True)
+    eta, decay = first.step_size, first.weight_decay
+    if problem.rank == 0 or eta == 0.0:
+        return Threshold(1.0, 0.0, True, "nothing moves: stable at every mixing")
+    missed = problem.basis(0.0).n_active < problem.rank and decay == 0.0
+    if missed:
+        start = growth.solve(problem.dynamics(step, first.batch_size, 0.0, *common))
+        if start.value <= 1.0 + growth.ROUNDING:
+            status = "marginal at 0: the retain set misses a forget direction"
+            return Threshold(0.0, 0.0, math.isfinite(start.upper), status)
+        return Threshold(math.nan, 0.0, True, "no mixing is stable")
+    current, ok = 1.0, True
+    for _ in range(MAX_ROUNDS):
+        dyn = problem.dynamics(step, first.batch_size, current, *common)
+        top = growth.solve(dyn)
+        ok = math.isfinite(top.upper)
+        if top.value <= 1.0 + CONVERGED:
+            if current == 1.0:
+                return Threshold(1.0, 0.0, ok, "stable at every mixing")
+            break
+        q = dyn.basis.vectors[:, : len(top.matrix)]
+        constant, slope, curve = _quadratic(dyn, q @ top.matrix @ q.T)
+        below = _larger_root(constant - 1.0, slope, curve)
+        if below is None or below > current * (1.0 + CONVERGED):
+            return Threshold(math.nan, 0.0, ok, "no mixing is stable")
+        if below < -CONVERGED:
+            return Threshold(math.nan, 0.0, ok, "no mixing is stable")
+        below = max(below, 0.0)
+        if current - below <= 4e-16 * current or (current == 0.0):
+            break
+        current = below
+    else:
+        ok = False
+    error = 0.0
+    if math.isfinite(top.upper) and current not in (0.0, 1.0):
+        error = _sensitivity(dyn, top)
+    status = "interior" if current > 0.0 else "stable at 0 only"
+    return Threshold(current, error, ok, status)
+
+
+def _sensitivity(dyn: Any, top: growth.Top) -> float:
+    """Width of the enclosure of ρ over its slope in the mixing."""
+    q = dyn.basis.vectors[:, : len(top.matrix)]
+    _, slope, curve = _quadratic(dyn, q @ top.matrix @ q.T)
+    steepness = slope + 2.0 * curve * dyn.alpha
+    return float((top.upper - top.value) / steepness) if steepness > 0.0 else math.inf
+
+
+def _quadratic(dyn: Any, m: FloatArray) -> tuple[float, float, float]:
+    """Coefficients of ``α ↦ ⟨M, Φ_α(M)⟩`` for one M in the problem's coordinates."""
+    problem, eta = dyn.problem, dyn.step_size
+    retain, forget = problem.mean_curvatures
+    stay = (1.0 - eta * dyn.weight_decay) * m
+    p0 = stay - eta * m @ retain
+    p1 = eta * m @ (retain + forget)
+    constant = float(np.vdot(p0.T, p0))
+    slope = 2.0 * float(np.vdot(p0.T, p1))
+    curve = float(np.vdot(p1.T, p1))
+    parts = []
+    sizes = (problem.n_retain, problem.n_forget)
+    along = _sample_noise(problem, m)
+    split = problem.n_retain
+    for s, (h, squares) in enumerate(((retain, along[:split]), (forget, along[split:]))):
+        c, e = noise_coefficients(sizes[s], dyn.batch_size[s], dyn.sampling)
+        mh = m @ h
+        parts.append(eta**2 * (c * float(squares.sum()) - e * sizes[s] * float(np.vdot(mh.T, mh))))
+    return constant + parts[0], slope - 2.0 * parts[0], curve + parts[0] + parts[1]
+
+
+def _sample_noise(problem: UnlearningProblem, m: FloatArray) -> FloatArray:
+    """``tr(H_i M H_i M)`` of each sample."""
+    a, offsets = problem.factors.matrix, problem.factors.offsets
+    moved = m @ a
+    if len(offsets) - 1 == a.shape[1]:
+        result: FloatArray = np.einsum("ki,ki->i", a, moved) ** 2
+        return result
+    values = []
+    for i in range(len(offsets) - 1):
+        block = slice(int(offsets[i]), int(offsets[i + 1]))
+        t = a[:, block].T @ moved[:, block]
+        values.append(float(np.vdot(t.T, t)))
+    return np.array(values)
+
+
+def _larger_root(constant: float, slope: float, curve: float) -> float | None:
+    """Larger root of ``constant + slope x + curve x²``, curve ≥ 0; None without real roots."""
+    if curve <= 1e-300:
+        return None if slope <= 0.0 else -constant / slope
+    square = slope * slope - 4.0 * curve * constant
+    if square < 0.0:
+        return None
+    root = math.sqrt(square)
+    if slope <= 0.0:
+        return (-slope + root) / (2.0 * curve)
+    return -2.0 * constant / (slope + root)
+
+
+def batch_size(
+    problem: UnlearningProblem,
+    step: Any,
+    mixing: Any = 0.0,
+    sampling: str = "without_replacement",
+    weight_decay: Any = 0.0,
+    momentum: Any = 0.0,
+) -> Threshold:
+    r"""Smallest common batch size with ρ ≤ 1, as a real number (ρ falls as B grows).
+
+    Parameters
+    ----------
+    problem : UnlearningProblem
+    step, mixing, sampling, weight_decay, momentum
+        As in `UnlearningProblem.dynamics`.
+
+    Returns
+    -------
+    Threshold
+        For the fixed-size schemes every whole B at or above the value is stable.
+        1 with a status (0 for Bernoulli) where every B is stable, NaN with a
+        status where none is.
+
+    References
+    ----------
+    Derived in docs/theory/critical_values.
+    """
+    mixing = problem._alpha(mixing)
+    sizes = [n for n, a in ((problem.n_retain, 1.0 - mixing), (problem.n_forget, mixing)) if a]
+    largest = float(min(sizes))
+    common = (sampling, weight_decay, momentum)
+    full = problem.dynamics(step, int(largest), mixing, *common)
+    if growth.solve(full).value > 1.0 + growth.ROUNDING:
+        return Threshold(math.nan, 0.0, True, "no batch size is stable")
+    current = 1.0  # 1/B
+    top, dyn = _at_inverse_batch(full, current)
+    while sampling == "bernoulli" and top.value <= 1.0 and current < 1e12:
+        current *= 8.0
+        top, dyn = _at_inverse_batch(full, current)
+    if top.value <= 1.0 + growth.ROUNDING:
+        least = 0.0 if sampling == "bernoulli" else 1.0
+        return Threshold(least, 0.0, math.isfinite(top.upper), "stable at every batch size")
+    for _ in range(MAX_ROUNDS):
+        if top.value <= 1.0 + CONVERGED:
+            break
+        steepness = _inverse_batch_slope(full, dyn, top)
+        lower = current - (top.value - 1.0) / steepness
+        lower = max(lower, 1.0 / largest)
+        if current - lower <= 4e-16 * current:
+            break
+        current = lower
+        top, dyn = _at_inverse_batch(full, current)
+    ok = math.isfinite(top.upper)
+    error = math.inf
+    if ok:
+        error = (top.upper - top.value) / _inverse_batch_slope(full, dyn, top) / current**2
+    return Threshold(1.0 / current, error, ok, "interior")
+
+
+def _at_inverse_batch(full: Any, inverse: float) -> tuple[growth.Top, SecondMoment]:
+    """Growth factor at the real batch size ``1/inverse`` in both sets."""
+    dyn = full.problem.dynamics(
+        full.step_size, full.batch_size, full.alpha, full.sampling, full.weight_decay, full.momentum
+    )
+    dyn.batch_size = (1.0 / inverse, 1.0 / inverse)
+    return growth.solve(dyn), dyn
+
+
+def _inverse_batch_slope(full: Any, dyn: Any, top: growth.Top) -> float:
+    """``d⟨M, Φ(M)⟩/d(1/B)`` at fixed M: exact, as the noise is affine in 1/B."""
+    inverse = 1.0 / dyn.batch_size[0]
+    base = full.second_moment()
+    there = float(np.vdot(top.matrix, base(top.matrix)))
+    gap = inverse - 1.0 / min(b for b in full.batch_size if b)
+    return (top.value - there) / gap if gap > 0.0 else math.inf
