@@ -121,7 +121,7 @@ def generator(name: str, value: Any) -> np.random.Generator:
     """Return a NumPy generator from a generator or an integer seed, or raise."""
     if isinstance(value, np.random.Generator):
         return value
-    if isinstance(value, Integral) and not isinstance(value, bool):
+    if isinstance(value, Integral):
         return np.random.default_rng(integer(name, value, low=0))
     raise TypeError(f"{name} must be a numpy Generator or an integer seed, got {_show(value)}")
 

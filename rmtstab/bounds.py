@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from rmtstab.theory import coherence_bounds, mean, sufficient
 from rmtstab.theory.noise import weighted_sets
 
 if TYPE_CHECKING:
-    from rmtstab.dynamics.dynamics import Dynamics
+    from rmtstab.dynamics.linearised import Dynamics
 
 DERIVED = "derived in docs/theory/bounds"
 
@@ -89,107 +89,103 @@ class _View:
     """The few numbers that the bounds need, read off a problem once."""
 
     def __init__(self, dyn: Dynamics) -> None:
-        phi = dyn.second_moment
+        basis, problem = dyn.basis, dyn.problem
+        r = basis.n_active
         self.dyn = dyn
-        self.mu = phi.eigenvalues
-        self.sizes = dyn.problem.sizes
-        self.width = phi.width
-        split = self.sizes[0] * self.width
-        self.parts = (phi.factors[:, :split], phi.factors[:, split:])
-        self.means = tuple(
-            part @ part.T / max(n, 1) for part, n in zip(self.parts, self.sizes, strict=True)
-        )
-        self.settings = {
-            "sizes": self.sizes,
+        self.mu = dyn.mean_eigenvalues + dyn.weight_decay
+        self.sizes = (problem.n_retain, problem.n_forget)
+        self.rows = np.ascontiguousarray(basis.rows[:, :r])
+        self.offsets = problem.factors.offsets
+        self.means = (basis.retain[:r, :r], basis.forget[:r, :r])
+        self.sharpness, self.tops = _sample_tops(self.rows, self.offsets)
+        self.settings: dict[str, Any] = {
             "step_size": dyn.step_size,
-            "batch_size": self._integral_batches(),
+            "batch_size": self._batches(),
             "alpha": dyn.alpha,
             "sampling": dyn.sampling,
         }
 
-    def blocks(self, index: int) -> FloatArray:
-        """Factors of one set as (n, r, C)."""
-        part = self.parts[index]
-        return part.reshape(len(part), self.sizes[index], self.width).transpose(1, 0, 2)
+    def members(self, index: int) -> slice:
+        """Samples of one set."""
+        split = self.sizes[0]
+        return slice(0, split) if index == 0 else slice(split, sum(self.sizes))
 
-    def sharpness(self, index: int) -> tuple[FloatArray, FloatArray]:
-        """``λ_max(H_i)`` and its eigenvector, for each sample of a set."""
-        blocks = self.blocks(index)
-        inner = np.einsum("irc,ire->ice", blocks, blocks)
-        values, vectors = np.linalg.eigh(inner)
-        tops = np.einsum("irc,ic->ir", blocks, vectors[:, :, -1])
-        norms = np.linalg.norm(tops, axis=1, keepdims=True)
-        return values[:, -1], np.divide(tops, norms, out=np.zeros_like(tops), where=norms > 0)
+    def set_rows(self, index: int) -> tuple[FloatArray, Any]:
+        """Factor rows of one set, and how many belong to each of its samples."""
+        members = self.members(index)
+        first, last = self.offsets[members.start], self.offsets[members.stop]
+        return self.rows[first:last], np.diff(self.offsets)[members]
 
     def best_direction(self) -> float:
         """Largest direction bound over D's eigenvectors and each sample's own direction."""
-        directions = [np.eye(len(self.mu))]
-        for index, *_ in self.weighted():
-            directions.append(self.sharpness(index)[1])
-        tried = np.concatenate(directions)
+        seen = [self.tops[self.members(index)] for index, *_ in self.weighted()]
+        tried = np.concatenate([np.eye(len(self.mu)), *seen])
         tried = tried[np.linalg.norm(tried, axis=1) > 0.5]
-        along = [
-            np.square(tried @ part).reshape(len(tried), n, self.width).sum(axis=2)
-            if n
-            else np.zeros((len(tried), 0))
-            for part, n in zip(self.parts, self.sizes, strict=True)
-        ]
-        settings = {k: v for k, v in self.settings.items() if k != "sizes"}
+        along = np.add.reduceat(np.square(tried @ self.rows.T), self.offsets[:-1], axis=1)
+        split = self.sizes[0]
         return max(
             coherence_bounds.direction(
-                retain, forget, weight_decay=self.dyn.weight_decay, **settings
+                h[:split], h[split:], weight_decay=self.dyn.weight_decay, **self.settings
             )
-            for retain, forget in zip(*along, strict=True)
+            for h in along
         )
 
     def trace(self) -> float:
-        samples = tuple(self._sum_of_squares(index) for index in (0, 1))
-        sets = tuple(float(np.sum(m * m)) for m in self.means)
+        """Rayleigh quotient at the range's projector."""
+        samples = [self._sum_of_squares(index) for index in (0, 1)]
+        sets = [float(np.sum(m * m)) for m in self.means]
         return coherence_bounds.trace(
-            self.mu, (samples[0], samples[1]), (sets[0], sets[1]), **self.settings
+            self.mu,
+            (samples[0], samples[1]),
+            (sets[0], sets[1]),
+            sizes=self.sizes,
+            **self.settings,
         )
 
     def _sum_of_squares(self, index: int) -> float:
         """``Σ_i tr H_i²``."""
-        blocks = self.blocks(index)
-        inner = np.einsum("irc,ire->ice", blocks, blocks)
-        return float(np.sum(inner * inner))
+        rows, widths = self.set_rows(index)
+        if (widths == 1).all():
+            return float(np.sum(np.sum(rows * rows, axis=1) ** 2))
+        parts = np.split(rows, np.cumsum(widths)[:-1])
+        return float(sum(np.sum((part @ part.T) ** 2) for part in parts))
 
     def single_sample(self) -> float:
-        heavy, sets = [], []
-        for index in (0, 1):
-            n = self.sizes[index]
-            heavy.append(float(self.sharpness(index)[0].max(initial=0.0)) if n else 0.0)
-            sets.append(float(np.linalg.eigvalsh(self.means[index])[-1]))
+        """One heavy sample."""
+        heavy = [float(self.sharpness[self.members(i)].max(initial=0.0)) for i in (0, 1)]
+        sets = [float(np.linalg.eigvalsh(m)[-1]) for m in self.means]
         return coherence_bounds.single_sample(
-            (heavy[0], heavy[1]), (sets[0], sets[1]), **self.settings
+            (heavy[0], heavy[1]), (sets[0], sets[1]), sizes=self.sizes, **self.settings
         )
 
     def coherence(self) -> float:
+        """Unlearning-coherence bound; 0 without curvature."""
         alpha = self.dyn.alpha
         unsigned = (1.0 - alpha) * self.means[0] + alpha * self.means[1]
         sharpness = max(float(np.linalg.eigvalsh(unsigned)[-1]), 0.0)
         sigma = self.dyn.problem.coherence(alpha).unlearning
         if not math.isfinite(sigma):
             return 0.0
-        return coherence_bounds.coherence(sharpness, sigma, **self.settings)
+        return coherence_bounds.coherence(sharpness, sigma, sizes=self.sizes, **self.settings)
 
     def sufficient(self) -> tuple[FloatArray, FloatArray, float, float]:
         """``(I − ηD)²``, ``η²Q₂``, and the step sizes of both sufficient conditions."""
         r, eta = len(self.mu), self.dyn.step_size
         noise, weighted = np.zeros((r, r)), np.zeros((r, r))
         for index, a, c, e, n in self.weighted():
-            blocks, mean_curvature = self.blocks(index), self.means[index]
-            inner = np.einsum("irc,ire->ice", blocks, blocks)
-            twice = np.einsum("irc,ice->ire", blocks, inner)
-            squares = np.einsum("ire,ise->rs", twice, blocks)
-            noise += a * a * (c * squares - e * n * mean_curvature @ mean_curvature)
-            sharp = self.sharpness(index)[0]
-            weighted += a * a * c * np.einsum("i,irc,isc->rs", sharp, blocks, blocks, optimize=True)
+            rows, widths = self.set_rows(index)
+            if (widths == 1).all():
+                turned = np.sum(rows * rows, axis=1)[:, None] * rows
+            else:
+                parts = np.split(rows, np.cumsum(widths)[:-1])
+                turned = np.concatenate([part @ part.T @ part for part in parts])
+            mean_curvature = self.means[index]
+            noise += a * a * (c * rows.T @ turned - e * n * mean_curvature @ mean_curvature)
+            sharp = np.repeat(self.sharpness[self.members(index)], widths)
+            weighted += a * a * c * (rows.T * sharp) @ rows
         mix = np.diag(self.mu)
-        squared = np.diag((1.0 - eta * self.mu) ** 2)
         return (
-            squared,
+            np.diag((1.0 - eta * self.mu) ** 2),
             eta * eta * noise,
             sufficient.one_step(mix, noise),
             sufficient.operator(mix, weighted),
@@ -197,11 +193,25 @@ class _View:
 
     def weighted(self) -> list[tuple[int, float, float, float, int]]:
         """Sets with positive weight."""
-        return weighted_sets(
-            self.dyn.alpha, self.sizes, self._integral_batches(), self.dyn.sampling
-        )
+        return weighted_sets(self.dyn.alpha, self.sizes, self._batches(), self.dyn.sampling)
 
-    def _integral_batches(self) -> tuple[float, float]:
-        if self.dyn.sampling == "bernoulli":
-            return self.dyn.batch_size
-        return int(self.dyn.batch_size[0]), int(self.dyn.batch_size[1])
+    def _batches(self) -> tuple[float, float]:
+        retain, forget = self.dyn.batch_size
+        return (retain, forget) if self.dyn.sampling == "bernoulli" else (int(retain), int(forget))
+
+
+def _sample_tops(rows: FloatArray, offsets: Any) -> tuple[FloatArray, FloatArray]:
+    """``λ_max(H_i)`` and its unit eigenvector (zero where H_i = 0) of every sample."""
+    if len(offsets) - 1 == len(rows):
+        values = np.sum(rows * rows, axis=1)
+        vectors = rows
+    else:
+        found = [
+            np.linalg.svd(part, full_matrices=False)[1:] if len(part) else None
+            for part in np.split(rows, offsets[1:-1])
+        ]
+        zero = np.zeros(rows.shape[1])
+        values = np.array([0.0 if f is None else f[0][0] ** 2 for f in found])
+        vectors = np.array([zero if f is None else f[1][0] for f in found])
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return values, np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)

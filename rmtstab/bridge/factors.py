@@ -99,7 +99,8 @@ def sample_factors(
             f"loss must be convex in the outputs, got an output Hessian eigenvalue {lowest:.3g}"
         )
     roots = vectors * values.clamp(min=0.0).sqrt()[:, None, :]
-    return (roots.transpose(1, 2) @ jacobians.double()).cpu().numpy()
+    factors: FloatArray = (roots.transpose(1, 2) @ jacobians.double()).cpu().numpy()
+    return factors
 
 
 def problem(

@@ -40,6 +40,8 @@ class TwoLayerReLUCNN(nn.Module):
     torch.Size([4])
     """
 
+    signs: Tensor
+
     def __init__(self, dim: int, filters: int, *, scale: float = 0.1, seed: int = 0) -> None:
         super().__init__()
         _checks.integer("dim", dim, low=1)
@@ -53,11 +55,14 @@ class TwoLayerReLUCNN(nn.Module):
     def forward(self, patches: Tensor) -> Tensor:
         """Map patches (n, P, dim) to outputs (n,)."""
         responses = torch.relu(self._preactivations(patches)).sum(dim=(1, 3))
-        return responses @ self.signs  # type: ignore[operator]
+        outputs: Tensor = responses @ self.signs
+        return outputs
 
     def activation_pattern(self, patches: Tensor) -> Tensor:
         """Return the boolean masks (n, P, 2, m); an exact zero is inactive."""
         return self._preactivations(patches) > 0
 
     def _preactivations(self, patches: Tensor) -> Tensor:
-        return (patches @ self.weights.flatten(0, 1).T).unflatten(2, self.weights.shape[:2])
+        n, n_patches, _ = patches.shape
+        products = patches @ self.weights.flatten(0, 1).T
+        return products.view(n, n_patches, 2, -1)

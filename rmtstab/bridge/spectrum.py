@@ -8,6 +8,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 from torch.func import functional_call, grad, jvp
 
+from rmtstab._results import FloatArray
 from rmtstab.bridge.factors import Data
 from rmtstab.bridge.losses import Loss
 
@@ -59,12 +60,13 @@ def largest_hessian_eigenvalue(
     def objective(free: dict[str, torch.Tensor]) -> torch.Tensor:
         return loss(functional_call(model, free, (inputs,)), targets)
 
-    def product(vector: np.ndarray) -> np.ndarray:
+    def product(vector: FloatArray) -> FloatArray:
         flat = torch.as_tensor(vector.ravel(), dtype=reference.dtype, device=reference.device)
-        parts = zip(free, flat.split(sizes), strict=True)
+        parts = zip(free, torch.split(flat, sizes), strict=True)
         tangent = {name: part.reshape(free[name].shape) for name, part in parts}
-        _, out = jvp(grad(objective), (free,), (tangent,))
-        return torch.cat([out[name].flatten() for name in free]).cpu().numpy()
+        slopes = jvp(grad(objective), (free,), (tangent,))[1]
+        result: FloatArray = torch.cat([slopes[name].flatten() for name in free]).cpu().numpy()
+        return result
 
     size = sum(sizes)
     if size < 3:

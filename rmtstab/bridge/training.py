@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from rmtstab import _checks
+from rmtstab._results import FloatArray
 from rmtstab.bridge.factors import Data, sample_factors
 from rmtstab.bridge.losses import half_squared_error
 
@@ -89,7 +90,7 @@ def gradient_descent(
         slopes = torch.autograd.grad(loss, weights)
         with torch.no_grad():
             for weight, slope in zip(weights, slopes, strict=True):
-                weight -= step_size * slope
+                weight.sub_(slope, alpha=step_size)
     raise AssertionError("unreachable: the last pass of the loop returns")
 
 
@@ -135,9 +136,10 @@ def gauss_newton(
     _checks.integer("max_steps", max_steps, low=0)
     inputs, targets = data
 
-    def residual() -> np.ndarray:
+    def residual() -> FloatArray:
         with torch.no_grad():
-            return (targets - model(inputs)).cpu().numpy()
+            gap: FloatArray = (targets - model(inputs)).cpu().numpy()
+        return gap
 
     gap = residual()
     loss = 0.5 * float(np.mean(gap**2))

@@ -131,7 +131,7 @@ def unlearn(
     part_sizes = [p.numel() for p in free.values()]
 
     def objective(flat: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        parts = zip(free, flat.split(part_sizes), strict=True)
+        parts = zip(free, torch.split(flat, part_sizes), strict=True)
         state = {name: part.view(free[name].shape) for name, part in parts}
         losses = per_sample(loss, functional_call(model, state, (inputs,)), targets)
         return weights @ losses, losses.detach()

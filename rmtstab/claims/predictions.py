@@ -135,9 +135,7 @@ def linear_peaks(
     dyn = problem.dynamics(
         step_size=step_size, batch_size=batch_size, alpha=alpha, sampling=SAMPLING
     )
-    runs = dyn.simulate(
-        preset.horizon, preset.linear_replicas, np.random.default_rng(seed), with_losses=False
-    )
+    runs = dyn.simulate(preset.horizon, preset.linear_replicas, np.random.default_rng(seed))
     logs = runs.log_displacement
     peaks: FloatArray = logs.max(axis=1) - logs[:, 0]
     return peaks

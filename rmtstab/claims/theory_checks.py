@@ -145,7 +145,11 @@ def bound_sandwich(rng: np.random.Generator) -> dict[str, Any]:
             int(rng.integers(1, problem.n_forget + 1)),
         )
         alpha = (0.0, 0.05, 0.3, 1.0)[k % 4]
-        curvatures = problem.factors @ problem.factors.T / (problem.n_retain + problem.n_forget)
+        curvatures = (
+            problem.factors.matrix
+            @ problem.factors.matrix.T
+            / (problem.n_retain + problem.n_forget)
+        )
         largest = np.linalg.eigvalsh(curvatures)[-1]
         dyn = problem.dynamics(
             step_size=float(rng.uniform(0.2, 1.5)) / largest,
@@ -178,7 +182,8 @@ def bound_sandwich(rng: np.random.Generator) -> dict[str, Any]:
 
 def one_step_moments(rng: np.random.Generator) -> dict[str, Any]:
     """``E[‖w⁺‖² | w]`` from drawn batches and explicit factors, against ``tr Φ(wwᵀ)``."""
-    scores, wrong = [], []
+    scores: list[float] = []
+    wrong: list[float] = []
     for k in range(18):
         sampling = SAMPLINGS[k % 3]
         retain, forget = rng.standard_normal((7, 5)), rng.standard_normal((4, 5))

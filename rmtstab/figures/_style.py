@@ -22,7 +22,7 @@ def style() -> Iterator[None]:
     """Apply the look within a block; searchable text and repeatable ids in SVG."""
     import matplotlib as mpl
 
-    parameters: dict[str, Any] = {
+    parameters: Any = {
         "font.size": 8,
         "axes.titlesize": 8,
         "axes.labelsize": 8,

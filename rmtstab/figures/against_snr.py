@@ -35,14 +35,14 @@ def resistance_against_snr(
     matplotlib Axes
     """
     for k, (name, (colour, marker, label)) in enumerate(_style.PROTOCOL_STYLE.items()):
-        exact = _by_snr(networks, lambda n, name=name: n["protocols"][name]["resistance"])
-        seen = _by_snr([e for e in escapes if e["protocol"] == name], lambda e: e["resistance"])
+        exact = _by_snr(networks, _at("protocols", name, "resistance"))
+        seen = _by_snr([e for e in escapes if e["protocol"] == name], _at("resistance"))
         _points(ax, exact, k, color=colour, marker=marker, label=f"exact Ψ from Φ: {label}")
         _points(
             ax, seen, k + 0.5, color=colour, marker=marker, markerfacecolor="white",
             label=f"measured at 10× forget loss: {label}",
         )  # fmt: skip
-    ax.plot(*_curve(curves, lambda c: c["resistance"]), color="k", label="closed form (theory)")
+    ax.plot(*_curve(curves, _at("resistance")), color="k", label="closed form (theory)")
     _axes(ax, "resistance Ψ (retain / forget loss)")
     return ax
 
@@ -67,15 +67,15 @@ def escape_against_snr(
     matplotlib Axes
     """
     for k, (name, (colour, marker, label)) in enumerate(_style.PROTOCOL_STYLE.items()):
-        exact = _by_snr(networks, lambda n, name=name: n["protocols"][name]["escape_time"])
-        seen = _by_snr([e for e in escapes if e["protocol"] == name], lambda e: e["escape_time"])
+        exact = _by_snr(networks, _at("protocols", name, "escape_time"))
+        seen = _by_snr([e for e in escapes if e["protocol"] == name], _at("escape_time"))
         _points(ax, exact, k, color=colour, marker=marker, label=f"exact, Φᵏ: {label}")
         _points(
             ax, seen, k + 0.5, color=colour, marker=marker, markerfacecolor="white",
             label=f"measured: {label}",
         )  # fmt: skip
         ax.plot(
-            *_curve(curves, lambda c, name=name: c["escape_time"][name]),
+            *_curve(curves, _at("escape_time", name)),
             color=colour,
             label=f"closed form: {label}",
         )
@@ -106,17 +106,29 @@ def coherence_against_snr(ax: Axes, networks: list[Record], curves: list[Record]
     }
     for k, (axis, (colour, marker)) in enumerate(axes.items()):
         _points(
-            ax, _by_snr(networks, lambda n, axis=axis: n["coherence"][axis]), k,
+            ax, _by_snr(networks, _at("coherence", axis)), k,
             color=colour, marker=marker, label=f"σ {axis} (measured)",
         )  # fmt: skip
         ax.plot(
-            *_curve(curves, lambda c, axis=axis: c["coherence"][axis]),
+            *_curve(curves, _at("coherence", axis)),
             color=colour,
             label=f"σ {axis} (closed form)",
         )
     ax.set_yscale("log")
     _axes(ax, "coherence σ (dimensionless)")
     return ax
+
+
+def _at(*path: str) -> Callable[[Record], Any]:
+    """Return a function that follows a path of keys."""
+
+    def value(record: Record) -> Any:
+        found: Any = record
+        for key in path:
+            found = found[key]
+        return found
+
+    return value
 
 
 def _by_snr(records: list[Record], value: Callable[[Record], Any]) -> list[tuple[float, Any]]:
