@@ -16,7 +16,7 @@ from rmtstab.claims.presets import Preset
 from rmtstab.curvature import cnn_gram, kink_margin
 from rmtstab.dynamics.problem import UnlearningProblem
 
-TRAINING_STEPS = 5000
+TRAINING_STEPS, ATTEMPTS = 2000, 6
 
 
 class Network:
@@ -75,16 +75,24 @@ def train(preset: Preset, spec: dict[str, Any], device: str) -> tuple[Network, d
         seed=int(np.random.default_rng([spec["seed"], spec["index"], 3]).integers(2**31)),
     )
     network = Network(model, patches, labels, n_retain, device)
-    step_size = 0.5 * len(labels) / np.linalg.eigvalsh(network.gram())[-1]
-    descent = bridge.gradient_descent(
-        network.model,
-        network.data,
-        step_size=step_size,
-        steps=TRAINING_STEPS,
-        tolerance=1e-2 if real else 1e-4,
-    )
-    polish = bridge.gauss_newton(network.model, network.data)
+    start = network.model.weights.detach().clone()
+    step_size = 0.5 * len(labels) / float(np.linalg.eigvalsh(network.gram())[-1])
+    for attempt in range(ATTEMPTS):
+        # a large step can kill every filter of a sample: start again with a smaller one
+        with torch.no_grad():
+            network.model.weights.copy_(start)
+        descent = bridge.gradient_descent(
+            network.model,
+            network.data,
+            step_size=step_size * 0.5**attempt,
+            steps=TRAINING_STEPS,
+            tolerance=1e-2 if real else 1e-4,
+        )
+        polish = bridge.gauss_newton(network.model, network.data)
+        if polish.converged:
+            break
     return network, {
+        "attempts": attempt + 1,
         "descent_steps": descent.steps,
         "descent_loss": descent.loss,
         "polish_steps": polish.steps,

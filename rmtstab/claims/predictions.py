@@ -84,10 +84,11 @@ def stability_map(
 ) -> dict[str, Any]:
     """Predict each cell of a (mixing × batch size) map.
 
-    Without ``alphas``, the mixings are spread around the typical frontier.
+    Without ``alphas``, the mixings are spread around both frontiers.
     """
     if alphas is None:
-        alphas = _spread([f["typical"] for f in frontiers], preset.n_alphas)
+        levels = [level for f in frontiers for level in (f["mean_square"], f["typical"])]
+        alphas = _spread(levels, preset.n_alphas)
     cells = [
         _cell(problem, preset, step_size, batch, float(alpha), seed)
         for alpha in alphas
@@ -228,7 +229,7 @@ def _frontier(escapes: Test) -> float | None:
 
 
 def _spread(frontier: list[float | None], n_alphas: int) -> FloatArray:
-    """α = 0 and a geometric range around the typical frontier, its ends included."""
+    """α = 0 and a geometric range around the frontiers, its ends included."""
     known = [max(f, 1e-3) if f is not None else 1.0 for f in frontier]
-    low, high = min(known) / 2.0, min(1.0, max(known) * 2.0)
+    low, high = min(known) / 1.8, min(1.0, max(known) * 1.8)
     return np.concatenate([[0.0], np.geomspace(low, high, n_alphas - 1)])

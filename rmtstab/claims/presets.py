@@ -93,7 +93,7 @@ QUICK = Preset(
     replicas=16,
     check_replicas=64,
     linear_replicas=200,
-    escape_horizon=3000,
+    escape_horizon=4000,
     escape_replicas=8,
     digits_repeats=1,
 )
@@ -108,7 +108,7 @@ FULL = Preset(
     replicas=32,
     check_replicas=128,
     linear_replicas=1000,
-    escape_horizon=6000,
+    escape_horizon=8000,
     escape_replicas=16,
     digits_repeats=3,
 )

@@ -145,12 +145,7 @@ def bound_sandwich(rng: np.random.Generator) -> dict[str, Any]:
             int(rng.integers(1, problem.n_forget + 1)),
         )
         alpha = (0.0, 0.05, 0.3, 1.0)[k % 4]
-        curvatures = (
-            problem.factors.matrix
-            @ problem.factors.matrix.T
-            / (problem.n_retain + problem.n_forget)
-        )
-        largest = np.linalg.eigvalsh(curvatures)[-1]
+        largest = problem.factors.singular_values[0] ** 2 / problem.factors.n_samples
         dyn = problem.dynamics(
             step_size=float(rng.uniform(0.2, 1.5)) / largest,
             batch_size=batch,

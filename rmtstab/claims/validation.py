@@ -89,9 +89,9 @@ def collect(
     evidence["one_step"] = stage(
         "one-step moments",
         [
-            cell("one_step", n, common_step=common, steps=steps)
+            cell("one_step", n, common_step=common, fraction=fraction)
             for n in networks
-            for steps in (0, preset.horizon // 3, preset.horizon)
+            for fraction in (0.0, 0.5, 1.0)
         ],
     )
     evidence["trajectories"] = stage(
@@ -239,8 +239,9 @@ def compute(cell: Cell, folder: str, device: str) -> dict[str, Any]:
         )
         return {**found, "step_size": step_size, "batch_size": list(smallest)}
     if cell.task == "one_step":
+        batch = tuple(record["map"]["batch_sizes"][len(record["map"]["batch_sizes"]) // 2])
         return observations.one_step(
-            network, preset, step_size, smallest, preset.alpha, cell["steps"], cell.rng()
+            network, preset, step_size, batch, preset.alpha, cell["fraction"], cell.rng()
         )
     if cell.task == "escape":
         step_size = record["protocols"][cell["protocol"]]["step_size"]

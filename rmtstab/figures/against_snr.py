@@ -157,5 +157,6 @@ def _curve(curves: list[Record], value: Callable[[Record], float]) -> tuple[Any,
 def _axes(ax: Axes, label: str) -> None:
     ax.set_xscale("symlog", linthresh=0.05, linscale=0.4)
     ax.set_xlim(left=-0.01)
+    ax.set_xticks([0.0, 0.1, 1.0], ["0", "0.1", "1"])
     ax.set_xlabel("signal-to-noise ratio ‖μ‖/(σ√d)")
     ax.set_ylabel(label)

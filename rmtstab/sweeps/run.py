@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future, as_completed
 from pathlib import Path
@@ -97,10 +98,13 @@ def run(
 
 def _compute(function: Callable[[Cell], Result], cell: Cell, folder: Path) -> Result:
     # Through JSON, so that a fresh result and a stored one are the same to the bit.
-    text = json.dumps({"cell": cell.identity, "result": function(cell)}, allow_nan=True)
+    started = time.perf_counter()
+    result = function(cell)
+    seconds = time.perf_counter() - started
+    text = json.dumps({"cell": cell.identity, "seconds": seconds, "result": result})
     write_atomically(folder / f"{cell.key}.json", text)
-    result: Result = json.loads(text)["result"]
-    return result
+    stored: Result = json.loads(text)["result"]
+    return stored
 
 
 def _load(folder: Path, cell: Cell) -> Result | None:
