@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, hessian, jacrev, vmap
+from torch.func import functional_call, grad, jacrev, vmap
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
@@ -85,7 +85,8 @@ def sample_factors(
 
     def factor(sample: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         value = output(free, sample)
-        curvature = hessian(lambda f: loss(f[None], target[None]))(value)
+        # reverse over reverse: forward mode would import the compiler stack, for seconds
+        curvature = jacrev(grad(lambda f: loss(f[None], target[None])))(value)
         blocks = jacrev(output)(free, sample)
         width = value.numel()
         flat = torch.cat([blocks[name].reshape(width, -1) for name in names], dim=1)

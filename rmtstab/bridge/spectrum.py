@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
-from torch.func import functional_call, grad, jvp
+from torch.func import functional_call, grad, vjp
 
 from rmtstab._results import FloatArray
 from rmtstab.bridge.factors import Data
@@ -18,8 +18,8 @@ def largest_hessian_eigenvalue(
 ) -> float:
     """Largest eigenvalue of the loss's Hessian in the weights, by Hessian-vector products.
 
-    Uses nothing but the network, its loss and forward-over-reverse
-    differentiation, so it witnesses `rmtstab.curvature.cnn_gram` independently:
+    Uses nothing but the network, its loss and differentiation of its gradient,
+    so it witnesses `rmtstab.curvature.cnn_gram` independently:
     at an interpolator the largest eigenvalue of ``K/n`` is the same number.
 
     Parameters
@@ -60,11 +60,14 @@ def largest_hessian_eigenvalue(
     def objective(free: dict[str, torch.Tensor]) -> torch.Tensor:
         return loss(functional_call(model, free, (inputs,)), targets)
 
+    # The Hessian is symmetric: pulling a vector back through the gradient multiplies by it.
+    _, pull = vjp(grad(objective), free)
+
     def product(vector: FloatArray) -> FloatArray:
         flat = torch.as_tensor(vector.ravel(), dtype=reference.dtype, device=reference.device)
         parts = zip(free, torch.split(flat, sizes), strict=True)
         tangent = {name: part.reshape(free[name].shape) for name, part in parts}
-        slopes = jvp(grad(objective), (free,), (tangent,))[1]
+        (slopes,) = pull(tangent)
         result: FloatArray = torch.cat([slopes[name].flatten() for name in free]).cpu().numpy()
         return result
 

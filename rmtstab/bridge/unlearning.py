@@ -139,23 +139,23 @@ def unlearn(
     gradients = vmap(grad(objective, has_aux=True))
     displacement = torch.as_tensor(start, dtype=centre.dtype, device=centre.device).clone()
     draws = _batch_weights(sizes, batches, alpha, [*rng.spawn(len(start))])
-    norms, retain_losses, forget_losses = [], [], []
+    records = np.empty((3, len(start), steps + 1))
     stopped = False
     for step in range(steps + 1):
         weights = torch.as_tensor(draws(), dtype=centre.dtype, device=centre.device)
         slope, losses = gradients(centre + displacement, weights)
-        norms.append(displacement.norm(dim=1).cpu().numpy())
-        retain_losses.append(losses[:, : sizes[0]].mean(dim=1).cpu().numpy())
-        forget_losses.append(losses[:, sizes[0] :].mean(dim=1).cpu().numpy())
+        records[0, :, step] = displacement.norm(dim=1).cpu().numpy()
+        records[1, :, step] = losses[:, : sizes[0]].mean(dim=1).cpu().numpy()
+        records[2, :, step] = losses[:, sizes[0] :].mean(dim=1).cpu().numpy()
         if until is not None and step < steps:
-            stopped = until(*(np.stack(x, 1) for x in (norms, retain_losses, forget_losses)))
+            stopped = until(*records[:, :, : step + 1])
         if stopped or step == steps:
             break
         displacement -= step_size * slope
     return UnlearningRuns(
-        displacement=np.stack(norms, 1),
-        retain_loss=np.stack(retain_losses, 1),
-        forget_loss=np.stack(forget_losses, 1),
+        displacement=records[0, :, : step + 1].copy(),
+        retain_loss=records[1, :, : step + 1].copy(),
+        forget_loss=records[2, :, : step + 1].copy(),
         final=displacement.cpu().numpy().astype(np.float64),
         stopped_early=stopped,
         flipped=_flipped_share(model, inputs, centre, displacement),

@@ -69,16 +69,22 @@ def _coherence(r: Record) -> Outcome:
 
 
 def _escape(r: Record) -> Outcome:
-    def spread(n: int, key: str) -> float:
+    def worst(n: int, key: str) -> float:
         return float(max(abs(row[key] - 1.0) for row in r["rows"] if row["n"] == n))
 
-    small, large = spread(60, "resistance_ratio"), spread(240, "resistance_ratio")
-    curvature = spread(240, "curvature_ratio")
+    large = [row for row in r["rows"] if row["n"] == 240]
+    error = max(row["resistance_error"] for row in large)
     text = (
-        f"resistance within {small:.0%} at n = 60 and {large:.0%} at n = 240; escape curvature "
-        f"within {curvature:.0%} at n = 240"
+        f"resistance off by at most {worst(60, 'resistance_ratio'):.0%} at n = 60 and "
+        f"{worst(240, 'resistance_ratio'):.1%} ± {error:.1%} at n = 240; escape curvature by "
+        f"{worst(240, 'curvature_ratio'):.1%} at n = 240"
     )
-    return Outcome(text, large, math.nan, large <= 0.05 and curvature <= 0.08)
+    holds = all(
+        abs(row[f"{key}_ratio"] - 1.0) <= 0.05 + 3.0 * row[f"{key}_error"]
+        for row in large
+        for key in ("resistance", "curvature")
+    )
+    return Outcome(text, worst(240, "resistance_ratio"), error, bool(holds))
 
 
 def _volterra(r: Record) -> Outcome:
@@ -99,8 +105,9 @@ NETWORK_CLAIMS = (
         normalisation=_COMPARISON,
         horizon="none for the exact Ψ; first tenfold forget loss for the observed one",
         source="derived in docs/theory/resistance; ordering: Khanna & Chang, arXiv:2602.02986",
-        fails="at tiny SNR differences (SNR 0 against 0.1 differs by less than the spread of "
-        "data sets), and for κ = 2 instead of 10 at finite horizon",
+        fails="below the transition at which the signal enters the escape direction (SNR about "
+        "0.2 here: 0 and 0.1 differ by less than the spread of data sets), and for κ = 2 instead "
+        "of 10 at finite horizon",
         judge=judges.resistance_rises,
     ),
     Claim(
@@ -349,7 +356,7 @@ THEORY_CLAIMS = (
     Claim(
         name="escape-closed-form",
         statement="Closed-form escape curvature and resistance hold on CNNs with independent "
-        "masks, within 5 % (resistance) and 8 % (curvature) at n = 240.",
+        "masks, within 5 % and three standard errors at n = 240.",
         latex=r"\Psi=\left(\frac{x-u\alpha/n_f}{x+u(1-\alpha)/n_r}\right)^2",
         assumptions="independent masks, m = 128, d = 2.5 n, SNR in {0.1, 0.5, 1, 2}",
         normalisation="α = 0.3, mean dynamics (no step size enters)",

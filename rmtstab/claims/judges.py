@@ -20,7 +20,11 @@ def interpolation(evidence: Evidence) -> Outcome:
     """Largest training loss over the networks."""
     losses = [n["training"]["loss"] for n in evidence["networks"]]
     worst = max(losses)
-    text = f"largest loss {worst:.1e} over {len(losses)} networks"
+    starts = [n["training"]["starts"] for n in evidence["networks"]]
+    text = (
+        f"largest loss {worst:.1e} over {len(losses)} networks; {sum(starts) - len(starts)} starts "
+        "given up because a sample lost all its filters"
+    )
     return Outcome(text, worst, math.nan, worst < 1e-20)
 
 
@@ -97,8 +101,8 @@ def one_step(evidence: Evidence) -> Outcome:
     wrong = float(np.median([abs(c["z_with_replacement"]) for c in cells]))
     none = float(np.median([abs(c["z_mean_only"]) for c in cells]))
     text = (
-        f"largest deviation {worst:.2f} standard errors over {len(cells)} points; median deviation of "
-        f"drawing with replacement {wrong:.1f}, of the mean alone {none:.0f}"
+        f"largest deviation {worst:.2f} standard errors over {len(cells)} points; median "
+        f"deviation of drawing with replacement {wrong:.1f}, of the mean alone {none:.0f}"
     )
     return Outcome(text, worst, 1.0, worst <= SIGMAS)
 

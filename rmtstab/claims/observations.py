@@ -82,9 +82,9 @@ def escape(
     factor = predictions.FORGET_FACTOR
 
     def done(norms: FloatArray, _: FloatArray, forget: FloatArray) -> bool:
-        far = (norms >= preset.radius * norms[:, :1]).any(axis=1)
-        forgot = (forget >= factor * forget[:, :1]).any(axis=1)
-        return bool((far & forgot).all())
+        # growth, once there, is monotone: looking at the last step costs O(1) a step
+        far = norms[:, -1] >= preset.radius * norms[:, 0]
+        return bool(far.all() and forget[:, -1].mean() >= factor * forget[:, 0].mean())
 
     runs = bridge.unlearn(
         network.model,

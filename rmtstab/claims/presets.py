@@ -85,14 +85,14 @@ class Preset:
 
 QUICK = Preset(
     name="quick",
-    snrs=(0.0, 0.1, 0.5, 2.0),
+    snrs=(0.0, 0.3, 0.7, 2.0),
     repeats=3,
     n_alphas=6,
     common_alphas=(0.0, 0.02, 0.06, 0.15, 0.4, 0.8),
     horizon=100,
     replicas=16,
     check_replicas=64,
-    linear_replicas=200,
+    linear_replicas=150,
     escape_horizon=4000,
     escape_replicas=8,
     digits_repeats=1,
@@ -100,7 +100,7 @@ QUICK = Preset(
 
 FULL = Preset(
     name="full",
-    snrs=(0.0, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0),
+    snrs=(0.0, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0),
     repeats=5,
     n_alphas=11,
     common_alphas=(0.0, 0.01, 0.02, 0.04, 0.08, 0.15, 0.25, 0.4, 0.6, 0.8, 1.0),

@@ -76,13 +76,14 @@ def coherence_formula(rng: np.random.Generator) -> dict[str, Any]:
 def escape_formula(rng: np.random.Generator) -> dict[str, Any]:
     """Closed-form escape curvature and resistance on CNNs with independent masks, two sizes."""
     rows = []
-    for n, repeats in ((60, 12), (240, 4)):
+    for n, repeats in ((60, 12), (240, 8)):
         dim, filters, n_forget = 5 * n // 2, 128, n // 5
         for snr in (0.1, 0.5, 1.0, 2.0):
             found = [
                 _sampled_escape(n, n_forget, dim, snr, filters, 0.3, rng) for _ in range(repeats)
             ]
             curvature, resistance = np.mean(found, axis=0)
+            errors = np.std(found, axis=0, ddof=1) / np.sqrt(repeats)
             formula = cnn.escape(n - n_forget, n_forget, dim, snr, filters, 0.3)
             rows.append(
                 {
@@ -90,6 +91,8 @@ def escape_formula(rng: np.random.Generator) -> dict[str, Any]:
                     "snr": snr,
                     "curvature_ratio": float(formula.curvature / curvature),
                     "resistance_ratio": float(formula.resistance / resistance),
+                    "curvature_error": float(errors[0] / curvature),
+                    "resistance_error": float(errors[1] / resistance),
                 }
             )
     return {"rows": rows}
