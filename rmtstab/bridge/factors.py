@@ -83,10 +83,13 @@ def sample_factors(
         result: Tensor = functional_call(model, {**state, **free}, (sample[None],))[0]
         return result
 
+    def of_output(value: Tensor, target: Tensor) -> Tensor:
+        return loss(value[None], target[None])
+
     def factor(sample: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         value = output(free, sample)
         # reverse over reverse: forward mode would import the compiler stack, for seconds
-        curvature = jacrev(grad(lambda f: loss(f[None], target[None])))(value)
+        curvature = jacrev(grad(of_output))(value, target)
         blocks = jacrev(output)(free, sample)
         width = value.numel()
         flat = torch.cat([blocks[name].reshape(width, -1) for name in names], dim=1)

@@ -61,7 +61,7 @@ def largest_hessian_eigenvalue(
         return loss(functional_call(model, free, (inputs,)), targets)
 
     # The Hessian is symmetric: pulling a vector back through the gradient multiplies by it.
-    _, pull = vjp(grad(objective), free)
+    pull = vjp(grad(objective), free)[1]
 
     def product(vector: FloatArray) -> FloatArray:
         flat = torch.as_tensor(vector.ravel(), dtype=reference.dtype, device=reference.device)

@@ -73,7 +73,7 @@ def train(preset: Preset, spec: dict[str, Any], device: str) -> tuple[Network, d
     patches, labels, n_retain = data.load(preset, spec)
     real = spec["data"] == "digits"
     seeds = np.random.default_rng([spec["seed"], spec["index"], 3]).integers(2**31, size=STARTS)
-    for count, seed in enumerate(seeds, start=1):
+    for starts, seed in enumerate(seeds, start=1):  # noqa: B007 (read after the loop)
         model = bridge.TwoLayerReLUCNN(
             patches.shape[2],
             preset.digits_filters if real else preset.filters,
@@ -92,7 +92,7 @@ def train(preset: Preset, spec: dict[str, Any], device: str) -> tuple[Network, d
         if polish.converged:
             break
     return network, {
-        "starts": count,
+        "starts": starts,
         "descent_steps": descent.steps,
         "descent_loss": descent.loss,
         "polish_steps": polish.steps,
