@@ -117,8 +117,8 @@ def _drawings(results: Evidence) -> dict[str, tuple[Callable[[], Any], str]]:
         ),
         "trajectories": (
             lambda: _trajectories(results),
-            "Real runs, Φᵏ and the typical (Lyapunov) rate; top: the map's most mean-driven cell, "
-            "below: its least mean-driven escaping cell. Right: retain and forget loss.",
+            "Real runs, Φᵏ and the typical (Lyapunov) rate; top: the map's fastest mean-driven "
+            "cell, below: its least mean-driven escaping cell. Right: retain and forget loss.",
         ),
     }
     if any(n["data"] == "digits" for n in results["networks"]):
@@ -202,7 +202,7 @@ def _spectra(results: Evidence) -> Any:
         theory = {
             "grid": grid,
             "limit": law.pdf((grid - half) / half) / half,
-            "finite": cnn.bulk_density(grid, counts, dim, filters),
+            "finite": cnn.bulk_density(grid, counts, dim, filters, smoothing=1e-2),
             "outliers": [float(v) for v in predicted if v > top * (1 + 1e-9)],
         }
         figures.gram_spectrum(ax, values, theory)
@@ -227,9 +227,10 @@ def _trajectories(results: Evidence) -> Any:
         figures.trajectories(row[0], path)
         figures.losses(row[1], path)
         share = path["mean_share"]
-        carried = "" if share is None else f", mean carries {share:.2f} of log ρ"
         r, f = path["batch_size"]
-        row[0].set_title(f"SNR {snr:g}, α = {path['alpha']:.2g}, batches {r}/{f}{carried}")
+        row[0].set_title(f"SNR {snr:g}, α = {path['alpha']:.2g}, batches {r}/{f}")
+        if share is not None:
+            row[1].set_title(f"the mean carries {share:.2f} of log ρ")
     for ax in axes[-1]:
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=1)
     return figure

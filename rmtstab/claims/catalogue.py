@@ -235,7 +235,7 @@ NETWORK_CLAIMS = (
         "carries at least 0.9 of log ρ.",
         latex=r"\mathbb E\|w_k\|^2=\mathrm{tr}\,\Phi^k(M_0)",
         assumptions=_KOU + "; linear regime",
-        normalisation=_MAP + "; the map's most mean-driven cell",
+        normalisation=_MAP + "; the map's fastest mean-driven cell with noisy batches",
         horizon="K/4, K/2, 3K/4, K steps",
         source="derived in docs/theory",
         fails="where noise drives the escape: rare runs carry the mean square there, and no "

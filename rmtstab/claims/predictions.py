@@ -231,5 +231,5 @@ def _frontier(escapes: Test) -> float | None:
 def _spread(frontier: list[float | None], n_alphas: int) -> FloatArray:
     """α = 0 and a geometric range around the frontiers, its ends included."""
     known = [max(f, 1e-3) if f is not None else 1.0 for f in frontier]
-    low, high = min(known) / 1.8, min(1.0, max(known) * 1.8)
+    low, high = min(known) / 1.35, min(1.0, max(known) * 1.35)
     return np.concatenate([[0.0], np.geomspace(low, high, n_alphas - 1)])

@@ -174,7 +174,7 @@ def closed_forms(preset: Preset) -> dict[str, Any]:
 
     common = 0.5 * min(threshold(snr, preset.batch_sizes[0][0]) for snr in preset.snrs)
     positive = [snr for snr in preset.snrs if snr > 0]
-    grid = np.geomspace(min(positive) / 3.0, max(positive) * 1.5, 60)
+    grid = np.geomspace(min(positive) / 10.0, max(positive) * 1.5, 60)
     curves: list[dict[str, Any]] = []
     for snr in grid:
         escape = cnn.escape(
@@ -265,10 +265,15 @@ def _absent(cell: Cell) -> dict[str, Any]:
 
 
 def _most(cells: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-    """Pick the escaping cell whose growth the noise-free mean carries most, or least."""
+    """Pick a cell to follow: among those that grow, the fastest that the mean drives with noisy
+    batches, or the one whose growth the noise-free mean carries least.
+    """
     growing = [c for c in cells if c["mean_share"] is not None and c["growth_factor"] > 1.01]
-    pick = max if kind == "mean_driven" else min
-    return pick(growing or cells, key=lambda c: c["mean_share"] or 0.0)
+    if kind == "noise_driven":
+        return min(growing or cells, key=lambda c: c["mean_share"] or 0.0)
+    full = max(c["batch_size"][0] for c in cells)
+    driven = [c for c in growing if c["mean_share"] >= 0.97 and c["batch_size"][0] < full]
+    return max(driven or growing or cells, key=lambda c: c["growth_factor"])
 
 
 @contextmanager

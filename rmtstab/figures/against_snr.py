@@ -42,6 +42,11 @@ def resistance_against_snr(
             ax, seen, k + 0.5, color=colour, marker=marker, markerfacecolor="white",
             label=f"measured at 10× forget loss: {label}",
         )  # fmt: skip
+        soon = _by_snr(networks, _at("protocols", name, "finite_resistance"))
+        ax.plot(
+            [_shifted(snr, k + 0.5) for snr, _ in soon], [v.mean() for _, v in soon], "_",
+            color=colour, markersize=9, label=None if k else "at 10× forget loss, Φᵏ (theory)",
+        )  # fmt: skip
     ax.plot(*_curve(curves, _at("resistance")), color="k", label="closed form (theory)")
     _axes(ax, "resistance Ψ (retain / forget loss)")
     return ax
@@ -141,11 +146,15 @@ def _by_snr(records: list[Record], value: Callable[[Record], Any]) -> list[tuple
     return [(snr, np.array(values)) for snr, values in sorted(found.items())]
 
 
+def _shifted(snr: float, shift: float) -> float:
+    return float(snr * 1.04 ** (shift - 1.0) + 0.002 * (shift - 1.0))
+
+
 def _points(ax: Axes, data: list[tuple[float, Any]], shift: float, **look: Any) -> None:
     """Mean and standard error over repeats, shifted sideways so that protocols do not hide."""
     if not data:
         return
-    x = [snr * 1.04 ** (shift - 1.0) + 0.002 * (shift - 1.0) for snr, _ in data]
+    x = [_shifted(snr, shift) for snr, _ in data]
     errors = [v.std(ddof=1) / np.sqrt(len(v)) if len(v) > 1 else 0.0 for _, v in data]
     ax.errorbar(x, [v.mean() for _, v in data], errors, linestyle="none", capsize=2, **look)
 

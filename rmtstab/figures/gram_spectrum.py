@@ -36,15 +36,17 @@ def gram_spectrum(ax: Axes, eigenvalues: Any, theory: dict[str, Any]) -> Axes:
     ax.stairs(heights, edges, fill=True, color="0.82", label="eigenvalues (measured)")
     ax.plot(grid, theory["limit"], "--", color=_style.SKY, label="Marchenko–Pastur, m → ∞ (theory)")
     ax.plot(grid, theory["finite"], color=_style.BLUE, label="finite m (theory)")
-    outside = values[values > grid[-1]]
-    lines = [f"outliers measured: {', '.join(f'{v:.4g}' for v in outside) or 'none'}"]
-    predicted = [v for v in theory["outliers"] if v > 0]
-    lines.append(f"predicted: {', '.join(f'{v:.4g}' for v in predicted) or 'none'}")
-    ax.text(0.97, 0.62, "\n".join(lines), transform=ax.transAxes, ha="right", va="top", fontsize=6)
+    predicted = theory["outliers"]
+    lines = [
+        f"two largest, measured: {values[-1]:.4g}, {values[-2]:.4g}",
+        f"outliers, theory: {', '.join(f'{v:.4g}' for v in predicted) or 'none'}",
+    ]
+    ax.text(0.97, 0.96, "\n".join(lines), transform=ax.transAxes, ha="right", va="top", fontsize=6)
     for v in predicted:
         if v <= grid[-1]:
             ax.axvline(v, color=_style.VERMILION, linestyle=":")
     ax.set_xlabel("eigenvalue of K (squared gradient)")
     ax.set_ylabel("density")
     ax.set_xlim(0.0, grid[-1])
+    ax.set_ylim(top=1.25 * ax.get_ylim()[1])
     return ax

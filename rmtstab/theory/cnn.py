@@ -253,7 +253,9 @@ def coherence(n_retain: int, n_forget: int, dim: int, snr: float, filters: int) 
     )
 
 
-def bulk_density(x: FloatArray, counts: FloatArray, dim: int, filters: int) -> FloatArray:
+def bulk_density(
+    x: FloatArray, counts: FloatArray, dim: int, filters: int, *, smoothing: float = 1e-3
+) -> FloatArray:
     r"""Noise bulk of the CNN's Gram matrix at finite m, from the active-filter counts.
 
     Density of ``(1/2m)[TΞΞᵀT + diag(‖ξ_i‖²(2T_i − T_i²))]``, ``T_i = N_i/m``:
@@ -267,6 +269,10 @@ def bulk_density(x: FloatArray, counts: FloatArray, dim: int, filters: int) -> F
     counts : ndarray, shape (n,)
         Filters active on each sample's noise patch, N_i in [0, 2m].
     dim, filters : int
+    smoothing : float, default 1e-3
+        Distance above the real axis, over the spectrum's width, at which the
+        density is taken: edges and the atoms of single counts are rounded on
+        that scale.
 
     Returns
     -------
@@ -275,12 +281,7 @@ def bulk_density(x: FloatArray, counts: FloatArray, dim: int, filters: int) -> F
     Raises
     ------
     ValueError
-        If a count is outside [0, 2m].
-
-    Notes
-    -----
-    For drawing: evaluated at distance ``10⁻³`` of the spectrum's width above
-    the real axis, so edges are rounded on that scale.
+        If a count is outside [0, 2m] or the smoothing is not positive.
 
     References
     ----------
@@ -298,6 +299,7 @@ def bulk_density(x: FloatArray, counts: FloatArray, dim: int, filters: int) -> F
     """
     x = _checks.array("x", x, ndim=1)
     counts = _checks.array("counts", counts, ndim=1)
+    _checks.real("smoothing", smoothing, low=0.0, low_open=True)
     if counts.size and (counts.min() < 0 or counts.max() > 2 * filters):
         raise ValueError(
             f"counts must lie in [0, 2m={2 * filters}], got {counts.min()}…{counts.max()}"
@@ -305,7 +307,7 @@ def bulk_density(x: FloatArray, counts: FloatArray, dim: int, filters: int) -> F
     t = counts / filters
     shared = dim / (2.0 * filters)
     shift, gain = shared * (2.0 * t - t * t), shared * t * t
-    z = x[:, None] + 1e-3j * float((shift + 4.0 * gain).max(initial=1e-300))
+    z = x[:, None] + 1j * smoothing * float((shift + 4.0 * gain).max(initial=1e-300))
     y = np.ones((len(x), 1), dtype=complex)
     for _ in range(2000):
         new = 1.0 / (1.0 + (gain / dim / (shift + gain * y - z)).sum(1, keepdims=True))

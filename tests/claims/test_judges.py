@@ -109,7 +109,7 @@ def map_evidence(wrong=0):
         )  # fmt: skip
     network = {
         "data": "signal_plus_noise", "snr": 1.0, "forget": "balanced", "index": 0,
-        "map": {"cells": cells},
+        "map": {"cells": cells}, "kink_margin": 1e-6, "weight_norm": 1.0,
     }  # fmt: skip
     preset = {"radius": 10.0, "displacement": 1e-7, "natural_displacement": 0.05}
     return {"preset": preset, "networks": [network], "outcomes": observed}
@@ -127,6 +127,7 @@ def test_cells_within_the_monte_carlo_error_do_not_count():
     close["networks"][0]["map"]["cells"][0]["log_peak_error"] = 2.0
     outcome = judges.heatmaps(close)
     assert outcome.holds and "19 of 20 cells" in outcome.measured
+    assert "(95.5% on all)" in outcome.measured
 
 
 def test_one_wrong_moment_is_enough():
