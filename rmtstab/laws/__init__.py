@@ -2,5 +2,6 @@
 
 from rmtstab.laws.base import Law, SpectralLaw
 from rmtstab.laws.marchenko_pastur import MarchenkoPastur
+from rmtstab.laws.tracy_widom import TracyWidom
 
-__all__ = ["Law", "SpectralLaw", "MarchenkoPastur"]
+__all__ = ["Law", "SpectralLaw", "MarchenkoPastur", "TracyWidom"]
