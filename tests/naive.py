@@ -80,3 +80,70 @@ def tracy_widom_cdf(s, index, nodes=80):
     one = np.eye(nodes)
     minus, plus = np.linalg.det(one - kernel), np.linalg.det(one + kernel)
     return {1: minus, 2: minus * plus, 4: (minus + plus) / 2}[index]
+
+
+def free_poisson_root(x, rates, jumps, digits=40):
+    """Return u in the upper half-plane with u + sum r p u/(u - p) = x, from all polynomial roots.
+
+    Rates, jumps and x are taken as exact strings or numbers; a real u means no density there.
+    """
+    import mpmath as mp
+
+    with mp.workdps(digits):
+        x, r, p = mp.mpf(x), [mp.mpf(v) for v in rates], [mp.mpf(v) for v in jumps]
+
+        def times(a, b):
+            out = [mp.mpf(0)] * (len(a) + len(b) - 1)
+            for i, v in enumerate(a):
+                for j, w in enumerate(b):
+                    out[i + j] += v * w
+            return out
+
+        def product(skip):
+            out = [mp.mpf(1)]
+            for j, v in enumerate(p):
+                if j != skip:
+                    out = times(out, [mp.mpf(1), -v])
+            return out
+
+        total = times([mp.mpf(1), -x], product(None))
+        for j in range(len(p)):
+            term = times([r[j] * p[j], mp.mpf(0)], product(j))
+            total = [a + b for a, b in zip(total, [mp.mpf(0)] * (len(total) - len(term)) + term,
+                                           strict=True)]  # fmt: skip
+        return max(mp.polyroots(total, maxsteps=500, extraprec=200), key=lambda u: u.imag)
+
+
+def free_poisson_density(x, rates, jumps, weight=1):
+    """Return weight Im(-1/u)/pi."""
+    import mpmath as mp
+
+    with mp.workdps(40):
+        return float(mp.mpf(weight) * (-1 / free_poisson_root(x, rates, jumps)).imag / mp.pi)
+
+
+def free_poisson_mass(left, right, rates, jumps, weight=1):
+    """Return the mass between two points of one interval, the left one an edge, by quadrature."""
+    import mpmath as mp
+
+    with mp.workdps(30):
+        a, b = mp.mpf(float(left)), mp.mpf(float(right))
+
+        def integrand(t):
+            x = a + (b - a) * t * t
+            u = free_poisson_root(x, rates, jumps, 30)
+            return 2 * (b - a) * t * (-1 / u).imag
+
+        return float(
+            mp.mpf(weight) * mp.quad(integrand, [0, mp.mpf(1) / 2, 1], maxdegree=4) / mp.pi
+        )
+
+
+def mix_hessian(rng, dim, n_retain, n_forget, alpha):
+    """Return the eigenvalues of (1 - alpha) H_R - alpha H_F for isotropic Gaussian factors."""
+    import numpy as np
+
+    retain = rng.standard_normal((dim, n_retain))
+    forget = rng.standard_normal((dim, n_forget))
+    mixed = (1 - alpha) * retain @ retain.T / n_retain - alpha * forget @ forget.T / n_forget
+    return np.linalg.eigvalsh(mixed)

@@ -75,7 +75,7 @@ def test_against_determinants_in_double_precision(index):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("index", [1, 4])
-@pytest.mark.parametrize("s", [-8.4, -3.1, 1.3, 6.2])
+@pytest.mark.parametrize("s", [-5.4, -3.1, 1.3, 6.2])
 def test_against_determinants(index, s):
     law = TracyWidom(index, "rmtstat")
     pdf, cdf, sf = naive.tracy_widom(s, index)
