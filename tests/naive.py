@@ -147,3 +147,29 @@ def mix_hessian(rng, dim, n_retain, n_forget, alpha):
     forget = rng.standard_normal((dim, n_forget))
     mixed = (1 - alpha) * retain @ retain.T / n_retain - alpha * forget @ forget.T / n_forget
     return np.linalg.eigvalsh(mixed)
+
+
+def two_poles(x, left, right, norm, poles, digits=30):
+    """Return (pdf, mass below, mass above) of norm sqrt((b-x)(x-a)) / poles(x), by quadrature.
+
+    Everything in mpmath numbers; the angle of the ellipse is the variable.
+    """
+    import mpmath as mp
+
+    with mp.workdps(digits):
+        x = mp.mpf(x)
+
+        def mass(lo, hi):
+            def integrand(t):
+                y = left + (right - left) * mp.sin(t / 2) ** 2
+                half = (right - left) / 2 * mp.sin(t)
+                below = poles(y)
+                return norm * half * half / below if half and below else mp.mpf(0)
+
+            # geometric panels: a pole may sit next to either edge
+            cuts = [lo + (hi - lo) * mp.mpf(k) / 8 for k in range(9)]
+            return mp.quad(integrand, cuts)
+
+        angle = 2 * mp.asin(mp.sqrt((x - left) / (right - left)))
+        pdf = norm * mp.sqrt((right - x) * (x - left)) / poles(x)
+        return float(pdf), float(mass(mp.mpf(0), angle)), float(mass(angle, mp.pi))
