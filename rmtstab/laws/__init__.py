@@ -6,6 +6,7 @@ from rmtstab.laws.generalized_marchenko_pastur import GeneralizedMarchenkoPastur
 from rmtstab.laws.jacobi import Jacobi
 from rmtstab.laws.marchenko_pastur import MarchenkoPastur
 from rmtstab.laws.semicircle import Semicircle
+from rmtstab.laws.spiked import Spiked
 from rmtstab.laws.tracy_widom import TracyWidom
 from rmtstab.laws.wachter import Wachter
 
@@ -22,4 +23,5 @@ __all__ = [
     "Jacobi",
     # the largest eigenvalue
     "TracyWidom",
+    "Spiked",
 ]

@@ -57,7 +57,7 @@ class Wachter(TwoPolesLaw):
     >>> from rmtstab.laws import Wachter
     >>> law = Wachter(numerator_ratio=0.5, denominator_ratio=0.2)
     >>> law.edges().round(6).tolist()
-    [[0.0794, 4.9206]]
+    [[0.079385, 4.920615]]
     >>> law.mean()
     1.25
     """
