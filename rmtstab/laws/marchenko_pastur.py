@@ -86,6 +86,18 @@ class MarchenkoPastur(SpectralLaw):
     def _tables(self) -> _Tables:
         return _tabulate(self.aspect_ratio, self.scale)
 
+    @cached_property
+    def _inverse(self) -> tuple[FloatArray, FloatArray]:
+        """Inverses of the two tails, over 40 octaves, in logarithms."""
+        constants, low, high = self._tables
+        half = float(constants[kernel.HALF])
+        tables = np.empty((320, 2)), np.empty((320, 2))
+        kernel.invert(math.log2(half), constants, low, False, tables[0])
+        kernel.invert(math.log2(1.0 - half), constants, high, True, tables[1])
+        for table in tables:
+            table.flags.writeable = False
+        return tables
+
     def edges(self) -> FloatArray:
         """Edges of the continuous part.
 
@@ -153,12 +165,12 @@ class MarchenkoPastur(SpectralLaw):
 
     def _ppf(self, q: FloatArray) -> FloatArray:
         out = np.empty(q.size)
-        kernel.quantile(q, *self._tables, False, out)
+        kernel.quantile(q, *self._tables, *self._inverse, False, out)
         return out
 
     def _isf(self, q: FloatArray) -> FloatArray:
         out = np.empty(q.size)
-        kernel.quantile(q, *self._tables, True, out)
+        kernel.quantile(q, *self._tables, *self._inverse, True, out)
         return out
 
     def _stieltjes(self, z: ComplexArray) -> ComplexArray:
