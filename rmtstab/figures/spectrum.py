@@ -117,7 +117,8 @@ def _draw_law(ax: Axes, law: SpectralLaw) -> None:
         )
     predicted = getattr(law, "outliers", None)
     if predicted is not None:
-        for k, place in enumerate(np.atleast_1d(predicted())):
+        places = np.atleast_1d(predicted())
+        for k, place in enumerate(places[np.isfinite(places)]):
             ax.axvline(
                 place, color="C3", linestyle=":", label="predicted outliers" if k == 0 else None
             )

@@ -136,16 +136,62 @@ def _upper_quantile(p: float, c: FloatArray, high: FloatArray) -> float:
 
 
 @jit()
+def invert(top: float, c: FloatArray, tail: FloatArray, upper_tail: bool, out: FloatArray) -> None:
+    """Fill rows (log2 of the part, its slope) at ``p = 2**(top - k/8)``; the part is u or w."""
+    q = c[ROOT]
+    for k in range(out.shape[0]):
+        p = 2.0 ** (top - k / 8.0)
+        if upper_tail:
+            part = _upper_quantile(p, c, tail)
+            below = (1.0 + q) * (1.0 + q) - 4.0 * q * part
+        else:
+            part = _lower_quantile(p, c, tail)
+            below = c[DRIFT] + 4.0 * q * part
+        out[k, 0] = math.log2(part)
+        out[k, 1] = p * PI / 8.0 / math.sqrt(part * (1.0 - part)) * (below / part)
+
+
+@jit(inline="always")
+def _guess(p: float, top: float, table: FloatArray) -> float:
+    """Interpolate the inverse in logarithms (Hermite, to 4e-8); -1 off the table."""
+    place = 8.0 * (top - math.log2(p))
+    if not 0.0 <= place < table.shape[0] - 1:
+        return -1.0
+    k = int(place)
+    t = place - k
+    s = 1.0 - t
+    value: float = table[k, 0] * (1.0 + 2.0 * t) * s * s + table[k + 1, 0] * (1.0 + 2.0 * s) * t * t
+    value += 0.125 * t * s * (table[k + 1, 1] * t - table[k, 1] * s)
+    return math.exp2(value)
+
+
+@jit(inline="always")
+def _polish(u: float, p: float, value: float, depth: float, slope: float) -> float:
+    """Correct u to third order in logarithms, where the mass is ``value`` and should be p."""
+    below = depth + slope * u
+    rate = value * PI / 8.0 / math.sqrt(u * (1.0 - u)) * (below / u)
+    bend = rate - rate * rate * (1.5 - 0.5 * u / (1.0 - u) - slope * u / below)
+    error = p / value - 1.0
+    error -= 0.5 * error * error
+    move = error * (rate + 0.5 * bend * error)
+    return u + u * move * (1.0 + 0.5 * move)
+
+
+@jit()
 def quantile(
     p: FloatArray,
     c: FloatArray,
     low: FloatArray,
     high: FloatArray,
+    low_inverse: FloatArray,
+    high_inverse: FloatArray,
     upper_tail: bool,
     out: FloatArray,
 ) -> None:
     """Fill quantiles of probabilities in [0, 1]; from above when ``upper_tail``."""
-    mass, atom, width, half = c[MASS], c[ATOM], c[WIDTH], c[HALF]
+    mass, atom, width, half, q = c[MASS], c[ATOM], c[WIDTH], c[HALF], c[ROOT]
+    drift, peak = c[DRIFT], (1.0 + q) * (1.0 + q)
+    low_top, high_top = math.log2(half), math.log2(1.0 - half)
     for i in range(p.size):
         if p[i] != p[i]:
             out[i] = p[i]
@@ -165,10 +211,20 @@ def quantile(
         elif above <= 0.0:
             out[i] = (c[RIGHT] + c[RIGHT_LOW]) / c[UNIT]
         elif below <= half:
-            u = _lower_quantile(below, c, low)
+            u = _guess(below, low_top, low_inverse)
+            if u > 0.0:
+                u = min(u, 0.5)
+                u = min(_polish(u, below, _lower(u, c, low), drift, 4.0 * q), 0.5)
+            else:
+                u = _lower_quantile(below, c, low)
             out[i] = (c[LEFT] + (c[LEFT_LOW] + u * width)) / c[UNIT]
         else:
-            w = _upper_quantile(above, c, high)
+            w = _guess(above, high_top, high_inverse)
+            if w > 0.0:
+                w = min(w, 0.5)
+                w = min(_polish(w, above, _upper(w, high), peak, -4.0 * q), 0.5)
+            else:
+                w = _upper_quantile(above, c, high)
             out[i] = (c[RIGHT] + (c[RIGHT_LOW] - w * width)) / c[UNIT]
 
 

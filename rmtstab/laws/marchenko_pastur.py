@@ -12,6 +12,7 @@ import numpy as np
 
 from rmtstab import _checks
 from rmtstab.kernels import laws_marchenko_pastur as kernel
+from rmtstab.laws._edge_polynomial import split, tail_polynomial
 from rmtstab.laws.base import ComplexArray, FloatArray, SpectralLaw
 
 
@@ -85,6 +86,18 @@ class MarchenkoPastur(SpectralLaw):
     def _tables(self) -> _Tables:
         return _tabulate(self.aspect_ratio, self.scale)
 
+    @cached_property
+    def _inverse(self) -> tuple[FloatArray, FloatArray]:
+        """Inverses of the two tails, over 40 octaves, in logarithms."""
+        constants, low, high = self._tables
+        half = float(constants[kernel.HALF])
+        tables = np.empty((320, 2)), np.empty((320, 2))
+        kernel.invert(math.log2(half), constants, low, False, tables[0])
+        kernel.invert(math.log2(1.0 - half), constants, high, True, tables[1])
+        for table in tables:
+            table.flags.writeable = False
+        return tables
+
     def edges(self) -> FloatArray:
         """Edges of the continuous part.
 
@@ -152,12 +165,12 @@ class MarchenkoPastur(SpectralLaw):
 
     def _ppf(self, q: FloatArray) -> FloatArray:
         out = np.empty(q.size)
-        kernel.quantile(q, *self._tables, False, out)
+        kernel.quantile(q, *self._tables, *self._inverse, False, out)
         return out
 
     def _isf(self, q: FloatArray) -> FloatArray:
         out = np.empty(q.size)
-        kernel.quantile(q, *self._tables, True, out)
+        kernel.quantile(q, *self._tables, *self._inverse, True, out)
         return out
 
     def _stieltjes(self, z: ComplexArray) -> ComplexArray:
@@ -181,8 +194,8 @@ def _tabulate(ratio: float, scale: float) -> _Tables:
         root = gamma.sqrt()
         c = np.empty(kernel.SIZE)
         c[kernel.UNIT] = math.ldexp(1.0, -exponent)
-        c[kernel.LEFT], c[kernel.LEFT_LOW] = _split(sigma * (1 - root) ** 2)
-        c[kernel.RIGHT], c[kernel.RIGHT_LOW] = _split(sigma * (1 + root) ** 2)
+        c[kernel.LEFT], c[kernel.LEFT_LOW] = split(sigma * (1 - root) ** 2)
+        c[kernel.RIGHT], c[kernel.RIGHT_LOW] = split(sigma * (1 + root) ** 2)
         c[kernel.WIDTH] = float(4 * sigma * root)
         c[kernel.DENSITY] = math.ldexp(1.0, -exponent) / (2.0 * math.pi * float(gamma * sigma))
         small = min(gamma, 1 / gamma)
@@ -194,30 +207,10 @@ def _tabulate(ratio: float, scale: float) -> _Tables:
         c[kernel.DRIFT] = float((1 - q) ** 2)
         reach = float((1 - q) ** 2 / (4 * q))
     c[kernel.CUT] = min(0.5, reach)
-    low = _tail_polynomial(c[kernel.DRIFT], 4.0 * c[kernel.ROOT], c[kernel.CUT])
-    high = _tail_polynomial((1.0 + c[kernel.ROOT]) ** 2, -4.0 * c[kernel.ROOT], 0.5)
+    low = tail_polynomial(c[kernel.DRIFT], 4.0 * c[kernel.ROOT], c[kernel.CUT], 8.0 / math.pi)
+    high = tail_polynomial((1.0 + c[kernel.ROOT]) ** 2, -4.0 * c[kernel.ROOT], 0.5, 8.0 / math.pi)
     c[kernel.DEPTH] = 16.0 / (3.0 * math.pi) / c[kernel.DRIFT] if reach > 0.0 else math.inf
     c[kernel.HALF] = 1.0 - 0.5**1.5 * np.polynomial.polynomial.polyval(1.0, high)
     for table in (c, low, high):
         table.flags.writeable = False
     return _Tables(c, low, high)
-
-
-def _split(value: Decimal) -> tuple[float, float]:
-    """Return a number as an unevaluated sum of two doubles."""
-    high = float(value)
-    return high, float(value - Decimal(high))
-
-
-def _tail_polynomial(depth: float, slope: float, cut: float, degree: int = 24) -> FloatArray:
-    """Coefficients in ``2u/cut - 1`` of ``u**-1.5`` times the mass below ``u <= cut``."""
-    if cut == 0.0:
-        return np.zeros(1)
-    nodes = np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
-    u = 0.5 * cut * (1.0 + nodes)
-    s, weight = np.polynomial.legendre.leggauss(32)
-    s = 0.5 * (1.0 + s)
-    t = u[:, None] * (s * s)
-    values = 8.0 / math.pi * (np.sqrt(1.0 - t) / (depth + slope * t)) @ (weight * s * s)
-    chebyshev = np.polynomial.chebyshev.chebfit(nodes, values, degree)
-    return np.ascontiguousarray(np.polynomial.chebyshev.cheb2poly(chebyshev))

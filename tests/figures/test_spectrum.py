@@ -46,6 +46,12 @@ def test_draws_a_law_alone(axes):
     assert np.isfinite(axes.get_ylim()).all()
 
 
+def test_predicted_outliers(axes):
+    rmtstab.figures.spectrum([], laws.Spiked(0.5, [4.0, 1.1]), axes)
+    dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
+    assert [line.get_xdata()[0] for line in dotted] == [pytest.approx(4 * (1 + 0.5 / 3))]
+
+
 def test_bad_input(axes):
     with pytest.raises(TypeError, match="law must be a SpectralLaw, got str"):
         rmtstab.figures.spectrum([1.0], "mp", axes)
