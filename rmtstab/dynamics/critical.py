@@ -18,6 +18,7 @@ import numpy as np
 from rmtstab import _checks
 from rmtstab._results import FloatArray, Threshold
 from rmtstab.dynamics import eigen, growth
+from rmtstab.dynamics import momentum as momentum_map
 from rmtstab.dynamics.sampling import noise_coefficients
 from rmtstab.dynamics.second_moment import NoiseMap, SecondMoment
 
@@ -65,7 +66,7 @@ def step_size(
     basis, r = dyn.basis, dyn.basis.n_active
     mu = basis.mix[:r]
     d = mu + dyn.weight_decay
-    cap = 2.0 / dyn.weight_decay if dyn.weight_decay else math.inf
+    cap = 2.0 * (1.0 + dyn.momentum) / dyn.weight_decay if dyn.weight_decay else math.inf
     scale = float(np.abs(d).max(initial=0.0))
     if scale == 0.0:
         return Threshold(cap, 0.0, True, "no curvature: nothing escapes")
@@ -79,10 +80,15 @@ def step_size(
             return Threshold(0.0, 0.0, True, "noise excites a null direction of D(alpha)")
         keep = np.flatnonzero(~null)
         noise, mu, d = _restrict(noise, keep), mu[keep], d[keep]
-    sums = d[:, None] + d[None, :]
-    products = np.outer(d, d) + noise.shift * np.outer(mu, mu)
-    psi = SecondMoment(noise, products / sums, 1.0, 1.0 / np.sqrt(sums))
-    top = eigen.leading(psi, np.diag(np.diag(1.0 / np.sqrt(sums))))
+    left, mean = momentum_map.step_size_weights(d, dyn.momentum)
+    elementwise = mean + noise.shift * np.outer(mu, mu)
+    root = 1.0 / np.sqrt(left)
+    psi = SecondMoment(noise, elementwise / left, 1.0, root)
+
+    def frames(shift: float) -> tuple[FloatArray, FloatArray]:
+        return root, 1.0 / (root * (left - mean / shift))  # proportional to g ∘ √L
+
+    top = eigen.leading(psi, np.diag(np.diag(root)), frames=frames if dyn.momentum else None)
     value = 1.0 / top.value
     error = value - 1.0 / top.upper
     ok = math.isfinite(top.upper)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rmtstab._results import FloatArray, Growth, Reason, Verdict
-from rmtstab.dynamics import eigen
+from rmtstab.dynamics import eigen, momentum
+
+from rmtstab.dynamics.second_moment import SecondMoment
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -32,12 +34,13 @@ class Top:
 
 def solve(dyn: Dynamics, start: FloatArray | None = None, certify: bool = True) -> Top:
     """Top eigenpair of Φ on the judged range, optionally from a positive definite start."""
-    if dyn.momentum:
-        raise ValueError(f"momentum must be 0 for the exact growth factor, got {dyn.momentum}")
     r = dyn.basis.n_active
     if r == 0:  # nothing moves but by weight decay
         still = (1.0 - dyn.step_size * dyn.weight_decay) ** 2
+        still = max(still, dyn.momentum)
         return Top(still, still, 0.0, np.zeros((0, 0)), 0)
+    if dyn.momentum:
+        return Top(*momentum.growth(dyn))
     phi = dyn.second_moment()
     top = eigen.leading(phi, np.eye(r) if start is None else start, certify=certify)
     slack = ROUNDING * top.value
@@ -63,11 +66,13 @@ def record(dyn: Dynamics, top: Top) -> Growth:
 def judge(dyn: Dynamics, top: Top) -> tuple[Verdict, Reason]:
     """Verdict and reason; never STABLE or ESCAPES unless the enclosure says so."""
     if top.value > 1.0 + ROUNDING:
-        j = dyn.mean_multipliers
-        worst = float(j[np.argmax(np.abs(j))]) if len(j) else 0.0
-        if worst**2 <= 1.0 + ROUNDING:
+        d = dyn.mean_eigenvalues + dyn.weight_decay
+        ascent = -float(d.min(initial=0.0)) * dyn.step_size
+        overshoot = float(d.max(initial=0.0)) * dyn.step_size - 2.0 * (1.0 + dyn.momentum)
+        if max(ascent, overshoot) <= ROUNDING:
             return Verdict.ESCAPES, Reason.NOISE_DRIVEN
-        return Verdict.ESCAPES, Reason.MEAN_OVERSHOOT if worst < 0 else Reason.ASCENT_DIRECTION
+        steeper = overshoot > ascent
+        return Verdict.ESCAPES, Reason.MEAN_OVERSHOOT if steeper else Reason.ASCENT_DIRECTION
     if top.upper < 1.0 - ROUNDING:
         return Verdict.STABLE, Reason.CONTRACTS
     if not math.isfinite(top.upper):
@@ -99,10 +104,14 @@ def operator(dyn: Dynamics) -> tuple[LinearOperator, FloatArray]:
     from scipy.sparse.linalg import LinearOperator
 
     r = dyn.basis.n_active
-    phi = dyn.second_moment()
+    phi: SecondMoment | momentum.HeavyBall = dyn.second_moment()
+    if dyn.momentum:
+        phi = momentum.HeavyBall(dyn)
+        r *= 2
 
     def matvec(v: FloatArray) -> FloatArray:
         return phi(np.ascontiguousarray(v, dtype=np.float64).reshape(r, r)).ravel()
 
-    result = LinearOperator((r * r, r * r), matvec=matvec, rmatvec=matvec, dtype=np.float64)
-    return result, dyn.basis.vectors[:, :r]
+    adjoint = None if dyn.momentum else matvec
+    result = LinearOperator((r * r, r * r), matvec=matvec, rmatvec=adjoint, dtype=np.float64)
+    return result, dyn.basis.vectors[:, : dyn.basis.n_active]
