@@ -99,9 +99,7 @@ def leading(
     matrix = krylov.ritz_matrix()
     upper, witness, extra = np.inf, None, 0
     if certify:
-        upper, witness, extra = _certificate(
-            krylov, psi, start, value, residual, finest, frames
-        )
+        upper, witness, extra = _certificate(krylov, psi, start, value, residual, finest, frames)
     return Leading(value, residual, upper, matrix, witness, krylov.applications + extra)
 
 
