@@ -171,11 +171,14 @@ class Trajectory:
         E‖w_k‖² on the range.
     retain_loss, forget_loss : ndarray, shape (steps + 1,), float64
         Predicted excess losses ``½ tr(H_R M_k)`` and ``½ tr(H_F M_k)``.
+    observed : ndarray, shape (n_observables, steps + 1), float64
+        Further linear functionals ``tr(W M_k)``, where asked for.
     """
 
     displacement: FloatArray
     retain_loss: FloatArray
     forget_loss: FloatArray
+    observed: FloatArray = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,18 @@ import numpy as np
 from rmtstab import _checks
 from rmtstab._results import FloatArray, Threshold
 from rmtstab.dynamics import eigen, growth
+from rmtstab.dynamics import momentum as momentum_map
 from rmtstab.dynamics.sampling import noise_coefficients
 from rmtstab.dynamics.second_moment import NoiseMap, SecondMoment
 
 if TYPE_CHECKING:
+    from rmtstab.dynamics.linearised import Dynamics
     from rmtstab.dynamics.problem import UnlearningProblem
 
 NULL = 1e-13  # eigenvalues of D this small against the largest count as zero
 CONVERGED = 1e-12
 MAX_ROUNDS = 60
+SCAN = 33  # mixings scanned where convexity is not available
 
 
 def step_size(
@@ -61,30 +64,43 @@ def step_size(
     Mulayoff and Michaeli, arXiv:2306.07850, Theorem 3; with ascent and weight
     decay derived in docs/theory/critical_values.
     """
-    dyn = problem.dynamics(1.0, batch, mixing, sampling, weight_decay, momentum)
+    return _critical(problem.dynamics(1.0, batch, mixing, sampling, weight_decay, momentum))
+
+
+def _critical(dyn: Dynamics) -> Threshold:
+    """Critical step size with everything else as in ``dyn``."""
     basis, r = dyn.basis, dyn.basis.n_active
     mu = basis.mix[:r]
     d = mu + dyn.weight_decay
-    cap = 2.0 / dyn.weight_decay if dyn.weight_decay else math.inf
-    scale = float(np.abs(d).max(initial=0.0))
-    if scale == 0.0:
+    cap = 2.0 * (1.0 + dyn.momentum) / dyn.weight_decay if dyn.weight_decay else math.inf
+    unsigned = (1.0 - dyn.alpha) * basis.retain + dyn.alpha * basis.forget
+    scale = float(unsigned.diagonal()[:r].max(initial=0.0)) + dyn.weight_decay
+    if scale == dyn.weight_decay:
         return Threshold(cap, 0.0, True, "no curvature: nothing escapes")
     if d.min() < -NULL * scale:
         return Threshold(0.0, 0.0, True, "D(alpha) has an ascent direction on the range")
     noise = dyn.noise()
-    keep = np.arange(r)
     null = d <= NULL * scale
     if null.any():
         if (_self_noise(noise, mu)[null] > NULL * scale**2).any():
             return Threshold(0.0, 0.0, True, "noise excites a null direction of D(alpha)")
         keep = np.flatnonzero(~null)
+        if not keep.size:
+            return Threshold(cap, 0.0, True, "nothing but inert directions: nothing escapes")
         noise, mu, d = _restrict(noise, keep), mu[keep], d[keep]
-    sums = d[:, None] + d[None, :]
-    products = np.outer(d, d) + noise.shift * np.outer(mu, mu)
-    psi = SecondMoment(noise, products / sums, 1.0, 1.0 / np.sqrt(sums))
-    top = eigen.leading(psi, np.diag(np.diag(1.0 / np.sqrt(sums))))
+    left, mean = momentum_map.step_size_weights(d, dyn.momentum)
+    elementwise = mean + noise.shift * np.outer(mu, mu)
+    root = 1.0 / np.sqrt(left)
+    psi = SecondMoment(noise, elementwise / left, 1.0, root)
+
+    def frames(shift: float) -> tuple[FloatArray, FloatArray]:
+        return root, 1.0 / (root * (left - mean / shift))  # proportional to g ∘ √L
+
+    top = eigen.leading(psi, np.diag(np.diag(root)), frames=frames if dyn.momentum else None)
+    if top.value <= 0.0:
+        return Threshold(cap, 0.0, True, "nothing escapes")
     value = 1.0 / top.value
-    error = value - 1.0 / top.upper
+    error = float(value - 1.0 / top.upper)
     ok = math.isfinite(top.upper)
     if value > cap:
         return Threshold(cap, 0.0, ok, "weight decay: 2/weight_decay")
@@ -120,14 +136,18 @@ def alpha(
     sampling: str = "without_replacement",
     weight_decay: Any = 0.0,
     momentum: Any = 0.0,
+    level: float = 1.0,
 ) -> Threshold:
-    r"""Largest mixing with ρ ≤ 1, the upper end of an interval (ρ is convex in α).
+    r"""Largest mixing with ρ ≤ level, the upper end of an interval (ρ is convex in α).
 
     Parameters
     ----------
     problem : UnlearningProblem
     step, batch, sampling, weight_decay, momentum
-        As in `UnlearningProblem.dynamics`.
+        As in `UnlearningProblem.dynamics`. With momentum ρ need not be convex; the
+        last crossing seen from `SCAN` mixings is found by bisection.
+    level : float, ≥ 1
+        1 for the critical mixing, ``e^{2/τ}`` for the rate frontier A_τ.
 
     Returns
     -------
@@ -144,11 +164,13 @@ def alpha(
         raise ValueError("critical_alpha needs a forget set, got n_forget=0")
     common = (sampling, weight_decay, momentum)
     first = problem.dynamics(step, batch, 0.5, *common)
-    _checks.real("momentum", momentum, low=0.0, high=1.0, high_open=True)
+    level = _checks.real("level", level, low=1.0)
     eta, decay = first.step_size, first.weight_decay
     if problem.rank == 0 or eta == 0.0:
         return Threshold(1.0, 0.0, True, "nothing moves: stable at every mixing")
-    missed = problem.basis(0.0).n_active < problem.rank and decay == 0.0
+    if first.momentum:
+        return _scan_alpha(first, level)
+    missed = problem.basis(0.0).n_active < problem.rank and decay == 0.0 and level == 1.0
     if missed:
         start = growth.solve(problem.dynamics(step, first.batch_size, 0.0, *common))
         if start.value <= 1.0 + growth.ROUNDING:
@@ -160,13 +182,13 @@ def alpha(
         dyn = problem.dynamics(step, first.batch_size, current, *common)
         top = growth.solve(dyn)
         ok = math.isfinite(top.upper)
-        if top.value <= 1.0 + CONVERGED:
+        if top.value <= level * (1.0 + CONVERGED):
             if current == 1.0:
                 return Threshold(1.0, 0.0, ok, "stable at every mixing")
             break
         q = dyn.basis.vectors[:, : len(top.matrix)]
         constant, slope, curve = _quadratic(dyn, q @ top.matrix @ q.T)
-        below = _larger_root(constant - 1.0, slope, curve)
+        below = _larger_root(constant - level, slope, curve)
         if below is None or below > current * (1.0 + CONVERGED):
             return Threshold(math.nan, 0.0, ok, "no mixing is stable")
         if below < -CONVERGED:
@@ -182,6 +204,34 @@ def alpha(
         error = _sensitivity(dyn, top)
     status = "interior" if current > 0.0 else "stable at 0 only"
     return Threshold(current, error, ok, status)
+
+
+def _scan_alpha(first: Any, level: float) -> Threshold:
+    """Last crossing of the level among scanned mixings, by bisection."""
+    problem = first.problem
+    rest = (first.sampling, first.weight_decay, first.momentum)
+
+    def stable(mixing: float) -> bool:
+        if level == 1.0:
+            found = step_size(problem, first.batch_size, mixing, *rest)
+            return first.step_size <= found.value * (1.0 + CONVERGED)
+        dyn = problem.dynamics(first.step_size, first.batch_size, mixing, *rest)
+        return growth.solve(dyn).value <= level
+
+    grid = np.linspace(0.0, 1.0, SCAN)
+    good = [bool(stable(float(a))) for a in grid]
+    if not any(good):
+        return Threshold(math.nan, 0.0, True, "no scanned mixing is stable")
+    last = max(i for i, ok in enumerate(good) if ok)
+    if last == SCAN - 1:
+        return Threshold(1.0, 0.0, True, "stable at every mixing")
+    low, high = float(grid[last]), float(grid[last + 1])
+    while high - low > 1e-12:
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if stable(middle) else (low, middle)
+    if low == 0.0:
+        return Threshold(0.0, high, True, "marginal at 0")
+    return Threshold(low, high - low, True, "interior")
 
 
 def _sensitivity(dyn: Any, top: growth.Top) -> float:
@@ -275,6 +325,8 @@ def batch_size(
     full = problem.dynamics(step, int(largest), mixing, *common)
     if growth.solve(full).value > 1.0 + growth.ROUNDING:
         return Threshold(math.nan, 0.0, True, "no batch size is stable")
+    if full.momentum:
+        return _bisect_batch(full, largest)
     current = 1.0  # 1/B
     top, dyn = _at_inverse_batch(full, current)
     while sampling == "bernoulli" and top.value <= 1.0 and current < 1e12:
@@ -298,6 +350,28 @@ def batch_size(
     if ok:
         error = (top.upper - top.value) / _inverse_batch_slope(full, dyn, top) / current**2
     return Threshold(1.0 / current, error, ok, "interior")
+
+
+def _bisect_batch(full: Any, largest: float) -> Threshold:
+    """Smallest stable batch by bisection on ``η*(B) ≥ η``, which grows with B."""
+
+    def stable(batch: float) -> bool:
+        dyn = full.problem.dynamics(
+            full.step_size, full.batch_size, full.alpha, full.sampling, full.weight_decay,
+            full.momentum,
+        )  # fmt: skip
+        dyn.batch_size = (batch, batch)
+        return full.step_size <= _critical(dyn).value * (1.0 + CONVERGED)
+
+    low = 1e-12 * largest if full.sampling == "bernoulli" else 1.0
+    if stable(low):
+        least = 0.0 if full.sampling == "bernoulli" else 1.0
+        return Threshold(least, 0.0, True, "stable at every batch size")
+    high = largest
+    while high / low > 1.0 + 1e-12:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if stable(middle) else (middle, high)
+    return Threshold(high, high - low, True, "interior")
 
 
 def _at_inverse_batch(full: Any, inverse: float) -> tuple[growth.Top, SecondMoment]:

@@ -17,6 +17,7 @@ import numpy as np
 from rmtstab._results import FloatArray
 
 Map = Callable[[FloatArray], FloatArray]
+Frames = Callable[[float], tuple[FloatArray, FloatArray]]
 EPS = float(np.finfo(np.float64).eps)
 BASIS_BYTES = 2e9  # memory given to the Lanczos basis
 
@@ -56,6 +57,7 @@ def leading(
     max_applications: int = 600,
     certify: bool = True,
     finest: float = 1e-10,
+    frames: Frames | None = None,
 ) -> Leading:
     """Find and certify the top eigenvalue of a positive self-adjoint map.
 
@@ -73,6 +75,9 @@ def leading(
         Whether to look for an upper end.
     finest : float
         Smallest relative width of the certificate that is tried.
+    frames : callable, optional
+        ``λ ↦ (T₁, T₂)``: elementwise weights under which the map is positive, so
+        that the certificate asks for ``T₁ ∘ X ≻ 0`` and ``T₂ ∘ (λX − Ψ(X)) ≻ 0``.
 
     Returns
     -------
@@ -94,7 +99,7 @@ def leading(
     matrix = krylov.ritz_matrix()
     upper, witness, extra = np.inf, None, 0
     if certify:
-        upper, witness, extra = _certificate(krylov, psi, start, value, residual, finest)
+        upper, witness, extra = _certificate(krylov, psi, start, value, residual, finest, frames)
     return Leading(value, residual, upper, matrix, witness, krylov.applications + extra)
 
 
@@ -182,7 +187,13 @@ class _Krylov:
 
 
 def _certificate(
-    krylov: _Krylov, psi: Map, right: FloatArray, value: float, residual: float, finest: float
+    krylov: _Krylov,
+    psi: Map,
+    right: FloatArray,
+    value: float,
+    residual: float,
+    finest: float,
+    frames: Frames | None,
 ) -> tuple[float, FloatArray | None, int]:
     """Smallest certified upper end, its witness, and the applications spent."""
     spent = 0
@@ -201,7 +212,11 @@ def _certificate(
         x = krylov.solve(shift, right)
         x, r, used = _polish(psi, shift, right, x, 0.25 * floor, 0 if cheap else 25)
         spent += used
-        if _is_certificate(x, r, shift):
+        framed = (x, r)
+        if frames is not None:
+            first, second = frames(shift)
+            framed = (first * x, second * r)
+        if _is_certificate(*framed, shift):
             return float(shift), x, spent
         delta *= 10.0
     return np.inf, None, spent

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rmtstab._results import FloatArray, Growth, Reason, Verdict
-from rmtstab.dynamics import eigen
+from rmtstab.dynamics import eigen, momentum, sample_space
+from rmtstab.dynamics.second_moment import SecondMoment
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
     from rmtstab.dynamics.linearised import Dynamics
 
+PATIENCE = 60  # Lanczos steps before another route is tried
 ROUNDING = 1e-13  # relative accuracy of a converged growth factor
 
 
@@ -30,16 +32,35 @@ class Top:
     applications: int
 
 
-def solve(dyn: Dynamics, start: FloatArray | None = None, certify: bool = True) -> Top:
-    """Top eigenpair of Φ on the judged range, optionally from a positive definite start."""
-    if dyn.momentum:
-        raise ValueError(f"momentum must be 0 for the exact growth factor, got {dyn.momentum}")
+def solve(
+    dyn: Dynamics, start: FloatArray | None = None, certify: bool = True, route: str = "auto"
+) -> Top:
+    """Top eigenpair of Φ on the judged range, optionally from a positive definite start.
+
+    ``route`` is ``"lanczos"``, ``"sample_space"`` or ``"auto"``: Lanczos, and where
+    it has not converged after `PATIENCE` applications the n-vector route, if it applies.
+    """
     r = dyn.basis.n_active
     if r == 0:  # nothing moves but by weight decay
         still = (1.0 - dyn.step_size * dyn.weight_decay) ** 2
+        still = max(still, dyn.momentum)
         return Top(still, still, 0.0, np.zeros((0, 0)), 0)
+    if dyn.momentum:
+        return Top(*momentum.growth(dyn))
     phi = dyn.second_moment()
-    top = eigen.leading(phi, np.eye(r) if start is None else start, certify=certify)
+    if route == "sample_space":
+        return Top(*sample_space.growth(dyn))
+    other = route == "auto" and sample_space.SampleSpace.applies(dyn)
+    top = eigen.leading(
+        phi,
+        np.eye(r) if start is None else start,
+        certify=certify,
+        max_applications=PATIENCE if other else 600,
+    )
+    if other and (top.residual > 1e-9 * top.value or (certify and top.upper > 1.0001 * top.value)):
+        alternative = Top(*sample_space.growth(dyn))
+        if alternative.upper - alternative.value < top.upper - top.value:
+            return replace(alternative, applications=alternative.applications + top.applications)
     slack = ROUNDING * top.value
     upper = max(top.upper, top.value + slack)
     return Top(top.value, upper, top.residual, top.matrix, top.applications)
@@ -63,18 +84,44 @@ def record(dyn: Dynamics, top: Top) -> Growth:
 def judge(dyn: Dynamics, top: Top) -> tuple[Verdict, Reason]:
     """Verdict and reason; never STABLE or ESCAPES unless the enclosure says so."""
     if top.value > 1.0 + ROUNDING:
-        j = dyn.mean_multipliers
-        worst = float(j[np.argmax(np.abs(j))]) if len(j) else 0.0
-        if worst**2 <= 1.0 + ROUNDING:
+        d = dyn.mean_eigenvalues + dyn.weight_decay
+        ascent = -float(d.min(initial=0.0)) * dyn.step_size
+        overshoot = float(d.max(initial=0.0)) * dyn.step_size - 2.0 * (1.0 + dyn.momentum)
+        if max(ascent, overshoot) <= ROUNDING:
             return Verdict.ESCAPES, Reason.NOISE_DRIVEN
-        return Verdict.ESCAPES, Reason.MEAN_OVERSHOOT if worst < 0 else Reason.ASCENT_DIRECTION
+        steeper = overshoot > ascent
+        return Verdict.ESCAPES, Reason.MEAN_OVERSHOOT if steeper else Reason.ASCENT_DIRECTION
+    if dyn.step_size == 0.0:
+        return Verdict.MARGINAL, Reason.MARGINAL
     if top.upper < 1.0 - ROUNDING:
         return Verdict.STABLE, Reason.CONTRACTS
     if not math.isfinite(top.upper):
         return Verdict.UNDECIDED, Reason.NO_CONVERGENCE
+    scaled = _scaled_verdict(dyn)
+    if scaled is not None:
+        return scaled
     if abs(top.value - 1.0) <= ROUNDING and top.residual <= ROUNDING:
         return Verdict.MARGINAL, Reason.MARGINAL
     return Verdict.UNDECIDED, Reason.ERROR_BOUND
+
+
+def _scaled_verdict(dyn: Dynamics) -> tuple[Verdict, Reason] | None:
+    """Verdict from the critical step size, which resolves ρ − 1 relative to the curvature.
+
+    Where D has tiny eigenvalues ρ lies within their size of 1, beyond what the
+    enclosure resolves; the critical step size does not suffer from that.
+    """
+    from rmtstab.dynamics import critical
+
+    found = critical._critical(dyn)
+    if not (found.converged and found.status == "interior" and found.value > 0.0):
+        return None
+    slack = 1e-12 * found.value
+    if dyn.step_size < found.value - found.error_bound - slack:
+        return Verdict.STABLE, Reason.CONTRACTS
+    if abs(dyn.step_size - found.value) <= slack:
+        return Verdict.MARGINAL, Reason.MARGINAL
+    return None
 
 
 def participation(dyn: Dynamics, top: Top) -> FloatArray:
@@ -99,10 +146,14 @@ def operator(dyn: Dynamics) -> tuple[LinearOperator, FloatArray]:
     from scipy.sparse.linalg import LinearOperator
 
     r = dyn.basis.n_active
-    phi = dyn.second_moment()
+    phi: SecondMoment | momentum.HeavyBall = dyn.second_moment()
+    if dyn.momentum:
+        phi = momentum.HeavyBall(dyn)
+        r *= 2
 
     def matvec(v: FloatArray) -> FloatArray:
         return phi(np.ascontiguousarray(v, dtype=np.float64).reshape(r, r)).ravel()
 
-    result = LinearOperator((r * r, r * r), matvec=matvec, rmatvec=matvec, dtype=np.float64)
-    return result, dyn.basis.vectors[:, :r]
+    adjoint = None if dyn.momentum else matvec
+    result = LinearOperator((r * r, r * r), matvec=matvec, rmatvec=adjoint, dtype=np.float64)
+    return result, dyn.basis.vectors[:, : dyn.basis.n_active]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from rmtstab._results import (
     Trajectory,
     Verdict,
 )
+from rmtstab.dynamics import gradients as _gradients
 from rmtstab.dynamics import growth as _growth
 from rmtstab.dynamics import simulate as _simulate
 from rmtstab.dynamics import trajectory as _trajectory
@@ -223,9 +225,20 @@ class Dynamics:
 
     # --- paths -----------------------------------------------------------------------------
 
-    def trajectory(self, steps: int, initial: Any = None) -> Trajectory:
+    def trajectory(
+        self,
+        steps: int,
+        initial: Any = None,
+        *,
+        gradients: Any = None,
+        observables: Sequence[Any] = (),
+    ) -> Trajectory:
         """Exact second moments step by step; see `rmtstab.dynamics.trajectory.iterate`."""
-        return _trajectory.iterate(self, steps, initial)
+        return _trajectory.iterate(self, steps, initial, gradients, observables)
+
+    def stationary(self, gradients: Any) -> _gradients.Stationary:
+        """Stationary mean and covariance; see `rmtstab.dynamics.gradients.stationary`."""
+        return _gradients.stationary(self, gradients)
 
     def escape_time(self, radius: float, initial: Any = None, limit: int = 100_000) -> float:
         """First step with ``E‖w_k‖² ≥ radius² E‖w_0‖²``; ``inf`` if none.

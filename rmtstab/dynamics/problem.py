@@ -253,6 +253,26 @@ class UnlearningProblem:
         result: FloatArray = (self.factors.matrix @ p) / self.factors.singular_values**2
         return result
 
+    def sample_gradients(self, residuals: Any) -> FloatArray:
+        """Per-sample gradients ``g_i = Z_i ε_i`` in the problem's coordinates.
+
+        Parameters
+        ----------
+        residuals : array_like, shape (N,)
+            ε, one number per column of Z; for half squared error ``f − y``.
+
+        Returns
+        -------
+        ndarray, shape (n, r), float64
+        """
+        along = (self.factors.matrix * self._sample_vector("residuals", residuals)).T
+        sums = np.concatenate([np.zeros((1, self.rank)), np.cumsum(along, axis=0)])
+        offsets = self.factors.offsets
+        if len(offsets) - 1 == len(along):
+            return np.ascontiguousarray(along)
+        result: FloatArray = sums[offsets[1:]] - sums[offsets[:-1]]
+        return result
+
     def dynamics(
         self,
         step_size: float,
@@ -333,6 +353,88 @@ class UnlearningProblem:
     ) -> Threshold:
         """Smallest common batch size with ρ ≤ 1; see `rmtstab.dynamics.critical.batch_size`."""
         return critical.batch_size(self, step_size, alpha, sampling, weight_decay, momentum)
+
+    def rate_frontier(
+        self,
+        time: float,
+        step_size: float,
+        batch_size: Any,
+        *,
+        sampling: str = "without_replacement",
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+    ) -> Threshold:
+        """``A_τ = max{α : ρ ≤ e^{2/τ}}``: mixings whose displacement takes τ steps per e-fold.
+
+        Parameters
+        ----------
+        time : float, > 0
+            τ, in steps.
+        step_size, batch_size, sampling, weight_decay, momentum
+            As in `dynamics`.
+
+        Returns
+        -------
+        Threshold
+            NaN with a status where even the best mixing escapes faster.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rmtstab as rs
+        >>> problem = rs.UnlearningProblem.from_factors(np.eye(3)[:2], np.eye(3)[2:])
+        >>> problem.critical_alpha(0.5, (2, 1)).value
+        0.0
+        >>> round(problem.rate_frontier(10.0, 0.5, (2, 1)).value, 6)
+        0.210342
+        """
+        time = _checks.real("time", time, low=0.0, low_open=True)
+        level = float(np.exp(2.0 / time))
+        return critical.alpha(
+            self, step_size, batch_size, sampling, weight_decay, momentum, level=level
+        )
+
+    def resistance(
+        self,
+        horizon: int,
+        step_size: float,
+        batch_size: Any,
+        alphas: Any = None,
+        *,
+        kappa: float = 10.0,
+        sampling: str = "without_replacement",
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+    ) -> float:
+        """Finite-horizon resistance ``Ψ_{T,κ}``: the least over mixings; ``inf`` if none forgets.
+
+        Parameters
+        ----------
+        horizon : int
+            T, in steps.
+        step_size, batch_size, sampling, weight_decay, momentum
+            As in `dynamics`.
+        alphas : array_like, optional
+            Mixings tried; default 33 from 1/33 to 1.
+        kappa : float, ≥ 1
+            Factor by which the forget loss must grow; at least 10 for an order
+            that can be trusted.
+
+        Returns
+        -------
+        float
+        """
+        grid = (
+            np.linspace(0.0, 1.0, 34)[1:]
+            if alphas is None
+            else _checks.array("alphas", alphas, ndim=1)
+        )
+        return min(
+            self.dynamics(
+                step_size, batch_size, float(a), sampling, weight_decay, momentum
+            ).resistance(horizon, kappa)
+            for a in grid
+        )
 
     def frontier(
         self,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray, Trajectory
+from rmtstab.dynamics.gradients import GradientSource
+from rmtstab.dynamics.momentum import HeavyBall
 
 if TYPE_CHECKING:
     from rmtstab.dynamics.linearised import Dynamics
@@ -36,7 +39,71 @@ def initial_moment(dyn: Dynamics, initial: Any) -> FloatArray:
     raise ValueError(f"initial must have shape ({r},) or ({r}, {r}), got {given.shape}")
 
 
-def iterate(dyn: Dynamics, steps: Any, initial: Any = None) -> Trajectory:
+class Walker:
+    """Moments of the state, advanced one step at a time and rescaled out of overflow.
+
+    The start is at rest: with momentum ``w_{−1} = w_0``. Gradients make the
+    mean part of the state.
+    """
+
+    def __init__(self, dyn: Dynamics, initial: Any, gradients: Any = None) -> None:
+        self.r = dyn.problem.rank
+        m = initial_moment(dyn, initial)
+        self.source: GradientSource | None = None
+        if gradients is not None:
+            if dyn.momentum:
+                raise ValueError(f"gradients need momentum 0, got momentum={dyn.momentum}")
+            self.source = GradientSource(dyn, gradients)
+            mean = np.zeros(self.r)
+            if np.ndim(initial) == 1:
+                mean = dyn.basis.vectors.T @ np.asarray(initial, dtype=np.float64)
+            self.mean = mean
+        if dyn.momentum:
+            self.map: Any = HeavyBall(dyn, active=False)
+            m = np.block([[m, m], [m, m]])
+        else:
+            self.map = dyn._full
+        self.state = m
+        self.exponent = 0.0
+
+    @property
+    def moment(self) -> FloatArray:
+        """``E w_k w_kᵀ`` in D's eigenbasis, up to the factor `scale`."""
+        return self.state[: self.r, : self.r]
+
+    @property
+    def scale(self) -> float:
+        """Factor taken out of the state; ``inf`` beyond the floating-point range."""
+        return math.exp(self.exponent) if self.exponent < 709.0 else math.inf
+
+    def value(self, weight: FloatArray | None) -> float:
+        """``tr(W M_k)``, or ``tr M_k`` without weight."""
+        if weight is None:
+            raw = float(np.trace(self.moment))
+        else:
+            raw = float(np.vdot(weight, self.moment))
+        return raw * self.scale if raw else 0.0
+
+    def step(self) -> None:
+        """Advance one step."""
+        if self.source is not None:
+            self.state = self.map(self.state) + self.source.second(self.mean)
+            self.mean = self.source.first(self.mean)
+            return
+        size = float(np.trace(self.moment))
+        self.state = self.map(self.state)
+        if size > HUGE or 0.0 < size < 1.0 / HUGE:
+            self.state /= size
+            self.exponent += math.log(size)
+
+
+def iterate(
+    dyn: Dynamics,
+    steps: Any,
+    initial: Any = None,
+    gradients: Any = None,
+    observables: Sequence[Any] = (),
+) -> Trajectory:
     r"""``M_{k+1} = Φ(M_k)``: ``E‖w_k‖²``, ``½ tr(H_R M_k)`` and ``½ tr(H_F M_k)``.
 
     Parameters
@@ -45,7 +112,13 @@ def iterate(dyn: Dynamics, steps: Any, initial: Any = None) -> Trajectory:
     steps : int
     initial : None, vector or matrix
         None: isotropic on the range with ``E‖w_0‖² = 1``. A vector (r,) or a
-        second moment (r, r) in the problem's coordinates.
+        second moment (r, r) of zero mean, in the problem's coordinates.
+    gradients : array_like, shape (n, r), optional
+        Per-sample gradients at the trained point, in the problem's coordinates
+        (`UnlearningProblem.sample_gradients`): the dynamics become affine, and
+        the losses gain ``ḡᵀE w_k``.
+    observables : sequence of (r, r) array_like
+        Weights W of further linear functionals ``tr(W M_k)``.
 
     Returns
     -------
@@ -57,6 +130,10 @@ def iterate(dyn: Dynamics, steps: Any, initial: Any = None) -> Trajectory:
     ValueError
         If ``initial`` has another shape, or is not positive semi-definite.
 
+    References
+    ----------
+    Derived in docs/theory/trajectories.
+
     Examples
     --------
     >>> import numpy as np
@@ -67,46 +144,40 @@ def iterate(dyn: Dynamics, steps: Any, initial: Any = None) -> Trajectory:
     [1.0, 0.25, 0.0625]
     """
     steps = _checks.integer("steps", steps, low=0)
-    phi, basis = dyn._full, dyn.basis
-    m = initial_moment(dyn, initial)
-    out = np.empty((3, steps + 1))
-    exponent = 0.0
+    r, q, basis = dyn.problem.rank, dyn.basis.vectors, dyn.basis
+    weights: list[FloatArray | None] = [None, 0.5 * basis.retain, 0.5 * basis.forget]
+    for i, given in enumerate(observables):
+        weight = _checks.array(f"observables[{i}]", given, ndim=2)
+        if weight.shape != (r, r):
+            raise ValueError(f"observables[{i}] must have shape ({r}, {r}), got {weight.shape}")
+        weights.append(q.T @ weight.T @ q)
+    walker = Walker(dyn, initial, gradients)
+    out = np.empty((len(weights), steps + 1))
     for k in range(steps + 1):
-        factor = math.exp(exponent) if exponent < 700.0 else math.inf
-        trace = float(np.trace(m))
-        out[:, k] = (
-            _times(trace, factor),
-            _times(0.5 * float(np.vdot(basis.retain, m)), factor),
-            _times(0.5 * float(np.vdot(basis.forget, m)), factor),
-        )
-        if k == steps:
-            break
-        m = phi(m)
-        if trace > HUGE or 0.0 < trace < 1.0 / HUGE:
-            m /= trace
-            exponent += math.log(trace)
-    return Trajectory(out[0], out[1], out[2])
-
-
-def _times(value: float, factor: float) -> float:
-    return max(value, 0.0) * factor if value > 0.0 else 0.0
+        out[:, k] = [walker.value(w) for w in weights]
+        if walker.source is not None:
+            out[1:3, k] += walker.source.slopes @ walker.mean
+        if k < steps:
+            walker.step()
+    if gradients is None:
+        np.maximum(out[:3], 0.0, out=out[:3])
+    return Trajectory(out[0], out[1], out[2], out[3:])
 
 
 def escape_time(dyn: Dynamics, radius: Any, initial: Any, limit: int) -> float:
     """First step with ``E‖w_k‖² ≥ radius² E‖w_0‖²``; see `Dynamics.escape_time`."""
     radius = _checks.real("radius", radius, low=0.0, low_open=True)
     limit = _checks.integer("limit", limit, low=1)
-    phi = dyn._full
-    m = initial_moment(dyn, initial)
-    start = float(np.trace(m))
+    walker = Walker(dyn, initial)
+    start = walker.value(None)
     if start <= 0.0:
         return math.inf
-    m = m / start
+    walker.state = walker.state / start
     if radius <= 1.0:
         return 0.0
     for k in range(1, limit + 1):
-        m = phi(m)
-        if float(np.trace(m)) >= radius**2:
+        walker.step()
+        if walker.value(None) >= radius**2:
             return float(k)
     return math.inf
 
@@ -115,19 +186,23 @@ def resistance(dyn: Dynamics, horizon: int | None, kappa: Any) -> float:
     """Asymptotic or finite-horizon resistance; see `Dynamics.resistance`."""
     kappa = _checks.real("kappa", kappa, low=1.0)
     if horizon is not None:
-        path = iterate(dyn, _checks.integer("horizon", horizon, low=1))
-        if path.forget_loss[0] <= 0.0:
+        steps = _checks.integer("horizon", horizon, low=1)
+        walker = Walker(dyn, None)
+        retain, forget = dyn.basis.retain, dyn.basis.forget
+        start = (walker.value(retain), walker.value(forget))
+        if start[1] <= 0.0 or start[0] <= 0.0:
             return math.inf
-        grown = np.flatnonzero(path.forget_loss >= kappa * path.forget_loss[0])
-        if not grown.size:
-            return math.inf
-        t = int(grown[0])
-        paid = path.retain_loss[t] / path.retain_loss[0]
-        return float(paid / (path.forget_loss[t] / path.forget_loss[0]))
+        for _ in range(steps):
+            walker.step()
+            if walker.value(forget) >= kappa * start[1]:
+                # the common scale cancels, so that nothing overflows
+                paid = float(np.vdot(retain, walker.moment)) / start[0]
+                return paid / (float(np.vdot(forget, walker.moment)) / start[1])
+        return math.inf
     top, basis = dyn._leading, dyn.basis
     r = basis.n_active
     if top.value <= 1.0 or r == 0:
         return math.inf
-    retain = float(np.vdot(basis.retain[:r, :r], top.matrix))
-    forget = float(np.vdot(basis.forget[:r, :r], top.matrix))
-    return max(retain, 0.0) / forget if forget > 0.0 else math.inf
+    paid = float(np.vdot(basis.retain[:r, :r], top.matrix))
+    gained = float(np.vdot(basis.forget[:r, :r], top.matrix))
+    return max(paid, 0.0) / gained if gained > 0.0 else math.inf

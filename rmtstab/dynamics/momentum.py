@@ -1,0 +1,169 @@
+r"""Heavy-ball momentum: ``w⁺ = Ĵ w + β (w − w₋)``, exactly, by r×r problems.
+
+The state (w, w₋) obeys ``Φ_β(M) = 𝒥 M 𝒥ᵀ + [[η² N(M₁₁), 0], [0, 0]]``, which is
+not self-adjoint. But λ is an eigenvalue above those of the mean exactly when
+``g_λ ∘ η²N(X)/λ = X`` has a solution, where g_λ turns injected noise into
+stationary second moments of the mean dynamics scaled by ``λ^{-1/2}``: with
+``a = 1 + β − η(μ + λ_wd)``,
+
+    λ/g_λ = λ [ (1−b)² ((1+b)² − a_p a_q/λ) + b (a_p − a_q)²/λ ] / (1 − b²),  b = β/λ.
+
+For fixed X the scalar equation ``Σ (λ/g_λ) X² = η² ⟨X, N(X)⟩`` bounds ρ from
+below; solved in turn with the eigenproblem it converges quadratically
+(docs/theory/critical_values).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rmtstab._results import FloatArray
+from rmtstab.dynamics import eigen
+from rmtstab.dynamics.second_moment import NoiseMap, SecondMoment
+
+if TYPE_CHECKING:
+    from rmtstab.dynamics.linearised import Dynamics
+
+ROUNDS = 40
+
+
+class HeavyBall:
+    """``Φ_β`` on (2r, 2r) second moments of (w_k, w_{k−1}), in D's eigenbasis."""
+
+    def __init__(self, dyn: Dynamics, active: bool = True) -> None:
+        basis = dyn.basis
+        self.mix = basis.mix[: basis.n_active] if active else basis.mix
+        self.noise: NoiseMap = dyn.noise(active)
+        self.beta, self.gain = dyn.momentum, dyn.step_size**2
+        self.a = 1.0 + self.beta - dyn.step_size * (self.mix + dyn.weight_decay)
+
+    @property
+    def side(self) -> int:
+        """2r."""
+        return 2 * len(self.a)
+
+    def kick(self, m: FloatArray) -> FloatArray:
+        """``η² N(M)``."""
+        out = self.noise.apply(m)
+        if self.noise.shift:
+            out += self.noise.shift * np.outer(self.mix, self.mix) * m
+        return self.gain * out
+
+    def __call__(self, m: FloatArray) -> FloatArray:
+        """Apply ``Φ_β`` once."""
+        r, beta = len(self.a), self.beta
+        m11, m12, m21, m22 = m[:r, :r], m[:r, r:], m[r:, :r], m[r:, r:]
+        left, right = self.a[:, None], self.a[None, :]
+        out = np.empty_like(m)
+        out[:r, :r] = left * m11 * right - beta * (left * m12 + m21 * right) + beta**2 * m22
+        out[:r, :r] += self.kick(np.ascontiguousarray(m11))
+        out[:r, r:] = left * m11 - beta * m21
+        out[r:, :r] = m11 * right - beta * m12
+        out[r:, r:] = m11
+        return out
+
+    def mean_radius(self) -> float:
+        """Largest squared modulus of the mean multipliers ``z² − a z + β = 0``."""
+        if not len(self.a):
+            return 0.0
+        square = self.a**2 - 4.0 * self.beta
+        real = 0.5 * (np.abs(self.a) + np.sqrt(np.maximum(square, 0.0)))
+        return float(np.where(square >= 0.0, real**2, self.beta).max())
+
+    def denominator(self, level: float) -> FloatArray:
+        """``λ/g_λ`` at λ = level; positive above `mean_radius`."""
+        b = self.beta / level
+        a = self.a / math.sqrt(level)
+        total = (1.0 - b) ** 2 * ((1.0 + b) ** 2 - np.outer(a, a)) + b * (a[:, None] - a) ** 2
+        result: FloatArray = level * total / (1.0 - b * b)
+        return result
+
+
+def growth(dyn: Dynamics) -> tuple[float, float, float, FloatArray, int]:
+    """``(value, upper, residual, M₁₁ of the top eigenmatrix, applications)``."""
+    ball = HeavyBall(dyn)
+    r = len(ball.a)
+    least = ball.mean_radius()
+    eye = np.eye(r)
+    spent = 1
+    if float(np.abs(ball.kick(eye)).max(initial=0.0)) <= 1e-15 * max(least, 1e-300):
+        top = int(np.argmax(np.abs(ball.a)))
+        return least, least * (1.0 + 1e-13), 0.0, np.outer(eye[top], eye[top]), spent
+    level = max(least * (1.0 + 1e-3), 1e-12)
+    x = eye
+    change = math.inf
+    for _ in range(ROUNDS):
+        found = _problem(ball, level, certify=False)
+        spent += found.applications
+        x = found.matrix / np.sqrt(ball.denominator(level))
+        root = _scalar_root(ball, x, level, least)
+        # below: ρ may still lie between the mean's radius and this level
+        updated = least + 0.01 * (level - least) if root is None else root
+        spent += 1
+        change = abs(updated - level)
+        level = updated
+        if change <= 1e-13 * level or level <= least * (1.0 + 1e-12):
+            break
+    upper = math.inf
+    for delta in (1e-9, 1e-7, 1e-5, 1e-3, 1e-1):
+        at = max(level, least) * (1.0 + delta)
+        if ball.denominator(at).min() <= 0.0:
+            continue
+        found = _problem(ball, at, certify=True)
+        spent += found.applications
+        if found.upper < 1.0:
+            upper = at
+            break
+    x = 0.5 * (x + x.T)
+    x /= np.linalg.norm(x)
+    return level, upper, change, x if np.trace(x) > 0.0 else -x, spent
+
+
+def _problem(ball: HeavyBall, level: float, certify: bool) -> eigen.Leading:
+    """Top eigenvalue of ``√g ∘ η²N(√g ∘ ·)/λ``, at most 1 exactly when ρ ≤ λ."""
+    root = 1.0 / np.sqrt(ball.denominator(level))
+    shift = ball.noise.shift * ball.gain * np.outer(ball.mix, ball.mix)
+    psi = SecondMoment(ball.noise, shift * root * root, ball.gain, root)
+    start = np.diag(np.diag(root))
+    return eigen.leading(psi, start, certify=certify, frames=lambda _: (root, root))
+
+
+def _scalar_root(ball: HeavyBall, x: FloatArray, level: float, least: float) -> float | None:
+    """Zero of ``Σ (λ/g_λ) X² − ⟨X, η²N(X)⟩`` nearest to ``level``, None if none.
+
+    ρ is above every λ where the difference is negative.
+    """
+    from scipy.optimize import brentq
+
+    target = float(np.vdot(x, ball.kick(x)))
+    squares = x * x
+
+    def excess(at: float) -> float:
+        return float(np.vdot(ball.denominator(at), squares)) - target
+
+    if excess(level) < 0.0:
+        low, high = level, 2.0 * level
+        while excess(high) < 0.0:
+            low, high = high, 4.0 * high
+    else:
+        floor = max(least + 0.01 * (level - least), 1e-14)
+        low, high = level, level
+        while excess(low) >= 0.0:
+            if low <= floor:
+                return None
+            low, high = max(floor, least + 0.25 * (low - least)), low
+    return float(brentq(excess, low, high, xtol=1e-300, rtol=1e-14))
+
+
+def step_size_weights(d: FloatArray, beta: float) -> tuple[FloatArray, FloatArray]:
+    """``(L, W)`` of the pencil ``L − η(W + N)``, elementwise: its first zero is η*.
+
+    ``L = (1−β)(d_p + d_q)`` and
+    ``W = (1−β)/(1+β) d_p d_q − β/(1−β²) (d_p − d_q)²``.
+    """
+    left = (1.0 - beta) * (d[:, None] + d)
+    products = (1.0 - beta) / (1.0 + beta) * np.outer(d, d)
+    return left, products - beta / (1.0 - beta * beta) * (d[:, None] - d) ** 2
