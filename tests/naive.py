@@ -92,6 +92,8 @@ def second_moment_matrix(retain, forget, step_size, batch_size, alpha, sampling)
                 noise += a * a * covariance[i, k] * np.kron(first, second)
     jacobian = np.eye(d) - step_size * mean
     return np.kron(jacobian, jacobian) + step_size**2 * noise
+
+
 def tracy_widom(s, index, nodes=70, length=None, digits=40):
     """Return (pdf, cdf, sf), index 4 in the variable of Painlevé II, from Fredholm determinants.
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
-from rmtstab.kernels.gram import fuse_panel
+from rmtstab.kernels.gram import add_products
 
-_PANEL_ROWS = 512  # patches a panel; large enough for BLAS, small beside K
+_PANEL = 128  # samples a panel; large enough for BLAS, small beside K
 
 
 def cnn_outputs(weights: Any, patches: Any) -> FloatArray:
@@ -114,15 +114,25 @@ def cnn_gram(
         decay = np.exp(-0.5 * np.abs(cnn_outputs(weights, patches)))
         scale *= decay / (1.0 + decay**2)  # √(p(1−p)) without overflow
 
-    rows = patches.reshape(-1, dim)
+    by_patch = np.ascontiguousarray(patches.transpose(1, 0, 2))
     # Counts up to 2²⁴ are exact in float32, at half the cost of float64.
-    masks = (rows @ weights.reshape(-1, dim).T > 0).astype(np.float32)
+    masks = (by_patch @ weights.reshape(-1, dim).T > 0).astype(np.float32)
     gram = np.empty((n, n))
-    step = max(1, _PANEL_ROWS // n_patches)
-    for first in range(0, n, step):
-        panel = slice(first * n_patches, (first + step) * n_patches)
-        later = slice(first * n_patches, None)
-        fuse_panel(rows[panel] @ rows[later].T, masks[panel] @ masks[later].T, scale, first, gram)
+    for first in range(0, n, _PANEL):
+        rows = slice(first, min(first + _PANEL, n))
+        panel = np.zeros((rows.stop - first, n - first))
+        left, left_masks = (
+            np.ascontiguousarray(x[:, rows]).reshape(-1, x.shape[2]) for x in (by_patch, masks)
+        )
+        for q in range(n_patches):
+            patch_gram = (left @ by_patch[q, first:].T).reshape(n_patches, *panel.shape)
+            mask_gram = (left_masks @ masks[q, first:].T).reshape(n_patches, *panel.shape)
+            add_products(patch_gram, mask_gram, panel)
+        panel *= scale[rows, None] * scale[first:]
+        gram[rows, first:] = panel
+        gram[rows.stop :, rows] = panel[:, rows.stop - first :].T
+        square = panel[:, : rows.stop - first]  # its two triangles differ by rounding
+        gram[rows, rows] = np.tril(square) + np.tril(square, -1).T
     return gram
 
 

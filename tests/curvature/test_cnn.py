@@ -46,7 +46,7 @@ def test_outputs(size):
 def test_panels_do_not_show(monkeypatch):
     weights, patches, labels = network(0, 23, 3, 7, 4)
     whole = cnn_gram(weights, patches, labels)
-    monkeypatch.setattr("rmtstab.curvature.cnn._PANEL_ROWS", 6)
+    monkeypatch.setattr("rmtstab.curvature.cnn._PANEL", 5)
     assert_allclose(cnn_gram(weights, patches, labels), whole, rtol=1e-13)
     assert_allclose(whole, whole.T, rtol=0)
 
