@@ -97,6 +97,15 @@ def array(
     return result
 
 
+def probabilities(name: str, value: Any) -> FloatArray:
+    """Return an array of numbers in ``[0, 1]`` (NaN passes through), or raise."""
+    result = array(name, value, finite=False)
+    outside = (result < 0.0) | (result > 1.0)
+    if outside.any():
+        raise ValueError(f"{name} must lie in [0, 1], got {float(result[outside].flat[0])!r}")
+    return result
+
+
 def labels(name: str, value: Any, length: int) -> FloatArray:
     """Return ±1 labels of a given length as float64, or raise."""
     result = array(name, value, ndim=1)
@@ -112,7 +121,7 @@ def generator(name: str, value: Any) -> np.random.Generator:
     """Return a NumPy generator from a generator or an integer seed, or raise."""
     if isinstance(value, np.random.Generator):
         return value
-    if isinstance(value, Integral) and not isinstance(value, bool):
+    if isinstance(value, Integral):
         return np.random.default_rng(integer(name, value, low=0))
     raise TypeError(f"{name} must be a numpy Generator or an integer seed, got {_show(value)}")
 

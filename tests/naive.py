@@ -1,5 +1,245 @@
 """Naive references: plain loops and dense matrices, importing nothing of ours."""
 
+import numpy as np
+
+# --- laws: textbook formulas at 80 digits ----------------------------------------------
+
+
+def marchenko_pastur(x, ratio, scale=1.0):
+    """Return (pdf, cdf, sf) from the textbook arcsine form."""
+    import mpmath as mp
+
+    with mp.workdps(80):
+        sigma = mp.mpf(float(scale))
+        x, gamma = mp.mpf(float(x)) / sigma, mp.mpf(float(ratio))
+        lam, y, mass = (gamma, x, mp.mpf(1)) if gamma <= 1 else (1 / gamma, x / gamma, 1 / gamma)
+        low, high = (1 - mp.sqrt(lam)) ** 2, (1 + mp.sqrt(lam)) ** 2
+        if y <= low:
+            below, density = mp.mpf(0), mp.inf if low == y == 0 else mp.mpf(0)
+        elif y >= high:
+            below, density = mp.mpf(1), mp.mpf(0)
+        else:
+            root = mp.sqrt((high - y) * (y - low))
+            density = root / (2 * mp.pi * lam * y) * mass**2
+            r = mp.sqrt((high - y) / (y - low))
+            total = mp.pi * lam + root - (1 + lam) * mp.atan((r**2 - 1) / (2 * r))
+            if lam != 1:
+                total += (1 - lam) * mp.atan((low * r**2 - high) / (2 * (1 - lam) * r))
+            below = total / (2 * mp.pi * lam)
+        sf = mass * (1 - below) if x >= 0 else mp.mpf(1)
+        return float(density / sigma), float(1 - sf), float(sf)
+
+
+# --- the two-layer ReLU CNN -------------------------------------------------------------------
+
+
+def cnn_gradients(weights, patches):
+    """Gradient of the CNN's output in the weights, one sample and one filter at a time."""
+    n, n_patches, _ = patches.shape
+    m = weights.shape[1]
+    gradients = np.zeros((n, *weights.shape))
+    for i in range(n):
+        for j, sign in enumerate((1.0, -1.0)):
+            for r in range(m):
+                for p in range(n_patches):
+                    if weights[j, r] @ patches[i, p] > 0:
+                        gradients[i, j, r] += sign / m * patches[i, p]
+    return gradients.reshape(n, -1)
+
+
+def cnn_outputs(weights, patches):
+    """Outputs of the CNN by loops."""
+    m = weights.shape[1]
+    outputs = np.zeros(len(patches))
+    for i, sample in enumerate(patches):
+        for j, sign in enumerate((1.0, -1.0)):
+            for r in range(m):
+                for patch in sample:
+                    outputs[i] += sign / m * max(weights[j, r] @ patch, 0.0)
+    return outputs
+
+
+# --- the second-moment operator, dense --------------------------------------------------------
+
+
+def inclusion_covariance(n, batch_size, sampling):
+    """Covariance of the inclusion counts x_i/B, by its definition."""
+    b = batch_size
+    if sampling == "bernoulli":
+        return np.eye(n) * (b / n) * (1 - b / n) / b**2
+    if sampling == "with_replacement":
+        return (np.eye(n) / n - 1.0 / n**2) / b
+    if n == 1:
+        return np.zeros((1, 1))
+    together = b * (b - 1) / (n * (n - 1))
+    second = np.full((n, n), together)
+    np.fill_diagonal(second, b / n)
+    return (second - (b / n) ** 2) / b**2
+
+
+def second_moment_matrix(retain, forget, step_size, batch_size, alpha, sampling):
+    """Kronecker matrix of Φ on vec(M), from explicit d × d Hessians."""
+    d = retain[0].shape[0]
+    mean = np.zeros((d, d))
+    noise = np.zeros((d * d, d * d))
+    for hessians, b, a in zip((retain, forget), batch_size, (1 - alpha, -alpha), strict=True):
+        if a == 0 or len(hessians) == 0:
+            continue
+        mean += a * np.mean(hessians, axis=0)
+        covariance = inclusion_covariance(len(hessians), b, sampling)
+        for i, first in enumerate(hessians):
+            for k, second in enumerate(hessians):
+                noise += a * a * covariance[i, k] * np.kron(first, second)
+    jacobian = np.eye(d) - step_size * mean
+    return np.kron(jacobian, jacobian) + step_size**2 * noise
+
+
+def tracy_widom(s, index, nodes=70, length=None, digits=40):
+    """Return (pdf, cdf, sf), index 4 in the variable of Painlevé II, from Fredholm determinants.
+
+    Gauss–Legendre discretisation (Bornemann 2010), of the Airy kernel for index 2 and of
+    Ferrari and Spohn's for 1 and 4; the density is a central difference. Slow for 1 and 4.
+    """
+    import mpmath as mp
+    import numpy as np
+
+    with mp.workdps(digits):
+        s = mp.mpf(float(s))
+        half = mp.mpf(length or (16 - s if index == 2 else 2 * (12 - s) + s)) / 2
+        t = np.polynomial.legendre.leggauss(nodes)[0]
+        t = [mp.findroot(lambda x: mp.legendre(nodes, x), mp.mpf(v)) for v in t]
+        slopes = [nodes * mp.legendre(nodes - 1, v) / (1 - v * v) for v in t]
+        root = [mp.sqrt(half * 2 / ((1 - v * v) * d * d)) for v, d in zip(t, slopes, strict=True)]
+
+        def cdf(s):
+            x = [s + half * (1 + v) for v in t]
+            kernel, one = mp.matrix(nodes), mp.eye(nodes)
+            if index == 2:
+                ai = [mp.airyai(v) for v in x]
+                slope = [mp.airyai(v, derivative=1) for v in x]
+            for i in range(nodes):
+                for j in range(i + 1):
+                    if index != 2:
+                        value = mp.airyai((x[i] + x[j]) / 2) / 2
+                    elif i == j:
+                        value = slope[i] ** 2 - x[i] * ai[i] ** 2
+                    else:
+                        value = (ai[i] * slope[j] - slope[i] * ai[j]) / (x[i] - x[j])
+                    kernel[i, j] = kernel[j, i] = root[i] * root[j] * value
+            minus = mp.det(one - kernel)
+            return minus if index in (1, 2) else (minus + mp.det(one + kernel)) / 2
+
+        step = mp.mpf(10) ** -9
+        value, below, above = cdf(s), cdf(s - step), cdf(s + step)
+        return float((above - below) / (2 * step)), float(value), float(1 - value)
+
+
+def tracy_widom_cdf(s, index, nodes=80):
+    """Return the cdf in double precision, good to about 1e-14 absolutely; index 4 as above."""
+    import numpy as np
+    from scipy.special import airy
+
+    t, weight = np.polynomial.legendre.leggauss(nodes)
+    half = (24.0 - s) / 2
+    x, root = s + half * (1 + t), np.sqrt(half * weight)
+    kernel = np.outer(root, root) * airy((x[:, None] + x) / 2)[0] / 2
+    one = np.eye(nodes)
+    minus, plus = np.linalg.det(one - kernel), np.linalg.det(one + kernel)
+    return {1: minus, 2: minus * plus, 4: (minus + plus) / 2}[index]
+
+
+def free_poisson_root(x, rates, jumps, digits=40):
+    """Return u in the upper half-plane with u + sum r p u/(u - p) = x, from all polynomial roots.
+
+    Rates, jumps and x are taken as exact strings or numbers; a real u means no density there.
+    """
+    import mpmath as mp
+
+    with mp.workdps(digits):
+        x, r, p = mp.mpf(x), [mp.mpf(v) for v in rates], [mp.mpf(v) for v in jumps]
+
+        def times(a, b):
+            out = [mp.mpf(0)] * (len(a) + len(b) - 1)
+            for i, v in enumerate(a):
+                for j, w in enumerate(b):
+                    out[i + j] += v * w
+            return out
+
+        def product(skip):
+            out = [mp.mpf(1)]
+            for j, v in enumerate(p):
+                if j != skip:
+                    out = times(out, [mp.mpf(1), -v])
+            return out
+
+        total = times([mp.mpf(1), -x], product(None))
+        for j in range(len(p)):
+            term = times([r[j] * p[j], mp.mpf(0)], product(j))
+            total = [a + b for a, b in zip(total, [mp.mpf(0)] * (len(total) - len(term)) + term,
+                                           strict=True)]  # fmt: skip
+        return max(mp.polyroots(total, maxsteps=500, extraprec=200), key=lambda u: u.imag)
+
+
+def free_poisson_density(x, rates, jumps, weight=1):
+    """Return weight Im(-1/u)/pi."""
+    import mpmath as mp
+
+    with mp.workdps(40):
+        return float(mp.mpf(weight) * (-1 / free_poisson_root(x, rates, jumps)).imag / mp.pi)
+
+
+def free_poisson_mass(left, right, rates, jumps, weight=1):
+    """Return the mass between two points of one interval, the left one an edge, by quadrature."""
+    import mpmath as mp
+
+    with mp.workdps(30):
+        a, b = mp.mpf(float(left)), mp.mpf(float(right))
+
+        def integrand(t):
+            x = a + (b - a) * t * t
+            u = free_poisson_root(x, rates, jumps, 30)
+            return 2 * (b - a) * t * (-1 / u).imag
+
+        return float(
+            mp.mpf(weight) * mp.quad(integrand, [0, mp.mpf(1) / 2, 1], maxdegree=4) / mp.pi
+        )
+
+
+def mix_hessian(rng, dim, n_retain, n_forget, alpha):
+    """Return the eigenvalues of (1 - alpha) H_R - alpha H_F for isotropic Gaussian factors."""
+    import numpy as np
+
+    retain = rng.standard_normal((dim, n_retain))
+    forget = rng.standard_normal((dim, n_forget))
+    mixed = (1 - alpha) * retain @ retain.T / n_retain - alpha * forget @ forget.T / n_forget
+    return np.linalg.eigvalsh(mixed)
+
+
+def two_poles(x, left, right, norm, poles, digits=30):
+    """Return (pdf, mass below, mass above) of norm sqrt((b-x)(x-a)) / poles(x), by quadrature.
+
+    Everything in mpmath numbers; the angle of the ellipse is the variable.
+    """
+    import mpmath as mp
+
+    with mp.workdps(digits):
+        x = mp.mpf(x)
+
+        def mass(lo, hi):
+            def integrand(t):
+                y = left + (right - left) * mp.sin(t / 2) ** 2
+                half = (right - left) / 2 * mp.sin(t)
+                below = poles(y)
+                return norm * half * half / below if half and below else mp.mpf(0)
+
+            # geometric panels: a pole may sit next to either edge
+            cuts = [lo + (hi - lo) * mp.mpf(k) / 8 for k in range(9)]
+            return mp.quad(integrand, cuts)
+
+        angle = 2 * mp.asin(mp.sqrt((x - left) / (right - left)))
+        pdf = norm * mp.sqrt((right - x) * (x - left)) / poles(x)
+        return float(pdf), float(mass(mp.mpf(0), angle)), float(mass(angle, mp.pi))
+
 
 # --- dynamics: dense Kronecker operators from explicit Hessians ------------------------
 

@@ -1,1 +1,5 @@
 """Samplers: a generator in, arrays out."""
+
+from rmtstab.ensembles.signal_plus_noise import SignalPlusNoise
+
+__all__ = ["SignalPlusNoise"]

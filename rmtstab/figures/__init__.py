@@ -1,1 +1,22 @@
 """Figures: data and axes in, axes out; matplotlib loads when one is drawn."""
+
+from rmtstab.figures.against_snr import (
+    coherence_against_snr,
+    escape_against_snr,
+    resistance_against_snr,
+)
+from rmtstab.figures.gram_spectrum import gram_spectrum
+from rmtstab.figures.outcome_map import outcome_map
+from rmtstab.figures.spectrum import spectrum
+from rmtstab.figures.trajectories import losses, trajectories
+
+__all__ = [
+    "coherence_against_snr",
+    "escape_against_snr",
+    "gram_spectrum",
+    "losses",
+    "outcome_map",
+    "resistance_against_snr",
+    "spectrum",
+    "trajectories",
+]

@@ -1,0 +1,43 @@
+"""Losses of theory and how any torch loss is read: one sample at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def half_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """``½ mean_i ‖f_i − y_i‖²``: output Hessian 1, the theory's MSE.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab.bridge import half_squared_error
+    >>> half_squared_error(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 1.0]))
+    tensor(1.)
+    """
+    return 0.5 * (outputs - targets).square().sum() / len(outputs)
+
+
+def logistic(outputs: Tensor, targets: Tensor) -> Tensor:
+    """``mean_i log(1 + exp(−y_i f_i))`` for labels ±1: output Hessian p(1 − p).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab.bridge import logistic
+    >>> logistic(torch.zeros(2), torch.ones(2))
+    tensor(0.6931)
+    """
+    return torch.nn.functional.softplus(-targets * outputs).mean()
+
+
+def per_sample(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Evaluate ``loss`` on batches of one: shape (n,), whatever its reduction over samples."""
+    values: Tensor = vmap(lambda output, target: loss(output[None], target[None]))(outputs, targets)
+    return values

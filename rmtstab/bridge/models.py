@@ -1,0 +1,68 @@
+"""The two-layer ReLU CNN as a torch module."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rmtstab import _checks
+
+
+class TwoLayerReLUCNN(nn.Module):
+    r"""``f(W, x) = Σ_{j=±1} (j/m) Σ_r Σ_p relu⟨w_{j,r}, x^(p)⟩``, a scalar output.
+
+    Parameters
+    ----------
+    dim : int
+        Dimension of a patch.
+    filters : int
+        Number m of filters per sign.
+    scale : float, default 0.1
+        Standard deviation of the initial weights is ``scale/√dim``.
+    seed : int, default 0
+        Seed of the initial weights.
+
+    References
+    ----------
+    Kou et al., arXiv:2303.04145, Section 2.
+
+    See Also
+    --------
+    rmtstab.curvature.cnn_gram : its exact per-sample curvature in closed form.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab.bridge import TwoLayerReLUCNN
+    >>> TwoLayerReLUCNN(dim=5, filters=3)(torch.ones(4, 2, 5, dtype=torch.float64)).shape
+    torch.Size([4])
+    """
+
+    signs: Tensor
+
+    def __init__(self, dim: int, filters: int, *, scale: float = 0.1, seed: int = 0) -> None:
+        super().__init__()
+        _checks.integer("dim", dim, low=1)
+        _checks.integer("filters", filters, low=1)
+        _checks.real("scale", scale, low=0.0, low_open=True)
+        generator = torch.Generator().manual_seed(_checks.integer("seed", seed, low=0))
+        weights = torch.randn(2, filters, dim, generator=generator, dtype=torch.float64)
+        self.weights = nn.Parameter(weights * (scale / math.sqrt(dim)))
+        self.register_buffer("signs", torch.tensor([1.0, -1.0], dtype=torch.float64) / filters)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Map patches (n, P, dim) to outputs (n,)."""
+        responses = torch.relu(self._preactivations(patches)).sum(dim=(1, 3))
+        outputs: Tensor = responses @ self.signs
+        return outputs
+
+    def activation_pattern(self, patches: Tensor) -> Tensor:
+        """Return the boolean masks (n, P, 2, m); an exact zero is inactive."""
+        return self._preactivations(patches) > 0
+
+    def _preactivations(self, patches: Tensor) -> Tensor:
+        n, n_patches, _ = patches.shape
+        products = patches @ self.weights.flatten(0, 1).T
+        return products.view(n, n_patches, 2, -1)

@@ -1,0 +1,260 @@
+"""Checks that need no network: each samples its own instances and returns JSON numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rmtstab._results import FloatArray
+from rmtstab.dynamics.problem import UnlearningProblem
+from rmtstab.ensembles import SignalPlusNoise
+from rmtstab.theory import cnn, signal_plus_noise
+from rmtstab.theory.high_dimensional import volterra_step_size
+
+SAMPLINGS = ("without_replacement", "with_replacement", "bernoulli")
+
+
+def spectral_intervals(rng: np.random.Generator) -> dict[str, Any]:
+    """Share of sampled Gram matrices inside the intervals, and the outlier's relative error."""
+    n, dim, delta, draws = 60, 150, 0.05, 60
+    inside, errors = 0, []
+    for k in range(draws):
+        snr = (0.0, 0.5, 2.0)[k % 3]
+        patches, labels = SignalPlusNoise(n, dim, snr).sample(rng)
+        rows = patches.sum(axis=1) * 1.0
+        rows[:, 0] *= labels  # y_i μ → μ: the sign is the label's
+        values = np.linalg.eigvalsh(rows @ rows.T)
+        bounds = signal_plus_noise.spectral_bounds(n, dim, snr, delta)
+        low, high = bounds.bulk_interval
+        bulk_inside = values[0] >= low * (1 - 1e-12) and values[-2] <= high
+        inside += bool(
+            bulk_inside and bounds.top_interval[0] <= values[-1] <= bounds.top_interval[1]
+        )
+        if np.isfinite(bounds.outlier):
+            errors.append(values[-1] / bounds.outlier - 1.0)
+    # The nearest failure: noise that is not Gaussian but heavy-tailed leaves the interval.
+    heavy = rng.standard_t(3, size=(20, n, dim - 1)) / np.sqrt(3.0)
+    top = np.median(np.linalg.eigvalsh(heavy @ heavy.transpose(0, 2, 1))[:, -1])
+    high = signal_plus_noise.spectral_bounds(n, dim, 0.0, delta).bulk_interval[1]
+    return {
+        "inside": inside / draws,
+        "draws": draws,
+        "delta": delta,
+        "outlier_bias": float(np.mean(errors)),
+        "outlier_error": float(np.std(errors, ddof=1) / np.sqrt(len(errors))),
+        "heavy_tailed_top_over_bound": float(top / high),
+    }
+
+
+def coherence_formula(rng: np.random.Generator) -> dict[str, Any]:
+    """Relative error of the closed-form coherence on sampled signal-plus-noise Grams."""
+    rows = []
+    for n, dim in ((60, 150), (120, 300), (240, 240)):
+        for snr in (0.0, 0.1, 0.3, 1.0):
+            sampled = []
+            for _ in range(6):
+                patches, labels = SignalPlusNoise(n, dim, snr).sample(rng)
+                aligned = patches.sum(axis=1)
+                aligned[:, 0] *= labels
+                gram = aligned @ aligned.T
+                sampled.append(np.linalg.eigvalsh(np.abs(gram))[-1] / np.diag(gram).max())
+            formula = signal_plus_noise.coherence(n, dim, snr)
+            rows.append({"n": n, "dim": dim, "snr": snr, "ratio": formula / np.mean(sampled)})
+    # The nearest failure: many more samples than dimensions.
+    patches, _ = SignalPlusNoise(400, 2, 0.0).sample(rng)
+    gram = patches[:, 1] @ patches[:, 1].T
+    actual = np.linalg.eigvalsh(np.abs(gram))[-1] / np.diag(gram).max()
+    return {
+        "rows": [{k: float(v) for k, v in row.items()} for row in rows],
+        "worst": float(max(abs(row["ratio"] - 1.0) for row in rows)),
+        "low_dimensional_ratio": float(signal_plus_noise.coherence(400, 2, 0.0) / actual),
+    }
+
+
+def escape_formula(rng: np.random.Generator) -> dict[str, Any]:
+    """Closed-form escape curvature and resistance on CNNs with independent masks, two sizes."""
+    rows = []
+    for n, repeats in ((60, 12), (240, 8)):
+        dim, filters, n_forget = 5 * n // 2, 128, n // 5
+        for snr in (0.1, 0.5, 1.0, 2.0):
+            found = [
+                _sampled_escape(n, n_forget, dim, snr, filters, 0.3, rng) for _ in range(repeats)
+            ]
+            curvature, resistance = np.mean(found, axis=0)
+            errors = np.std(found, axis=0, ddof=1) / np.sqrt(repeats)
+            formula = cnn.escape(n - n_forget, n_forget, dim, snr, filters, 0.3)
+            rows.append(
+                {
+                    "n": n,
+                    "snr": snr,
+                    "curvature_ratio": float(formula.curvature / curvature),
+                    "resistance_ratio": float(formula.resistance / resistance),
+                    "curvature_error": float(errors[0] / curvature),
+                    "resistance_error": float(errors[1] / resistance),
+                }
+            )
+    return {"rows": rows}
+
+
+def _sampled_escape(
+    n: int, n_forget: int, dim: int, snr: float, filters: int, alpha: float, rng: Any
+) -> tuple[float, float]:
+    """Most negative curvature of D(α) and Ψ of a CNN Gram with independent masks."""
+    patches, labels = SignalPlusNoise(n, dim, snr).sample(rng)
+    order = np.argsort(labels, kind="stable")  # classes alternate, so that forget is balanced
+    order = order.reshape(2, -1).T.ravel()
+    patches, labels = patches[order], labels[order]
+    masks = (rng.random((n, 2 * filters)) < 0.5).astype(float)
+    noise = (masks @ masks.T) * (patches[:, 1] @ patches[:, 1].T)
+    # filters active on +μ are idle on −μ: disjoint signal masks, half of them each
+    same = (labels[:, None] == labels[None, :]) * filters
+    gram = (noise + same * snr**2 * dim) / filters**2
+    values, vectors = np.linalg.eigh(gram)
+    keep = values > 1e-10 * values[-1]
+    factors = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
+    retain, forget = factors[:, :-n_forget], factors[:, -n_forget:]
+    mean_retain = retain @ retain.T / retain.shape[1]
+    mean_forget = forget @ forget.T / n_forget
+    mix, directions = np.linalg.eigh((1.0 - alpha) * mean_retain - alpha * mean_forget)
+    v = directions[:, 0]
+    return float(-mix[0]), float((v @ mean_retain @ v) / (v @ mean_forget @ v))
+
+
+def volterra_gap(rng: np.random.Generator) -> dict[str, Any]:
+    """Gap of the Volterra threshold above the exact one, and its slope in n."""
+    sizes, gaps = (40, 80, 160), []
+    for n in sizes:
+        found = []
+        for _ in range(960 // n):
+            factors = rng.standard_normal((n, 2 * n))
+            problem = UnlearningProblem.from_factors(factors, factors[:0])
+            exact = float(problem.critical_step_size(4, 0.0, sampling="without_replacement"))
+            spectrum = np.linalg.eigvalsh(factors @ factors.T / n)
+            found.append(volterra_step_size(spectrum, n, 4, "without_replacement") / exact - 1.0)
+        gaps.append(float(np.mean(found)))
+    slope = np.polyfit(np.log(sizes), np.log(gaps), 1)[0]
+    return {"sizes": list(sizes), "gaps": gaps, "slope": float(slope)}
+
+
+def bound_sandwich(rng: np.random.Generator) -> dict[str, Any]:
+    """Closed-form bounds against the exact growth factor on random problems."""
+    violations, lower, upper, vacuous = 0, [], [], 0
+    for k in range(150):
+        problem = _random_problem(rng)
+        batch = (
+            int(rng.integers(1, problem.n_retain + 1)),
+            int(rng.integers(1, problem.n_forget + 1)),
+        )
+        alpha = (0.0, 0.05, 0.3, 1.0)[k % 4]
+        largest = problem.factors.singular_values[0] ** 2 / problem.factors.n_samples
+        dyn = problem.dynamics(
+            step_size=float(rng.uniform(0.2, 1.5)) / largest,
+            batch_size=batch,
+            alpha=alpha,
+            sampling=SAMPLINGS[k % 3],
+        )
+        growth = dyn.growth()
+        slack = 1e-10 * growth.value + growth.error_bound
+        bounds = [b for b in dyn.bounds() if np.isfinite(b.rho_bound)]
+        below = [b.rho_bound for b in bounds if b.kind == "necessary"]
+        above = [b.rho_bound for b in bounds if b.kind == "sufficient"]
+        violations += sum(b > growth.value + slack for b in below)
+        violations += sum(b < growth.value - slack for b in above)
+        lower.append(max(below) / growth.value)
+        if above:
+            upper.append(growth.value / min(above))
+        else:
+            vacuous += 1
+    return {
+        "instances": len(lower),
+        "violations": int(violations),
+        "lower_median": float(np.median(lower)),
+        "lower_1_percent": float(np.quantile(lower, 0.01)),
+        "upper_median": float(np.median(upper)),
+        "upper_1_percent": float(np.quantile(upper, 0.01)),
+        "without_upper": vacuous,
+    }
+
+
+def one_step_moments(rng: np.random.Generator) -> dict[str, Any]:
+    """``E[‖w⁺‖² | w]`` from drawn batches and explicit factors, against ``tr Φ(wwᵀ)``."""
+    scores: list[float] = []
+    wrong: list[float] = []
+    for k in range(18):
+        sampling = SAMPLINGS[k % 3]
+        retain, forget = rng.standard_normal((7, 5)), rng.standard_normal((4, 5))
+        problem = UnlearningProblem.from_factors(retain, forget)
+        step, batch, alpha = 0.2, (2, 1), 0.4
+        w = rng.standard_normal(5)
+        draws = 100_000
+        moves = np.zeros((draws, 5))
+        for factors, b, a in ((retain, batch[0], 1 - alpha), (forget, batch[1], -alpha)):
+            counts = _inclusions(len(factors), b, sampling, draws, rng)
+            moves += a / b * (counts * (factors @ w)) @ factors
+        squares = ((w - step * moves) ** 2).sum(axis=1)
+        error = squares.std(ddof=1) / np.sqrt(draws)
+        inside = problem.from_predictions(np.concatenate([retain, forget]) @ w)
+        for name in SAMPLINGS:
+            dyn = problem.dynamics(step_size=step, batch_size=batch, alpha=alpha, sampling=name)
+            predicted = float(np.trace(dyn.apply(np.outer(inside, inside))))
+            (scores if name == sampling else wrong).append((squares.mean() - predicted) / error)
+    return {
+        "worst_z": float(np.abs(scores).max()),
+        "tests": len(scores),
+        "median_wrong_z": float(np.median(np.abs(wrong))),
+    }
+
+
+def typical_below_mean_square(rng: np.random.Generator) -> dict[str, Any]:
+    """Lyapunov rate against ``½ log ρ`` where batch noise is strong, and where it is absent."""
+    patches, _ = SignalPlusNoise(40, 100, 0.0).sample(rng)
+    problem = UnlearningProblem.from_factors(patches[:32, 1], patches[32:, 1])
+    threshold = float(problem.critical_step_size((2, 1), 0.0, sampling="without_replacement"))
+    rows = []
+    for batch in ((2, 1), (32, 8)):
+        dyn = problem.dynamics(
+            step_size=4.0 * threshold, batch_size=batch, alpha=0.1, sampling="without_replacement"
+        )
+        rate = dyn.lyapunov(rng, replicas=64, steps=300)
+        rows.append(
+            {
+                "batch_size": list(batch),
+                "mean_square_rate": float(dyn.escape_rate()),
+                "lyapunov": rate.value,
+                "lyapunov_error": rate.standard_error,
+            }
+        )
+    return {"rows": rows}
+
+
+def _random_problem(rng: np.random.Generator) -> UnlearningProblem:
+    """Random sizes and ranks; the samples' norms spread over a decade."""
+    d = int(rng.integers(2, 7))
+    shape = int(rng.integers(2, 9)), int(rng.integers(1, 7))
+    outputs = int(rng.integers(1, 3))
+    sets = [
+        rng.standard_normal((n, outputs, d)) * 10.0 ** rng.uniform(-0.5, 0.5, size=(n, 1, 1))
+        for n in shape
+    ]
+    return UnlearningProblem.from_factors(*sets)
+
+
+def _inclusions(n: int, b: int, sampling: str, draws: int, rng: np.random.Generator) -> FloatArray:
+    if sampling == "bernoulli":
+        return (rng.random((draws, n)) < b / n).astype(float)
+    if sampling == "with_replacement":
+        return rng.multinomial(b, np.full(n, 1.0 / n), size=draws).astype(float)
+    return (rng.random((draws, n)).argsort(axis=1) < b).astype(float)
+
+
+CHECKS: dict[str, Callable[[np.random.Generator], dict[str, Any]]] = {
+    "one-step-moments": one_step_moments,
+    "bound-sandwich": bound_sandwich,
+    "typical-below-mean-square": typical_below_mean_square,
+    "spectral-intervals": spectral_intervals,
+    "coherence-formula": coherence_formula,
+    "escape-formula": escape_formula,
+    "volterra-gap": volterra_gap,
+}

@@ -1,0 +1,29 @@
+"""``rmtstab report``: draw a validation run's figures and page again from its results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def report(folder: Path) -> None:
+    """Judge the claims of FOLDER/results.json again; rewrite its figures and index.html."""
+    from rmtstab import report as writer
+    from rmtstab.claims import CLAIMS
+
+    try:
+        results = json.loads((folder / "results.json").read_text())
+        names = {claim["name"] for claim in results["claims"]}
+        results["claims"] = [c.record(results) for c in CLAIMS if c.name in names]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise click.UsageError(
+            f"folder must hold the results.json of a validation run, got {folder}: {error!r}"
+        ) from error
+    writer.write(folder, results)
+    click.echo(writer.table(results["claims"]))
+    if any(claim["holds"] is False for claim in results["claims"]):
+        raise SystemExit(1)

@@ -1,0 +1,155 @@
+"""``rmtstab validate``: check the theorems on trained networks, write a report."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rmtstab.claims.presets import PRESETS, Preset
+from rmtstab.sweeps.run import write_atomically
+
+MANIFEST = "run.json"
+
+
+@click.command()
+@click.option(
+    "--preset",
+    default="quick",
+    show_default=True,
+    help="quick: minutes; full: about an hour; tiny: seconds, for tests only.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Report folder; an interrupted run of the same preset and seed is resumed. "
+    "[default: reports/PRESET-SEED]",
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 …")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes. [default: one a core]")
+def validate(preset: str, seed: int, out: Path | None, device: str, workers: int | None) -> None:
+    """Check the theorems on trained networks; print the claims, write figures and a report."""
+    if preset not in PRESETS:
+        raise click.UsageError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+    folder = out or Path("reports") / f"{preset}-{seed}"
+    chosen = PRESETS[preset]
+    _check_device(device)
+    _claim_folder(folder, chosen, seed, device)
+    results, seconds = _collect(chosen, seed, folder, device, workers)
+
+    from rmtstab import report
+
+    report.write(folder, results)
+    click.echo(report.table(results["claims"]))
+    for note in results["notes"]:
+        click.echo(note)
+    failed = [claim["name"] for claim in results["claims"] if claim["holds"] is False]
+    click.echo(f"report: {folder / 'index.html'} ({seconds:.0f} s)")
+    if failed:
+        click.echo(f"{len(failed)} of {len(results['claims'])} claims fail: {', '.join(failed)}")
+        raise SystemExit(1)
+    click.echo(f"all {len(results['claims'])} claims hold or are reported without a threshold")
+
+
+def _collect(
+    preset: Preset, seed: int, folder: Path, device: str, workers: int | None
+) -> tuple[dict[str, Any], float]:
+    from tqdm import tqdm
+
+    from rmtstab import report
+    from rmtstab.claims import CLAIMS, validation
+
+    started = time.monotonic()
+    with tqdm(total=0, unit="cell", dynamic_ncols=True) as bar:
+
+        def progress(stage: str, size: int) -> None:
+            if stage:
+                bar.set_description(stage)
+                bar.total += size
+                bar.refresh()
+            else:
+                bar.update(size)
+
+        count = workers or os.cpu_count() or 1
+        with validation.worker_pool(count) as pool:
+            evidence = validation.collect(
+                preset, seed, folder / "cells", pool, device=device, progress=progress
+            )
+    notes = []
+    if not validation.has_torch():
+        skipped = sum(claim.needs_torch for claim in CLAIMS)
+        notes.append(
+            f"{skipped} claims about trained networks did not run: torch is not installed "
+            "(pip install 'rmtstab[torch,data]')"
+        )
+    elif not validation.has_digits():
+        notes.append("digits did not run: scikit-learn is not installed (rmtstab[data])")
+    judged = [
+        claim.record(evidence)
+        for claim in CLAIMS
+        if validation.has_torch() or not claim.needs_torch
+    ]
+    results = {**evidence, "claims": judged, "notes": notes, "versions": report.versions()}
+    return results, time.monotonic() - started
+
+
+def _check_device(device: str) -> None:
+    from rmtstab.claims.validation import has_torch
+
+    if not has_torch():
+        if device != "cpu":
+            raise click.UsageError(f"device must be cpu without torch, got {device!r}")
+        return
+    from rmtstab.bridge.factors import resolve_device
+
+    try:
+        resolve_device(device)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _claim_folder(folder: Path, preset: Preset, seed: int, device: str) -> None:
+    """Take a folder for this run, or refuse: nothing of another run is touched."""
+    from rmtstab import __version__
+
+    identity = json.loads(
+        json.dumps(
+            {"preset": preset.describe(), "seed": seed, "device": device, "version": __version__}
+        )
+    )
+    manifest = folder / MANIFEST
+    if manifest.exists():
+        try:
+            found = json.loads(manifest.read_text())
+        except (OSError, ValueError):
+            found = None
+        if found != identity:
+            theirs = "an unreadable run" if not isinstance(found, dict) else _name(found)
+            raise click.UsageError(
+                f"out must be a new folder or one of {_name(identity)}, got {folder}: {theirs}"
+            )
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise click.UsageError(
+            f"out must be a new or empty folder, or this run's, got {folder}: other files in it"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(manifest, json.dumps(identity, indent=1) + "\n")
+    except OSError as error:
+        raise click.UsageError(
+            f"out must be a writable folder, got {folder}: {error.strerror or error}"
+        ) from error
+
+
+def _name(identity: dict[str, Any]) -> str:
+    preset = identity.get("preset")
+    name = preset.get("name") if isinstance(preset, dict) else preset
+    return (
+        f"preset {name}, seed {identity.get('seed')}, device {identity.get('device')}, "
+        f"version {identity.get('version')}"
+    )

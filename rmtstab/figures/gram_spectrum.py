@@ -1,0 +1,52 @@
+"""Spectrum of a CNN's Gram matrix against its Marchenko–Pastur bulk and its outliers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rmtstab.figures import _style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def gram_spectrum(ax: Axes, eigenvalues: Any, theory: dict[str, Any]) -> Axes:
+    """Draw the bulk as a histogram, the wide-network limit and the finite-m law on top.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    eigenvalues : array_like, shape (n,)
+        Of K.
+    theory : dict
+        ``grid``, ``limit`` (shifted Marchenko–Pastur density), ``finite``
+        (density at finite m), ``outliers`` (predicted positions).
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    values = np.sort(np.asarray(eigenvalues, dtype=float))
+    grid = np.asarray(theory["grid"])
+    inside = values[values <= grid[-1]]
+    heights, edges = np.histogram(inside, bins=14)
+    heights = heights / (len(values) * np.diff(edges))
+    ax.stairs(heights, edges, fill=True, color="0.82", label="eigenvalues (measured)")
+    ax.plot(grid, theory["limit"], "--", color=_style.SKY, label="Marchenko–Pastur, m → ∞ (theory)")
+    ax.plot(grid, theory["finite"], color=_style.BLUE, label="finite m (theory)")
+    predicted = theory["outliers"]
+    lines = [
+        f"two largest, measured: {values[-1]:.4g}, {values[-2]:.4g}",
+        f"outliers, theory: {', '.join(f'{v:.4g}' for v in predicted) or 'none'}",
+    ]
+    ax.text(0.97, 0.96, "\n".join(lines), transform=ax.transAxes, ha="right", va="top", fontsize=6)
+    for v in predicted:
+        if v <= grid[-1]:
+            ax.axvline(v, color=_style.VERMILION, linestyle=":")
+    ax.set_xlabel("eigenvalue of K (squared gradient)")
+    ax.set_ylabel("density")
+    ax.set_xlim(0.0, grid[-1])
+    ax.set_ylim(top=1.25 * ax.get_ylim()[1])
+    return ax

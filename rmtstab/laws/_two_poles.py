@@ -1,0 +1,104 @@
+"""What the semicircle, Jacobi and Wachter laws share: a square root over two linear factors."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+import numpy as np
+
+from rmtstab.kernels import laws_two_poles as kernel
+from rmtstab.laws._edge_polynomial import tail_polynomial
+from rmtstab.laws.base import ComplexArray, FloatArray, SpectralLaw
+
+
+def side(
+    near: Decimal, far: Decimal, width: Decimal, norm: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Constants of one edge: poles at distances ``near`` outside it and ``far`` inside.
+
+    The density is ``norm * sqrt(...) * (1/(near + x) + 1/(far - x))``, `x` the distance
+    from the edge and ``far >= width``.
+    """
+    drift = near / width
+    root = (1 + drift).sqrt() - drift.sqrt()
+    q = root * root
+    constants = np.zeros(6)
+    constants[kernel.CUT] = min(0.5, float(drift))
+    constants[kernel.ROOT] = float(q)
+    constants[kernel.GAP] = float(1 - q * q)
+    constants[kernel.STRETCH] = float((1 + q) / (1 - q)) if q != 1 else math.inf
+    constants[kernel.AMPLITUDE] = norm * float(width / (2 * q))
+    constants[kernel.DRIFT] = float(drift)
+    amplitude = norm * float(width)
+    near_table = tail_polynomial(float(drift), 1.0, constants[kernel.CUT], amplitude)
+    far_table = tail_polynomial(float(far / width), -1.0, 0.5, amplitude)
+    for table in (constants, near_table, far_table):
+        table.flags.writeable = False
+    return constants, near_table, far_table
+
+
+class TwoPolesLaw(SpectralLaw):
+    """A law with packed constants; subclasses build them."""
+
+    @property
+    def _poles(self) -> kernel.Poles:
+        raise NotImplementedError
+
+    def edges(self) -> FloatArray:
+        """Edges of the continuous part.
+
+        Returns
+        -------
+        ndarray, shape (1, 2), float64
+            Correctly rounded.
+        """
+        return np.array([[self._poles.left, self._poles.right]])
+
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """Point masses, as pairs ``(location, mass)``."""
+        law = self._poles
+        pairs = ((law.low_at, law.low_atom), (law.high_at, law.high_atom))
+        return tuple(pair for pair in pairs if pair[1] > 0.0)
+
+    def _pdf(self, x: FloatArray) -> FloatArray:
+        out = np.empty(x.size)
+        law = self._poles
+        kernel.density(x, law, out)
+        for edge in (law.left, law.right):  # a pole on an edge: density ~ distance^(-1/2)
+            if (law.d0 + law.d1 * edge) * (law.e0 + law.e1 * edge) == 0.0:
+                out[x == edge] = math.inf
+        return out
+
+    def _cdf(self, x: FloatArray) -> FloatArray:
+        out = np.empty(x.size)
+        kernel.cumulative(x, self._poles, False, out)
+        return out
+
+    def _sf(self, x: FloatArray) -> FloatArray:
+        out = np.empty(x.size)
+        kernel.cumulative(x, self._poles, True, out)
+        return out
+
+    def _ppf(self, q: FloatArray) -> FloatArray:
+        out = np.empty(q.size)
+        kernel.quantile(q, self._poles, False, out)
+        return out
+
+    def _isf(self, q: FloatArray) -> FloatArray:
+        out = np.empty(q.size)
+        kernel.quantile(q, self._poles, True, out)
+        return out
+
+    def _stieltjes(self, z: ComplexArray) -> ComplexArray:
+        out = np.empty(z.size, dtype=np.complex128)
+        kernel.stieltjes(z, self._poles, out)
+        return out
+
+    def _integral(self, nodes: int) -> tuple[FloatArray, FloatArray]:
+        """Gauss rule (points, weights) for ``sqrt((b - x)(x - a)) dx`` between the edges."""
+        law = self._poles
+        angle = np.arange(1, nodes + 1) * (math.pi / (nodes + 1))
+        points = law.left + law.width * np.sin(0.5 * angle) ** 2
+        weights = (0.5 * law.width * np.sin(angle)) ** 2 * (math.pi / (nodes + 1))
+        return points, weights

@@ -1,0 +1,137 @@
+"""Jacobi law: eigenvalues of a beta (MANOVA) matrix."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from functools import cached_property
+
+import numpy as np
+
+from rmtstab import _checks
+from rmtstab.kernels import laws_two_poles as kernel
+from rmtstab.laws._edge_polynomial import split
+from rmtstab.laws._two_poles import TwoPolesLaw, side
+
+DIGITS = 60
+
+
+def beta_edges(p: Decimal, n1: Decimal, n2: Decimal) -> tuple[Decimal, Decimal, Decimal]:
+    """Return lower edge, 1 - upper edge, and width of the Jacobi law, without cancellation."""
+    n = n1 + n2
+    first, second = (n1 * (n - p)).sqrt(), (p * n2).sqrt()
+    low = ((n1 - p) * n / (first + second) / n) ** 2  # (first - second)² / n²
+    third, fourth = (n2 * (n - p)).sqrt(), (p * n1).sqrt()
+    high = ((n2 - p) * n / (third + fourth) / n) ** 2
+    return low, high, 4 * first * second / n**2
+
+
+@dataclass(frozen=True)
+class Jacobi(TwoPolesLaw):
+    r"""Jacobi law with density
+
+    .. math:: f(x) = \frac{n_1+n_2}{2\pi p}\,
+        \frac{\sqrt{(\lambda_+-x)(x-\lambda_-)}}{x(1-x)}, \qquad
+        \lambda_\pm = \Big(\frac{\sqrt{n_1(n_1+n_2-p)} \pm \sqrt{p\,n_2}}{n_1+n_2}\Big)^2,
+
+    and atoms :math:`1 - n_1/p` at 0 and :math:`1 - n_2/p` at 1 where positive. It is the
+    limit of the eigenvalues of :math:`A(A+B)^{-1}`, `A` and `B` independent Wishart
+    matrices of size `p` with ``n1`` and ``n2`` degrees of freedom, as the three grow
+    in proportion; only their ratios matter.
+
+    Parameters
+    ----------
+    p, n1, n2 : float
+        Positive, with ``n1 + n2 > p`` (otherwise `A + B` is singular).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the parameters are not as above.
+
+    See Also
+    --------
+    Wachter : the law of the ratio `x/(1-x)`, rescaled.
+
+    References
+    ----------
+    K. W. Wachter, Ann. Statist. 8 (1980), 937, §1; I. M. Johnstone, Ann. Statist. 36
+    (2008), 2638, §2. The forms evaluated are derived in docs/laws/wachter.
+
+    Examples
+    --------
+    >>> from rmtstab.laws import Jacobi
+    >>> law = Jacobi(p=1, n1=3, n2=5)
+    >>> law.edges().round(8).tolist()
+    [[0.08603279, 0.72646721]]
+    >>> law.mean()
+    0.375
+    """
+
+    p: float
+    n1: float
+    n2: float
+
+    def __post_init__(self) -> None:
+        for name in ("p", "n1", "n2"):
+            value = _checks.real(name, getattr(self, name), low=0.0, low_open=True)
+            object.__setattr__(self, name, value)
+        if not Decimal(self.n1) + Decimal(self.n2) > Decimal(self.p):
+            raise ValueError(
+                f"n1 + n2 must exceed p={self.p!r} (A + B is singular otherwise), "
+                f"got n1={self.n1!r}, n2={self.n2!r}"
+            )
+
+    @cached_property
+    def _poles(self) -> kernel.Poles:
+        with localcontext() as context:
+            context.prec = DIGITS
+            p, n1, n2 = Decimal(self.p), Decimal(self.n1), Decimal(self.n2)
+            low, high, width = beta_edges(p, n1, n2)
+            n = n1 + n2
+            norm = float(n / p) / (2.0 * math.pi)
+            lower = side(low, 1 - low, width, norm)
+            upper = side(high, 1 - high, width, norm)
+            left, right = split(low), split(1 - high)
+            at_zero, at_one = max(Decimal(0), 1 - n1 / p), max(Decimal(0), 1 - n2 / p)
+            return kernel.Poles(
+                *left, *right, width=float(width), mobius=0.0, norm=norm,
+                d0=0.0, d1=1.0, e0=1.0, e1=-1.0, mass=float(1 - at_zero - at_one),
+                low_atom=float(at_zero), low_at=0.0, high_atom=float(at_one), high_at=1.0,
+                lower=lower[0], lower_near=lower[1], lower_far=lower[2],
+                upper=upper[0], upper_near=upper[1], upper_far=upper[2],
+                line0=float((n1 - p) / (2 * p)), line1=float((2 * p - n) / (2 * p)),
+                root=float(n / (2 * p)), product=float((n - p) / p), scale=1.0,
+            )  # fmt: skip
+
+    def moment(self, order: int) -> float:
+        """Moment about zero, by a Gauss rule; the part of the pole at 1 in closed form.
+
+        Parameters
+        ----------
+        order : int
+            At least 0.
+
+        Returns
+        -------
+        float
+        """
+        k = _checks.integer("order", order, low=0)
+        if k == 0:
+            return 1.0
+        law = self._poles
+        q = float(law.upper[kernel.ROOT])
+        if q < 0.98:
+            points, weights = self._integral(k + 3 + int(40.0 / -math.log(max(q, 1e-300))))
+            inner = float(np.sum(weights * points ** (k - 1) / (1.0 - points)))
+            return law.norm * inner + law.high_atom
+        # x^(k-1)/(1-x) = 1/(1-x) - 1 - x - ... - x^(k-2)
+        points, weights = self._integral(k + 3)
+        powers = sum((points**i for i in range(k - 1)), np.zeros_like(points))
+        pole = 0.5 * math.pi * law.norm * law.width * q
+        return pole - law.norm * float(np.sum(weights * powers)) + law.high_atom
+
+    def mean(self) -> float:
+        """Mean, ``n1 / (n1 + n2)``."""
+        return self.n1 / (self.n1 + self.n2)

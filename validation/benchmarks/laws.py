@@ -1,0 +1,221 @@
+"""Speed of the laws against the floor: the final formula as a bare Numba loop.
+
+One core, medians, input of a million points, allocation of the output included on both
+sides. Prints a table, or JSON with ``--json``; the first call in a fresh process is
+measured in subprocesses, with a warm and with an empty cache.
+
+    python validation/benchmarks/laws.py
+"""
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import numba
+import numpy as np
+
+from rmtstab import laws
+
+POINTS = 10**6
+
+
+def median(function, repeats):
+    """Return the median wall-clock time of a call, after one to compile."""
+    function()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def paired(ours, floor, repeats=15):
+    """Return both medians, the two measured in turn so that the machine's load cancels."""
+    ours(), floor()
+    first, second = [], []
+    for _ in range(repeats):
+        for function, times in ((ours, first), (floor, second)):
+            start = time.perf_counter()
+            function()
+            times.append(time.perf_counter() - start)
+    return float(np.median(first)), float(np.median(second))
+
+
+@numba.njit
+def mp_pdf_floor(x, left, right, norm):
+    """The density at unit scale."""
+    out = np.empty_like(x)
+    for i in range(x.size):
+        product = (x[i] - left) * (right - x[i])
+        out[i] = norm * math.sqrt(product) / x[i] if product > 0.0 else 0.0
+    return out
+
+
+@numba.njit
+def mp_cdf_floor(x, left, right, q):
+    """The arctangent form with one edge: two arctangents and a square root a point."""
+    out = np.empty_like(x)
+    stretch, gap = (1 + q) / (1 - q), 1 - q * q
+    for i in range(x.size):
+        if x[i] <= left:
+            out[i] = 0.0
+        elif x[i] >= right:
+            out[i] = 1.0
+        else:
+            t = math.sqrt((x[i] - left) / (right - x[i]))
+            swing = (1 + q * q) * math.atan(t) + 2 * q * t / (1 + t * t)
+            out[i] = (swing - gap * math.atan(stretch * t)) / (math.pi * q * q)
+    return out
+
+
+@numba.njit
+def mp_ppf_floor(p, grid, nodes, left, right, q, norm):
+    """Linear interpolation of the distribution function, then three Newton steps."""
+    out = np.empty_like(p)
+    stretch, gap = (1 + q) / (1 - q), 1 - q * q
+    for i in range(p.size):
+        k = min(max(np.searchsorted(nodes, p[i]), 1), nodes.size - 1)
+        part = (p[i] - nodes[k - 1]) / (nodes[k] - nodes[k - 1])
+        x = grid[k - 1] + part * (grid[k] - grid[k - 1])
+        for _ in range(3):
+            t = math.sqrt((x - left) / (right - x))
+            swing = (1 + q * q) * math.atan(t) + 2 * q * t / (1 + t * t)
+            value = (swing - gap * math.atan(stretch * t)) / (math.pi * q * q)
+            slope = norm * math.sqrt((x - left) * (right - x)) / x
+            x = min(max(x - (value - p[i]) / slope, left + 1e-12), right - 1e-12)
+        out[i] = x
+    return out
+
+
+@numba.njit
+def chebyshev_floor(x, table, low, high):
+    """Exponential of a polynomial of degree 17 on unit panels, nothing else."""
+    out = np.empty_like(x)
+    for i in range(x.size):
+        t = min(max(x[i], low), high - 1e-9)
+        k = int(t - low)
+        z = 2.0 * (t - low - k) - 1.0
+        value = table[k, 17]
+        for j in range(16, -1, -1):
+            value = value * z + table[k, j]
+        out[i] = math.exp(value)
+    return out
+
+
+def measure():
+    """Return rows (task, ours, floor, asked)."""
+    rng = np.random.default_rng(0)
+    rows = []
+    law = laws.MarchenkoPastur(0.5)
+    left, right = law.support()
+    q, norm = math.sqrt(0.5), 1.0 / (2.0 * math.pi * 0.5)
+    x, p = rng.uniform(left, right, POINTS), rng.random(POINTS)
+    rows.append(
+        ("MP cdf", *paired(lambda: law.cdf(x), lambda: mp_cdf_floor(x, left, right, q)), 1.3)
+    )
+    rows.append(
+        ("MP pdf", *paired(lambda: law.pdf(x), lambda: mp_pdf_floor(x, left, right, norm)), 1.3)
+    )
+    grid = left + (right - left) * np.sin(np.linspace(0, np.pi / 2, 2000)) ** 2
+    nodes = law.cdf(grid)
+    rows.append(
+        ("MP ppf",
+         *paired(lambda: law.ppf(p),
+                 lambda: mp_ppf_floor(p, grid, nodes, left, right, q, norm), 5), 1.3)
+    )  # fmt: skip
+    law2 = laws.TracyWidom(2)
+    s = rng.uniform(-8, 6, POINTS)
+    table = laws.tracy_widom._table(2)
+    for name in ("cdf", "sf", "pdf"):
+        rows.append(
+            (f"TW {name}",
+             *paired(lambda n=name: getattr(law2, n)(s),
+                     lambda: chebyshev_floor(s, table.tail, table.low, table.high)), 1.5)
+        )  # fmt: skip
+    return rows
+
+
+def generalised():
+    """Return rows (task, seconds, asked) of the generalised law."""
+    rng = np.random.default_rng(0)
+    two = laws.GeneralizedMarchenkoPastur(0.1, [1, 8], [0.5, 0.5])
+    x = np.concatenate([rng.uniform(a, b, 50_000) for a, b in two.edges()])
+    rows = [
+        ("generalised MP density, 2 atoms, a point", median(lambda: two.pdf(x), 7) / x.size, 3e-6)
+    ]
+    atoms, weights = np.sort(rng.uniform(0.1, 10, 50)), np.full(50, 0.02)
+    for ratio in (0.02, 0.5):
+        law = laws.GeneralizedMarchenkoPastur(ratio, atoms, weights)
+        grid = np.linspace(*law.support(), 2000)
+        rows.append(
+            (f"50 atoms x 2000 points, ratio {ratio}", median(lambda: law.pdf(grid), 7), 20e-3)
+        )
+    start = time.perf_counter()
+    laws.GeneralizedMarchenkoPastur(0.021, atoms, weights).edges()
+    rows.append(("50 atoms: edges and tables", time.perf_counter() - start, math.nan))
+    return rows
+
+
+FIRST = """
+import time, numpy as np
+start = time.perf_counter()
+from rmtstab import laws
+imported = time.perf_counter()
+{call}
+print(imported - start, time.perf_counter() - imported)
+"""
+CALLS = {
+    "MP cdf": "laws.MarchenkoPastur(0.5).cdf(1.0)",
+    "TW cdf": "laws.TracyWidom(2).cdf(0.0)",
+    "generalised MP pdf": "laws.GeneralizedMarchenkoPastur(0.1, [1, 8], [0.5, 0.5]).pdf(1.0)",
+}
+
+
+def first_calls():
+    """Return rows (task, import, first call with a warm cache, with an empty one)."""
+    rows = []
+    for name, call in CALLS.items():
+        with tempfile.TemporaryDirectory() as empty:
+            found = []
+            for _ in range(2):
+                run = subprocess.run(
+                    [sys.executable, "-c", FIRST.format(call=call)],
+                    env={**os.environ, "NUMBA_CACHE_DIR": empty},
+                    capture_output=True, text=True, check=True,
+                )  # fmt: skip
+                found.append([float(v) for v in run.stdout.split()])
+            rows.append((name, found[1][0], found[1][1], found[0][1]))
+    return rows
+
+
+def main():
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--skip-first-call", action="store_true")
+    options = parser.parse_args()
+    ratios, absolute = measure(), generalised()
+    first = [] if options.skip_first_call else first_calls()
+    if options.json:
+        print(json.dumps({"ratios": ratios, "absolute": absolute, "first_call": first}))
+        return
+    print("| task, 10⁶ points | ours | floor | ratio | asked |\n|---|---|---|---|---|")
+    for task, ours, floor, asked in ratios:
+        print(f"| {task} | {ours:.4f} s | {floor:.4f} s | {ours / floor:.2f} | ≤ {asked} |")
+    print("\n| task | time | asked |\n|---|---|---|")
+    for task, seconds, asked in absolute:
+        print(f"| {task} | {seconds:.3g} s | ≤ {asked:g} s |")
+    if first:
+        print("\n| first call | import | cache warm | cache empty |\n|---|---|---|---|")
+        for task, imported, warm, cold in first:
+            print(f"| {task} | {imported:.2f} s | {warm:.2f} s | {cold:.2f} s |")
+
+
+if __name__ == "__main__":
+    main()
