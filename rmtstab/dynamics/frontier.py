@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ def stability_map(
     sampling: str = "without_replacement",
     weight_decay: float = 0.0,
     momentum: float = 0.0,
+    workers: int = 1,
 ) -> Frontier:
     """Growth factor, or finite-horizon growth, over (mixing × batch size).
 
@@ -45,6 +47,9 @@ def stability_map(
         A cell escapes when that ratio exceeds ``radius²``; required with a horizon.
     sampling, weight_decay, momentum
         As in `UnlearningProblem.dynamics`.
+    workers : int
+        Threads, over rows; with one BLAS thread each they do not contend. The
+        values do not depend on it.
 
     Returns
     -------
@@ -86,8 +91,9 @@ def stability_map(
             row = row_growth(dyn, columns, TOLERANCE)
         return np.array([cell(alpha, b) for b in batch_sizes]) if row is None else row
 
-    for i, alpha in enumerate(mixings):
-        values[i] = growth_row(float(alpha))
+    with ThreadPoolExecutor(_checks.integer("workers", workers, low=1)) as pool:
+        for i, row in enumerate(pool.map(growth_row, [float(a) for a in mixings])):
+            values[i] = row
     marginal = horizon is None and momentum == 0.0 and weight_decay == 0.0
     marginal = marginal and problem.basis(0.0).n_active < problem.rank
     if marginal or problem.n_forget == 0:  # the interval is {0} or empty

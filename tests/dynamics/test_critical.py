@@ -1,5 +1,7 @@
 """Critical values: ρ is 1 there, by the dense operator too; named theorems at α = 0."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -177,3 +179,13 @@ def test_finite_horizon_frontier_crosses_the_radius(rng):
         path = problem.dynamics(step, batch, found.critical_alpha[k]).trajectory(30).displacement
         assert path[-1] == pytest.approx(100.0, rel=1e-6)
     assert found.level == 100.0
+
+
+def test_map_does_not_depend_on_threads_and_problems_pickle(rng):
+    problem = UnlearningProblem.from_factors(
+        rng.standard_normal((8, 3)), rng.standard_normal((4, 3))
+    )
+    other = pickle.loads(pickle.dumps(problem))
+    one = problem.frontier(0.1, [1, 4], [0.0, 0.3, 0.6])
+    two = other.frontier(0.1, [1, 4], [0.0, 0.3, 0.6], workers=2)
+    np.testing.assert_array_equal(one.values, two.values)
