@@ -137,6 +137,7 @@ def alpha(
     weight_decay: Any = 0.0,
     momentum: Any = 0.0,
     level: float = 1.0,
+    upper: float = 1.0,
 ) -> Threshold:
     r"""Largest mixing with ρ ≤ level, the upper end of an interval (ρ is convex in α).
 
@@ -148,6 +149,8 @@ def alpha(
         last crossing seen from `SCAN` mixings is found by bisection.
     level : float, ≥ 1
         1 for the critical mixing, ``e^{2/τ}`` for the rate frontier A_τ.
+    upper : float
+        A mixing known to lie at or above the answer; saves work.
 
     Returns
     -------
@@ -177,7 +180,7 @@ def alpha(
             status = "marginal at 0: the retain set misses a forget direction"
             return Threshold(0.0, 0.0, math.isfinite(start.upper), status)
         return Threshold(math.nan, 0.0, True, "no mixing is stable")
-    current, ok = 1.0, True
+    current, ok = upper, True
     for _ in range(MAX_ROUNDS):
         dyn = problem.dynamics(step, first.batch_size, current, *common)
         top = growth.solve(dyn)
@@ -185,6 +188,9 @@ def alpha(
         if top.value <= level * (1.0 + CONVERGED):
             if current == 1.0:
                 return Threshold(1.0, 0.0, ok, "stable at every mixing")
+            if current == upper:  # the hint was not above the answer
+                current = 1.0
+                continue
             break
         q = dyn.basis.vectors[:, : len(top.matrix)]
         constant, slope, curve = _quadratic(dyn, q @ top.matrix @ q.T)
@@ -214,7 +220,7 @@ def _scan_alpha(first: Any, level: float) -> Threshold:
     def stable(mixing: float) -> bool:
         if level == 1.0:
             found = step_size(problem, first.batch_size, mixing, *rest)
-            return first.step_size <= found.value * (1.0 + CONVERGED)
+            return bool(first.step_size <= found.value * (1.0 + CONVERGED))
         dyn = problem.dynamics(first.step_size, first.batch_size, mixing, *rest)
         return growth.solve(dyn).value <= level
 
@@ -361,7 +367,7 @@ def _bisect_batch(full: Any, largest: float) -> Threshold:
             full.momentum,
         )  # fmt: skip
         dyn.batch_size = (batch, batch)
-        return full.step_size <= _critical(dyn).value * (1.0 + CONVERGED)
+        return bool(full.step_size <= _critical(dyn).value * (1.0 + CONVERGED))
 
     low = 1e-12 * largest if full.sampling == "bernoulli" else 1.0
     if stable(low):

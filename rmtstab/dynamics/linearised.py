@@ -218,10 +218,9 @@ class Dynamics:
 
     def bounds(self) -> list[Bound]:
         """Closed-form bounds at these hyper-parameters, tightest first."""
-        from rmtstab import bounds
+        from rmtstab.bounds import evaluate
 
-        result: list[Bound] = bounds.evaluate(self)
-        return result
+        return evaluate(self)
 
     # --- paths -----------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -56,6 +57,7 @@ class UnlearningProblem:
         self.n_retain = _checks.integer("n_retain", n_retain, low=1, high=n, high_label="n")
         self.n_forget = n - self.n_retain
         self._bases: OrderedDict[float, MixBasis] = OrderedDict()
+        self._lock = threading.Lock()
         self._means: tuple[FloatArray, FloatArray] | None = None
         self._coherence: tuple[FloatArray, FloatArray] | None = None
 
@@ -447,6 +449,7 @@ class UnlearningProblem:
         sampling: str = "without_replacement",
         weight_decay: float = 0.0,
         momentum: float = 0.0,
+        workers: int = 1,
     ) -> Frontier:
         """Map growth over (mixing × batch size); see `rmtstab.dynamics.frontier.stability_map`."""
         return frontier.stability_map(
@@ -459,18 +462,21 @@ class UnlearningProblem:
             sampling=sampling,
             weight_decay=weight_decay,
             momentum=momentum,
+            workers=workers,
         )
 
     def basis(self, alpha: float) -> MixBasis:
         """Eigenbasis of ``D(alpha)``, cached: all batch sizes and step sizes share it."""
-        if alpha in self._bases:
-            self._bases.move_to_end(alpha)
-            return self._bases[alpha]
+        with self._lock:
+            if alpha in self._bases:
+                self._bases.move_to_end(alpha)
+                return self._bases[alpha]
         basis = MixBasis.build(self.factors, self.n_retain, alpha, self.mean_curvatures)
-        self._bases[alpha] = basis
         size = 8.0 * (basis.rows.size + 3 * basis.vectors.size + 1)
-        while len(self._bases) > max(1, int(CACHE_BYTES / size)):
-            self._bases.popitem(last=False)
+        with self._lock:
+            self._bases[alpha] = basis
+            while len(self._bases) > max(1, int(CACHE_BYTES / size)):
+                self._bases.popitem(last=False)
         return basis
 
     def _alpha(self, alpha: Any) -> float:
@@ -485,6 +491,9 @@ class UnlearningProblem:
         if vector.shape != (width,):
             raise ValueError(f"{name} must hold {width} numbers, got shape {np.shape(value)}")
         return vector
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return UnlearningProblem, (self.factors, self.n_retain)
 
     def __repr__(self) -> str:
         return (

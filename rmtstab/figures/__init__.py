@@ -8,6 +8,7 @@ from rmtstab.figures.against_snr import (
 from rmtstab.figures.gram_spectrum import gram_spectrum
 from rmtstab.figures.outcome_map import outcome_map
 from rmtstab.figures.spectrum import spectrum
+from rmtstab.figures.stability_map import stability_map
 from rmtstab.figures.trajectories import losses, trajectories
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "outcome_map",
     "resistance_against_snr",
     "spectrum",
+    "stability_map",
     "trajectories",
 ]
