@@ -513,6 +513,16 @@ def _upper_point(x: float, y: float, e: int, curve: Curve) -> tuple[float, float
 def _transform(a: float, b: float, e: int, zero: float, z: complex, curve: Curve) -> complex:
     """Return m(z) = -(1/z)(zero + sum w_j u/(u - p_j)), or -1/u when the weight is 1."""
     u = complex(curve.root[e] + a, b)
+    near_zero = abs(u) < 0.05 * abs(curve.root[e]) and curve.excess > 0.0
+    if near_zero:  # root + s has lost digits: polish u (excess + sum kappa u/(u - p)) = z
+        for _ in range(4):
+            value, slope = complex(curve.excess, 0.0), complex(curve.excess, 0.0)
+            for j in range(curve.pole.size):
+                p = curve.pole[j]
+                part = u / (u - p)
+                value += curve.rate[j] * part
+                slope += curve.rate[j] * part * (u - 2.0 * p) / (u - p)
+            u -= (u * value - z) / slope
     if curve.weight == 1.0:
         return -1.0 / u if u != 0.0 else complex(math.inf, 0.0)
     total = complex(0.0, 0.0)
@@ -523,7 +533,8 @@ def _transform(a: float, b: float, e: int, zero: float, z: complex, curve: Curve
             total += curve.rate[j] / curve.pole[j]
         return total * (curve.weight / curve.excess)
     for j in range(curve.pole.size):
-        total += curve.rate[j] * u / complex(a + curve.d[e, j], b)
+        gap = u - curve.pole[j] if near_zero else complex(a + curve.d[e, j], b)
+        total += curve.rate[j] * u / gap
     return -(curve.weight * total + zero) / z
 
 
