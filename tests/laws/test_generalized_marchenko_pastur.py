@@ -229,7 +229,7 @@ def test_sampled_spectrum():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((0.0, [1], [1]), ValueError, "aspect_ratio must be > 0"),
+        ((0.0, [1], [1]), ValueError, r"aspect_ratio must lie in \[1e-50, 1e[+]50\]"),
         (([0.5], [1], [1]), TypeError, "aspect_ratio must be a real number"),
         ((0.5, [-1.0], [1]), ValueError, "atoms must be >= 0, got -1.0"),
         ((0.5, [0.0], [1]), ValueError, "atoms must hold a positive value"),
@@ -237,6 +237,7 @@ def test_sampled_spectrum():
         ((0.5, [1, 2], [1.5, -0.5]), ValueError, "weights must be >= 0, got -0.5"),
         ((0.5, [1, 2], [1]), ValueError, r"weights must have the shape of atoms, \(2,\)"),
         ((0.5, [1, np.nan], [0.5, 0.5]), ValueError, "atoms must be finite"),
+        ((0.5, [1e-60, 1], [0.5, 0.5]), ValueError, "atoms must be 0 or lie in"),
         ((0.5, 1.0, 1.0), ValueError, "atoms must have 1 axes"),
     ],
 )
