@@ -13,7 +13,7 @@ from rmtstab import _checks
 from rmtstab.laws._free_poisson import DIGITS, FreePoissonLaw
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class GeneralizedMarchenkoPastur(FreePoissonLaw):
     r"""Generalised Marchenko–Pastur law of population :math:`H = \sum_j w_j \delta_{t_j}`.
 

@@ -124,3 +124,28 @@ def test_threads_share_objects_and_agree(law):
         np.testing.assert_array_equal(a, b)
     whole = law.cdf(law.ppf(q))  # and the shape of the call does not matter
     np.testing.assert_array_equal(whole, alone)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        laws.MarchenkoPastur(0.5),
+        laws.GeneralizedMarchenkoPastur(0.1, [1, 8], [0.5, 0.5]),
+        laws.DescentAscent(5.0, 5.0, 0.5),
+        laws.TracyWidom(4, "rmtstat"),
+        laws.Wachter(0.5, 0.2),
+        laws.Jacobi(1, 2, 3),
+        laws.Semicircle(),
+        laws.Spiked(0.5, [4.0]),
+    ],
+    ids=lambda law: type(law).__name__,
+)
+def test_objects_travel_and_compare(law):
+    import pickle
+
+    law.cdf(0.5)
+    twin = pickle.loads(pickle.dumps(law))
+    assert twin == law and hash(twin) == hash(law) and twin.cdf(0.5) == law.cdf(0.5)
+    lower, upper = law.interval(0.9)
+    assert law.cdf(lower) >= 0.05 * (1 - 1e-12) and law.sf(upper) <= 0.05 * (1 + 1e-12)
+    assert law.std() == pytest.approx(math.sqrt(law.var()))
