@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmtstab.laws import DescentAscent, MarchenkoPastur
+from rmtstab.laws import DescentAscent, MarchenkoPastur, Wachter
 from tests import naive
 
 MIXINGS = st.floats(0, 1).map(lambda v: 0.0 if v < 1e-50 else v)
@@ -114,6 +114,15 @@ def test_mirror_symmetry():
     np.testing.assert_allclose(law.edges(), -other.edges()[::-1, ::-1], rtol=1e-14)
     x = np.linspace(*law.support(), 12)[1:-1]
     np.testing.assert_allclose(law.cdf(x), other.sf(-x), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("retain", "forget"), [(0.2, 0.5), (0.9, 3.0), (0.01, 0.01)])
+def test_left_edge_meets_zero_at_the_wachter_threshold(retain, forget):
+    top = Wachter(numerator_ratio=forget, denominator_ratio=retain).support()[1]
+    critical = 1 / (1 + top)
+    assert DescentAscent(retain, forget, critical).support()[0] == pytest.approx(0.0, abs=1e-15)
+    assert DescentAscent(retain, forget, critical * 0.99).support()[0] > 0
+    assert DescentAscent(retain, forget, critical * 1.01).support()[0] < 0
 
 
 def test_weight_decay_shifts():

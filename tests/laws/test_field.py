@@ -146,6 +146,9 @@ def test_objects_travel_and_compare(law):
     law.cdf(0.5)
     twin = pickle.loads(pickle.dumps(law))
     assert twin == law and hash(twin) == hash(law) and twin.cdf(0.5) == law.cdf(0.5)
+    if isinstance(law, laws.SpectralLaw):
+        assert law.stieltjes(math.inf) == law.stieltjes(-math.inf) == 0.0
+        assert law.stieltjes([]).shape == (0,) and law.stieltjes([-9, 1j]).shape == (2,)
     lower, upper = law.interval(0.9)
     assert law.cdf(lower) >= 0.05 * (1 - 1e-12) and law.sf(upper) <= 0.05 * (1 + 1e-12)
     assert law.std() == pytest.approx(math.sqrt(law.var()))
