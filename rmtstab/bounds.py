@@ -31,6 +31,11 @@ def evaluate(dyn: Dynamics) -> list[Bound]:
         upper bounds (sufficient conditions) from the smallest up; conditions
         that give a step size only come last.
 
+    Raises
+    ------
+    ValueError
+        With momentum: the bounds are those of the plain update.
+
     Notes
     -----
     Cost: one small eigenproblem and a few products with the factors; Φ itself
@@ -45,6 +50,8 @@ def evaluate(dyn: Dynamics) -> list[Bound]:
     >>> sorted(b.name for b in bounds if b.kind == "sufficient")
     ['one step', 'operator']
     """
+    if dyn.momentum:
+        raise ValueError(f"momentum must be 0 for closed-form bounds, got {dyn.momentum}")
     view = _View(dyn)
     if not view.mu.size:
         return []

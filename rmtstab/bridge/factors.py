@@ -52,7 +52,8 @@ def sample_factors(
     Raises
     ------
     ValueError
-        If the loss is not convex in the outputs at some sample, or a name is unknown.
+        If the loss is not convex in the outputs at some sample, a name is unknown, or
+        no parameter moves.
 
     References
     ----------
@@ -68,19 +69,11 @@ def sample_factors(
     (3, 1, 3)
     """
     inputs, targets = data
-    available = dict(model.named_parameters())
-    names = [name for name, p in available.items() if p.requires_grad]
-    if parameters is not None:
-        wanted = list(parameters)
-        for name in wanted:
-            _checks.choice("parameters", name, list(available))
-        names = [name for name in available if name in wanted]
-    state = {name: value.detach() for name, value in available.items()}
-    state |= {name: value.detach() for name, value in model.named_buffers()}
-    free = {name: state.pop(name) for name in names}
+    free, fixed = free_parameters(model, parameters)
+    names = list(free)
 
     def output(free: dict[str, Tensor], sample: Tensor) -> Tensor:
-        result: Tensor = functional_call(model, {**state, **free}, (sample[None],))[0]
+        result: Tensor = functional_call(model, {**fixed, **free}, (sample[None],))[0]
         return result
 
     def of_output(value: Tensor, target: Tensor) -> Tensor:
@@ -145,8 +138,8 @@ def problem(
     Raises
     ------
     ValueError
-        If two forward passes differ, the loss is not convex in the outputs, or a
-        device is not there.
+        If the retain set is empty, inputs are not finite, two forward passes differ,
+        the loss is not convex in the outputs, or a device is not there.
 
     Examples
     --------
@@ -157,19 +150,18 @@ def problem(
     >>> bridge.problem(model, bridge.half_squared_error, (x[:4], y[:4]), (x[4:], y[4:])).n_forget
     2
     """
+    if not len(retain[0]):
+        raise ValueError("retain must hold at least one sample, got 0")
     home = next(model.parameters()).device
     place = home if device is None else resolve_device(device)
     try:
         model.to(place)
         sets = [(inputs.to(place), targets.to(place)) for inputs, targets in (retain, forget)]
-        if check_deterministic and len(sets[0][0]):
-            with torch.no_grad():
-                first, second = model(sets[0][0]), model(sets[0][0])
-            if not torch.equal(first, second):
-                raise ValueError(
-                    "model must be deterministic, got two different forward passes on the retain "
-                    "set; call model.eval() or pass check_deterministic=False"
-                )
+        for name, (inputs, _) in zip(("retain", "forget"), sets, strict=True):
+            if inputs.is_floating_point() and not inputs.isfinite().all():
+                raise ValueError(f"{name} must be finite, got NaN or infinite inputs")
+        if check_deterministic:
+            _check_repeats(model, sets[0][0])
         factors = [
             sample_factors(model, loss, data, parameters=parameters, chunk_size=chunk_size)
             for data in sets
@@ -177,9 +169,42 @@ def problem(
         ]
     finally:
         model.to(home)
-    if len(factors) == 1:
-        factors.append(factors[0][:0])
-    return UnlearningProblem.from_factors(*factors)
+    return UnlearningProblem.from_factors(factors[0], factors[1] if len(factors) > 1 else ())
+
+
+def free_parameters(
+    model: nn.Module, parameters: Iterable[str] | None = None
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the detached parameters that move (by default those that require gradients),
+    and everything else of the model's state.
+    """
+    available = dict(model.named_parameters())
+    names = [name for name, p in available.items() if p.requires_grad]
+    if parameters is not None:
+        wanted = list(parameters)
+        for name in wanted:
+            _checks.choice("parameters", name, list(available))
+        names = [name for name in available if name in wanted]
+    if not names:
+        raise ValueError("parameters must name at least one parameter, got none that moves")
+    fixed = {name: p.detach() for name, p in available.items() if name not in names}
+    fixed |= {name: value.detach() for name, value in model.named_buffers()}
+    return {name: available[name].detach() for name in names}, fixed
+
+
+def _check_repeats(model: nn.Module, inputs: Tensor) -> None:
+    """Refuse a model whose forward passes differ; its buffers are left as they were."""
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    with torch.no_grad():
+        first, second = model(inputs), model(inputs)
+        for name, value in model.named_buffers():
+            value.copy_(before[name])
+    changed = any(not torch.equal(value, before[name]) for name, value in model.named_buffers())
+    if changed or not torch.equal(first, second):
+        raise ValueError(
+            "model must be deterministic, got two different forward passes on the retain set; "
+            "call model.eval() or pass check_deterministic=False"
+        )
 
 
 def resolve_device(device: Any) -> torch.device:
@@ -187,7 +212,7 @@ def resolve_device(device: Any) -> torch.device:
     present = ["cpu"] + [f"cuda:{k}" for k in range(torch.cuda.device_count())]
     try:
         place = torch.device(device)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         place = None
     full = None if place is None else f"{place.type}:{place.index or 0}"
     if place is None or (place.type != "cpu" and full not in present):

@@ -21,6 +21,7 @@ def half_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     >>> half_squared_error(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 1.0]))
     tensor(1.)
     """
+    _check_alike(outputs, targets)
     return 0.5 * (outputs - targets).square().sum() / len(outputs)
 
 
@@ -34,6 +35,7 @@ def logistic(outputs: Tensor, targets: Tensor) -> Tensor:
     >>> logistic(torch.zeros(2), torch.ones(2))
     tensor(0.6931)
     """
+    _check_alike(outputs, targets)
     return torch.nn.functional.softplus(-targets * outputs).mean()
 
 
@@ -41,3 +43,11 @@ def per_sample(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
     """Evaluate ``loss`` on batches of one: shape (n,), whatever its reduction over samples."""
     values: Tensor = vmap(lambda output, target: loss(output[None], target[None]))(outputs, targets)
     return values
+
+
+def _check_alike(outputs: Tensor, targets: Tensor) -> None:
+    if outputs.shape != targets.shape:  # broadcasting would compare every pair
+        raise ValueError(
+            f"targets must have the outputs' shape {tuple(outputs.shape)}, "
+            f"got {tuple(targets.shape)}"
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
@@ -9,12 +11,17 @@ from torch import nn
 from torch.func import functional_call, grad, vjp
 
 from rmtstab._results import FloatArray
-from rmtstab.bridge.factors import Data
+from rmtstab.bridge.factors import Data, free_parameters
 from rmtstab.bridge.losses import Loss
 
 
 def largest_hessian_eigenvalue(
-    model: nn.Module, loss: Loss, data: Data, *, tolerance: float = 1e-10
+    model: nn.Module,
+    loss: Loss,
+    data: Data,
+    *,
+    parameters: Iterable[str] | None = None,
+    tolerance: float = 1e-10,
 ) -> float:
     """Largest eigenvalue of the loss's Hessian in the weights, by Hessian-vector products.
 
@@ -29,6 +36,8 @@ def largest_hessian_eigenvalue(
         ``loss(outputs, targets)`` → scalar, averaged over the samples.
     data : tuple of tensors
         Inputs and targets.
+    parameters : iterable of str, optional
+        Names of the parameters to differentiate; default all that require gradients.
     tolerance : float, default 1e-10
         Relative accuracy asked of Lanczos.
 
@@ -53,12 +62,12 @@ def largest_hessian_eigenvalue(
     3.0
     """
     inputs, targets = data
-    free = {name: p.detach() for name, p in model.named_parameters()}
+    free, fixed = free_parameters(model, parameters)
     sizes = [p.numel() for p in free.values()]
     reference = next(iter(free.values()))
 
     def objective(free: dict[str, torch.Tensor]) -> torch.Tensor:
-        return loss(functional_call(model, free, (inputs,)), targets)
+        return loss(functional_call(model, {**fixed, **free}, (inputs,)), targets)
 
     # The Hessian is symmetric: pulling a vector back through the gradient multiplies by it.
     pull = vjp(grad(objective), free)[1]

@@ -135,6 +135,7 @@ def gauss_newton(
     _checks.real("tolerance", tolerance, low=0.0, low_open=True)
     _checks.integer("max_steps", max_steps, low=0)
     inputs, targets = data
+    weights = [p for p in model.parameters() if p.requires_grad]
 
     def residual() -> FloatArray:
         with torch.no_grad():
@@ -148,16 +149,16 @@ def gauss_newton(
             return Interpolation(loss, step, True)
         jacobian = sample_factors(model, half_squared_error, data)[:, 0]
         change = jacobian.T @ np.linalg.lstsq(jacobian @ jacobian.T, gap, rcond=1e-13)[0]
-        start = parameters_to_vector(model.parameters()).detach().clone()
+        start = parameters_to_vector(weights).detach().clone()
         direction = torch.as_tensor(change, dtype=start.dtype, device=start.device)
         for halvings in range(30):
-            vector_to_parameters(start + 0.5**halvings * direction, model.parameters())
+            vector_to_parameters(start + 0.5**halvings * direction, weights)
             gap = residual()
             new_loss = 0.5 * float(np.mean(gap**2))
             if new_loss < loss:
                 break
         else:
-            vector_to_parameters(start, model.parameters())
+            vector_to_parameters(start, weights)
             return Interpolation(loss, step, False)
         loss = new_loss
     return Interpolation(loss, max_steps, loss < tolerance)

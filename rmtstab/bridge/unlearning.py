@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch.func import functional_call, grad, vmap
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
-from rmtstab.bridge.factors import Data
+from rmtstab.bridge.factors import Data, free_parameters
 from rmtstab.bridge.losses import Loss, per_sample
 
 
@@ -56,6 +56,7 @@ def unlearn(
     steps: int,
     initial: Any,
     rng: np.random.Generator | int,
+    parameters: Iterable[str] | None = None,
     until: Callable[[FloatArray, FloatArray, FloatArray], bool] | None = None,
 ) -> UnlearningRuns:
     r"""Run ``w⁺ = w − η[(1−α) ∇L_R(batch) − α ∇L_F(batch)]`` on the real network.
@@ -81,8 +82,11 @@ def unlearn(
     steps : int
         Horizon.
     initial : array_like, shape (replicas, n_parameters)
-        Displacements w_0 − w*, parameters in the order of ``model.parameters()``.
+        Displacements w_0 − w* of the parameters that move, in the model's order.
     rng : numpy.random.Generator or int
+    parameters : iterable of str, optional
+        Names of the parameters that move; default all that require gradients, as
+        in `rmtstab.bridge.problem`.
     until : callable, optional
         ``until(displacement, retain_loss, forget_loss)`` of the runs so far, each
         (replicas, t + 1); True ends them.
@@ -119,9 +123,13 @@ def unlearn(
     start = _checks.array("initial", initial, ndim=2)
     sizes = len(retain[0]), len(forget[0])
     batches = batch_size if isinstance(batch_size, tuple) else (batch_size, batch_size)
+    if alpha > 0.0 and not sizes[1]:
+        raise ValueError(f"alpha must be 0 without a forget set, got {alpha}")
     for size, batch, label in zip(sizes, batches, ("n_retain", "n_forget"), strict=True):
+        if label == "n_forget" and not size:
+            continue
         _checks.integer("batch_size", batch, low=1, high=size, high_label=label)
-    free = {name: p.detach() for name, p in model.named_parameters()}
+    free, fixed = free_parameters(model, parameters)
     centre = torch.cat([p.flatten() for p in free.values()])
     if start.shape[1] != centre.numel():
         raise ValueError(
@@ -133,20 +141,21 @@ def unlearn(
     def objective(flat: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         parts = zip(free, torch.split(flat, part_sizes), strict=True)
         state = {name: part.view(free[name].shape) for name, part in parts}
-        losses = per_sample(loss, functional_call(model, state, (inputs,)), targets)
+        losses = per_sample(loss, functional_call(model, {**fixed, **state}, (inputs,)), targets)
         return weights @ losses, losses.detach()
 
     gradients = vmap(grad(objective, has_aux=True))
     displacement = torch.as_tensor(start, dtype=centre.dtype, device=centre.device).clone()
     draws = _batch_weights(sizes, batches, alpha, [*rng.spawn(len(start))])
-    records = np.empty((3, len(start), steps + 1))
+    records = np.zeros((3, len(start), steps + 1))
     stopped = False
     for step in range(steps + 1):
         weights = torch.as_tensor(draws(), dtype=centre.dtype, device=centre.device)
         slope, losses = gradients(centre + displacement, weights)
         records[0, :, step] = displacement.norm(dim=1).cpu().numpy()
         records[1, :, step] = losses[:, : sizes[0]].mean(dim=1).cpu().numpy()
-        records[2, :, step] = losses[:, sizes[0] :].mean(dim=1).cpu().numpy()
+        if sizes[1]:
+            records[2, :, step] = losses[:, sizes[0] :].mean(dim=1).cpu().numpy()
         if until is not None and step < steps:
             stopped = until(*records[:, :, : step + 1])
         if stopped or step == steps:
@@ -158,7 +167,7 @@ def unlearn(
         forget_loss=records[2, :, : step + 1].copy(),
         final=displacement.cpu().numpy().astype(np.float64),
         stopped_early=stopped,
-        flipped=_flipped_share(model, inputs, centre, displacement),
+        flipped=_flipped_share(model, list(free), inputs, centre, displacement),
     )
 
 
@@ -182,18 +191,20 @@ def _batch_weights(
 
 
 def _flipped_share(
-    model: nn.Module, inputs: Tensor, centre: Tensor, displacement: Tensor
+    model: nn.Module, names: list[str], inputs: Tensor, centre: Tensor, displacement: Tensor
 ) -> FloatArray:
     pattern = getattr(model, "activation_pattern", None)
     if pattern is None:
         return np.full(len(displacement), np.nan)
+    available = dict(model.named_parameters())
+    weights = [available[name] for name in names]
     with torch.no_grad():
         at_rest = pattern(inputs)
         shares = []
         try:
             for change in displacement:
-                nn.utils.vector_to_parameters(centre + change, model.parameters())
+                nn.utils.vector_to_parameters(centre + change, weights)
                 shares.append(float((pattern(inputs) != at_rest).double().mean()))
         finally:
-            nn.utils.vector_to_parameters(centre, model.parameters())
+            nn.utils.vector_to_parameters(centre, weights)
     return np.array(shares)

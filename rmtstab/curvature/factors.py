@@ -31,7 +31,7 @@ class ReducedFactors:
     matrix : ndarray, shape (r, N), float64
         ``A = S Vᵀ``, samples side by side, ``C_i`` columns each.
     offsets : ndarray, shape (n + 1,), int64
-        Columns of sample i are ``offsets[i]:offsets[i + 1]``.
+        Columns of sample i are ``offsets[i]:offsets[i + 1]``, at least one.
     singular_values : ndarray, shape (r,), float64
         Of ``Z``, decreasing; their squares are the Gram matrix's eigenvalues.
     rank_tolerance : float
@@ -204,6 +204,8 @@ def _rows(name: str, given: Any) -> tuple[FloatArray, list[int]]:
     if isinstance(given, list | tuple) and _ragged(given):
         rows = [_checks.array(f"{name}[{i}]", item, ndim=(1, 2)) for i, item in enumerate(given)]
         rows = [row[None, :] if row.ndim == 1 else row for row in rows]
+        # a sample without curvature keeps one row of zeros: no segment is ever empty
+        rows = [row if len(row) else np.zeros((1, row.shape[1])) for row in rows]
         dims = {row.shape[1] for row in rows}
         if len(dims) > 1:
             raise ValueError(f"{name} must share one dimension d, got {sorted(dims)}")

@@ -56,7 +56,7 @@ def escape(
     r"""Most negative curvature of ``D(α)`` and the resistance along it.
 
     ``Ψ = [(x − uα/n_f)/(x + u(1−α)/n_r)]²``, increasing in SNR towards
-    ``(α/(1−α))²`` for α < ½.
+    ``(α/(1−α))²`` for α < ½ and towards 1 above.
 
     Parameters
     ----------
@@ -108,22 +108,31 @@ def escape(
     pull, push = n_retain / (1.0 - alpha), n_forget / alpha
 
     def depth(y: float) -> float:
-        """The root x > u/p_F of the quadratic for given y."""
+        """The smallest root x > u/p_F of the quadratic for given y; inf if there is none."""
         u, q = own + shared * y, (1.0 - 1.0 / y) * dim / shared
         a = q * pull * push
         b = q * u * (push - pull) + n_retain * push - n_forget * pull
         c = -q * u * u - (n_retain + n_forget) * u
-        root = math.sqrt(b * b - 4.0 * a * c)
-        # a > 0 > c: one positive root, written without cancellation
-        return 2.0 * -c / (b + root) if b > 0 else (root - b) / (2.0 * a)
+        discriminant = b * b - 4.0 * a * c
+        if discriminant < 0.0:
+            return math.inf
+        half = -0.5 * (b + math.copysign(math.sqrt(discriminant), b))  # without cancellation
+        roots = [half / a if a else math.inf, c / half if half else math.inf]
+        return min((x for x in roots if x > u / push), default=math.inf)
 
+    # The physical branch runs from (y = 1, x = ∞), for α < ½ through y < 1 first, to the
+    # smallest x: the edge.
+    grid = np.linspace(-12.0, 12.0, 961)
+    k = int(np.argmin([depth(math.exp(t)) for t in grid]))
     from scipy.optimize import minimize_scalar
 
     search = minimize_scalar(
-        lambda t: depth(1.0 + math.exp(t)), bounds=(-25.0, 5.0), method="bounded",
-        options={"xatol": 1e-10},
-    )  # fmt: skip
-    edge = 1.0 + math.exp(float(search.x))
+        lambda t: depth(math.exp(t)),
+        bounds=(float(grid[max(k - 1, 0)]), float(grid[min(k + 1, len(grid) - 1)])),
+        method="bounded",
+        options={"xatol": 1e-12},
+    )
+    edge = math.exp(float(search.x))
     y, through_signal = edge, False
     if signal > 2.0 * shared / dim:
         candidate = 1.0 / (1.0 - 2.0 * shared / (signal * dim))
@@ -231,12 +240,18 @@ def coherence(n_retain: int, n_forget: int, dim: int, snr: float, filters: int) 
     across = folded_normal_mean(0.0, width)
     diagonal = signal + dim / filters
     counts = np.arange(1, 2 * filters + 1)
-    chances = special.binom(2 * filters, counts) / 4.0**filters
+    total = 2 * filters
+    chances = np.exp(
+        special.gammaln(total + 1)
+        - special.gammaln(counts + 1)
+        - special.gammaln(total - counts + 1)
+        - total * math.log(2.0)
+    )
 
     def cdf(x: FloatArray) -> FloatArray:
         """Of the noise part of a diagonal entry, in units of dim/m."""
         scaled = special.gammainc(dim / 2, dim * x[:, None] * filters / counts / 2)
-        values: FloatArray = 4.0**-filters + scaled @ chances
+        values: FloatArray = math.exp(-total * math.log(2.0)) + scaled @ chances
         return values
 
     def largest(n: int) -> float:
@@ -325,6 +340,6 @@ def _check(
         _checks.integer("n_retain", n_retain, low=2),
         _checks.integer("n_forget", n_forget, low=1),
         _checks.integer("dim", dim, low=2),
-        _checks.real("snr", snr, low=0.0),
+        _checks.real("snr", snr, low=0.0, high=1e100),
         _checks.integer("filters", filters, low=1),
     )

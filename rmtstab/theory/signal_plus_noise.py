@@ -7,6 +7,7 @@ unit variance (multiply by σ_p² for other noise), ``s = SNR² dim``.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from scipy import special
 
 from rmtstab import _checks
+from rmtstab._results import FloatArray
 
 
 @dataclass(frozen=True)
@@ -151,19 +153,33 @@ def folded_normal_mean(mean: float, deviation: float) -> float:
     return deviation * density + mean * math.erf(ratio / math.sqrt(2.0))
 
 
-def expected_maximum(n: int, cdf: Any) -> float:
-    """``E max`` of n independent copies of a non-negative variable: ``∫₀^∞ (1 − Fⁿ)``."""
+def expected_maximum(n: int, cdf: Callable[[FloatArray], FloatArray]) -> float:
+    """``E max`` of n independent copies of a non-negative variable: ``∫₀^∞ (1 − Fⁿ)``.
+
+    Quadrature on the bracket in which Fⁿ moves from 1e-17 to 1 − 1e-16.
+    """
+
+    def power(x: float) -> float:
+        return float(cdf(np.array([x]))[0]) ** n
+
+    def crossing(level: float, low: float, high: float) -> float:
+        for _ in range(200):
+            middle = 0.5 * (low + high)
+            low, high = (low, middle) if power(middle) > level else (middle, high)
+        return high
+
     upper = 1.0
-    while cdf(np.array([upper]))[0] ** n < 1.0 - 1e-12:
+    while power(upper) < 1.0 - 1e-16:
         upper *= 2.0
+    low, high = crossing(1e-17, 0.0, upper), crossing(1.0 - 1e-16, 0.0, upper)
     nodes, weights = special.roots_legendre(400)
-    x = 0.5 * upper * (nodes + 1.0)
-    return float(0.5 * upper * np.sum(weights * (1.0 - cdf(x) ** n)))
+    x = low + 0.5 * (high - low) * (nodes + 1.0)
+    return float(low + 0.5 * (high - low) * np.sum(weights * (1.0 - cdf(x) ** n)))
 
 
 def _check(n: Any, dim: Any, snr: Any) -> tuple[int, int, float]:
     return (
         _checks.integer("n", n, low=2),
         _checks.integer("dim", dim, low=2),
-        _checks.real("snr", snr, low=0.0),
+        _checks.real("snr", snr, low=0.0, high=1e100),
     )
