@@ -14,9 +14,10 @@ def marchenko_pastur(x, ratio, scale=1.0):
         x, gamma = mp.mpf(float(x)) / sigma, mp.mpf(float(ratio))
         lam, y, mass = (gamma, x, mp.mpf(1)) if gamma <= 1 else (1 / gamma, x / gamma, 1 / gamma)
         low, high = (1 - mp.sqrt(lam)) ** 2, (1 + mp.sqrt(lam)) ** 2
-        if y <= low:
-            below, density = mp.mpf(0), mp.inf if low == y == 0 else mp.mpf(0)
-        elif y >= high:
+        rounding = mp.mpf(10) ** -60
+        if y - low <= rounding * low:
+            below, density = mp.mpf(0), mp.inf if lam == 1 and y == 0 else mp.mpf(0)
+        elif high - y <= rounding * high:
             below, density = mp.mpf(1), mp.mpf(0)
         else:
             root = mp.sqrt((high - y) * (y - low))

@@ -37,3 +37,18 @@ def test_every_public_name_resolves():
         if name != "bridge":
             assert getattr(rmtstab, name) is not None
     assert set(rmtstab.__all__) <= set(dir(rmtstab))
+
+
+def test_without_torch_the_core_works_and_the_bridge_says_why():
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import numpy as np, rmtstab as rs\n"
+        "from rmtstab.claims import validation\n"
+        "problem = rs.UnlearningProblem.from_factors(np.eye(3)[:2], np.eye(3)[2:])\n"
+        "problem.dynamics(step_size=0.5, batch_size=1, alpha=0.1).growth()\n"
+        "print('torch:', validation.has_torch())\n"
+        "try:\n    rs.bridge\nexcept ImportError as error:\n    print(error)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "torch: False" in run.stdout
+    assert "rmtstab.bridge needs torch; install it with `pip install rmtstab[torch]`" in run.stdout

@@ -25,7 +25,8 @@ def report(name, found):
         finite = [v for v in errors if np.isfinite(v[0])]
         worst = max(finite, default=(np.nan, "-"))
         print(
-            f"{name:12s} {kind:8s} {len(errors):3d} values, {bad} NaN, worst {worst[0]:.1e} at {worst[1]}"
+            f"{name:12s} {kind:8s} {len(errors):3d} values, {bad} NaN, "
+            f"worst {worst[0]:.1e} at {worst[1]}"
         )
 
 
@@ -95,7 +96,8 @@ def scikit_rmt():
     x = np.random.default_rng(0).uniform(0.1, 2.9, 10**6)
     for name in ("cdf", "pdf"):
         print(
-            f"scikit-rmt   MP {name}, 1e6 points: {median_time(lambda n=name: getattr(law, n)(x)):.4f} s"
+            f"scikit-rmt   MP {name}, 1e6 points: "
+            f"{median_time(lambda n=name: getattr(law, n)(x)):.4f} s"
         )
     start = time.perf_counter()
     law.ppf(np.linspace(0.1, 0.9, 20))

@@ -17,6 +17,7 @@ from rmtstab.curvature import cnn_gram, kink_margin
 from rmtstab.dynamics.problem import UnlearningProblem
 
 TRAINING_STEPS, STARTS = 2000, 8
+LOSS = bridge.half_squared_error
 
 
 class Network:
@@ -52,7 +53,11 @@ class Network:
 
     def gradients(self) -> FloatArray:
         """``∇f_i`` at the weights, (n, n_parameters), by autograd."""
-        return bridge.sample_factors(self.model, bridge.half_squared_error, self.data)[:, 0]
+        return bridge.sample_factors(self.model, LOSS, self.data)[:, 0]
+
+    def unlearn(self, **settings: Any) -> bridge.UnlearningRuns:
+        """Run the real unlearning; settings as for `rmtstab.bridge.unlearn`."""
+        return bridge.unlearn(self.model, LOSS, self.retain, self.forget, **settings)
 
     def starts(self, replicas: int, size: float, rng: np.random.Generator) -> FloatArray:
         """Displacements of norm ``size·‖w*‖``, isotropic on the range of the gradients."""
@@ -134,9 +139,7 @@ def describe(
         "gram_eigenvalues": values[::-1].tolist(),
         "sharpness_retain": predictions.retain_sharpness(problem),
         "sharpness_gram": float(values[-1] / n),
-        "sharpness_autograd": bridge.largest_hessian_eigenvalue(
-            network.model, bridge.half_squared_error, network.data
-        ),
+        "sharpness_autograd": bridge.largest_hessian_eigenvalue(network.model, LOSS, network.data),
         # filters active on each sample's last patch: the noise patch of signal-plus-noise data
         "active_filters": masks[:, -1].sum(axis=1).tolist(),
         "mask_overlap": _overlap(masks[:, -1]),

@@ -8,14 +8,11 @@ import numpy as np
 import torch
 from torch.func import functional_call, grad, vmap
 
-from rmtstab import bridge
 from rmtstab._results import FloatArray
 from rmtstab.bridge.losses import per_sample
-from rmtstab.claims import predictions
+from rmtstab.claims import networks, predictions
 from rmtstab.claims.networks import Network
 from rmtstab.claims.presets import Preset
-
-LOSS = bridge.half_squared_error
 
 
 def outcome(
@@ -40,11 +37,7 @@ def outcome(
         forgot = _log_peak(forget) >= 2.0 * log_radius
         return bool(2 * far.sum() > len(far) and 2 * forgot.sum() > len(far))
 
-    runs = bridge.unlearn(
-        network.model,
-        LOSS,
-        network.retain,
-        network.forget,
+    runs = network.unlearn(
         step_size=step_size,
         batch_size=batch_size,
         alpha=alpha,
@@ -86,11 +79,7 @@ def escape(
         far = norms[:, -1] >= preset.radius * norms[:, 0]
         return bool(far.all() and forget[:, -1].mean() >= factor * forget[:, 0].mean())
 
-    runs = bridge.unlearn(
-        network.model,
-        LOSS,
-        network.retain,
-        network.forget,
+    runs = network.unlearn(
         step_size=step_size,
         batch_size=preset.batch_size,
         alpha=preset.alpha,
@@ -121,11 +110,7 @@ def trajectory(
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Follow many replicas over the horizon, beside Φᵏ and the linearised simulation."""
-    runs = bridge.unlearn(
-        network.model,
-        LOSS,
-        network.retain,
-        network.forget,
+    runs = network.unlearn(
         step_size=step_size,
         batch_size=batch_size,
         alpha=alpha,
@@ -190,11 +175,7 @@ def one_step(
         step_size=step_size, batch_size=batch_size, alpha=alpha, sampling=predictions.SAMPLING
     )
     steps = int(fraction * min(preset.horizon, true.escape_time(preset.radius)))
-    runs = bridge.unlearn(
-        network.model,
-        LOSS,
-        network.retain,
-        network.forget,
+    runs = network.unlearn(
         step_size=step_size,
         batch_size=batch_size,
         alpha=alpha,
@@ -276,7 +257,7 @@ def _sample_gradients(network: Network, displacement: FloatArray) -> FloatArray:
 
     def objective(weights: torch.Tensor, sample: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         output = functional_call(network.model, {"weights": weights}, (sample[None],))
-        return per_sample(LOSS, output, label[None])[0]
+        return per_sample(networks.LOSS, output, label[None])[0]
 
     slopes = vmap(grad(objective), in_dims=(None, 0, 0))(weights, *network.data)
     result: FloatArray = slopes.flatten(1).cpu().numpy()

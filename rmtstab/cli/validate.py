@@ -40,7 +40,11 @@ def validate(preset: str, seed: int, out: Path | None, device: str, workers: int
     chosen = PRESETS[preset]
     _check_device(device)
     _claim_folder(folder, chosen, seed, device)
-    results, seconds = _collect(chosen, seed, folder, device, workers)
+    try:
+        results, seconds = _collect(chosen, seed, folder, device, workers)
+    except KeyboardInterrupt:
+        click.echo("interrupted: the same command resumes from what is computed", err=True)
+        raise SystemExit(130) from None
 
     from rmtstab import report
 

@@ -36,7 +36,7 @@ def spectrum(
     ax : matplotlib Axes, optional
         Where to draw; a new figure when not given.
     bins : int, optional
-        Number of bins; twice the cube root of the sample size when not given.
+        Number of bins an interval; twice the cube root of the sample size when not given.
     margin : float, optional
         How far off the support an eigenvalue counts as an outlier; when not
         given, ``2 * n**(-2/3)`` of the width, the order of edge fluctuations.
@@ -75,9 +75,7 @@ def spectrum(
     bulk = bulk[~at_atoms]
     if bulk.size:
         count = bins if bins is not None else max(10, int(2.0 * bulk.size ** (1.0 / 3.0)))
-        heights, cuts = np.histogram(bulk, bins=_checks.integer("bins", count, low=1))
-        heights = heights / (values.size * np.diff(cuts))
-        ax.stairs(heights, cuts, fill=True, color="0.8", label="eigenvalues")
+        _draw_histogram(ax, bulk, values.size, law, _checks.integer("bins", count, low=1))
     _draw_law(ax, law)
     top = ax.get_ylim()[1]
     for location, mass in atoms:
@@ -99,6 +97,23 @@ def spectrum(
     ax.set_ylabel("density")
     ax.legend(frameon=False)
     return ax
+
+
+def _draw_histogram(ax: Axes, bulk: FloatArray, total: int, law: SpectralLaw, bins: int) -> None:
+    """Draw one histogram an interval of the support, so that no bin bridges a gap."""
+    edges = law.edges()
+    cuts = 0.5 * (edges[1:, 0] + edges[:-1, 1])
+    owner = np.searchsorted(cuts, bulk)
+    label: str | None = "eigenvalues"
+    for k in range(len(edges)):
+        own = bulk[owner == k]
+        if own.size == 0:
+            continue
+        span = min(edges[k, 0], own.min()), max(edges[k, 1], own.max())
+        heights, places = np.histogram(own, bins=bins, range=span)
+        density = heights / (total * np.diff(places))
+        ax.stairs(density, places, fill=True, color="0.8", label=label)
+        label = None
 
 
 def _draw_law(ax: Axes, law: SpectralLaw) -> None:

@@ -69,18 +69,47 @@ def height(alpha: float, residue: FloatArray, pole: FloatArray) -> float:
 
 
 @jit()
-def trace(
-    alpha: FloatArray, residue: FloatArray, pole: FloatArray, constant: float, out: FloatArray
-) -> None:
+def abscissa(alpha: float, beta: float, residue: FloatArray, pole: FloatArray) -> float:
+    """Return Re psi(alpha + i beta) where psi is real, by the sum that cancels less."""
+    x = alpha
+    size = abs(alpha)
+    for j in range(pole.size):
+        gap = alpha - pole[j]
+        x += residue[j] / pole[j]
+        part = residue[j] * gap / (gap * gap + beta * beta)
+        x += part
+        size += abs(residue[j] / pole[j]) + abs(part)
+    if abs(x) > 1e-3 * size:
+        return x
+    # close to zero: u (1 - sum kappa + sum kappa u/(u - p))
+    re, im = 1.0, 0.0
+    for j in range(pole.size):
+        gap = alpha - pole[j]
+        scale = residue[j] / pole[j] / (gap * gap + beta * beta)
+        re += scale * gap
+        im -= scale * beta
+    product = alpha * re - beta * im
+    re, im = 1.0, 0.0
+    for j in range(pole.size):
+        rate = residue[j] / pole[j] / pole[j]
+        re -= rate
+    for j in range(pole.size):
+        rate = residue[j] / pole[j] / pole[j]
+        gap = alpha - pole[j]
+        scale = rate / (gap * gap + beta * beta)
+        re += scale * (alpha * gap + beta * beta)
+        im += scale * (beta * gap - alpha * beta)
+    small = alpha * re - beta * im
+    return small if math.hypot(alpha, beta) < 0.1 * np.max(np.abs(pole)) else product
+
+
+@jit()
+def trace(alpha: FloatArray, residue: FloatArray, pole: FloatArray, out: FloatArray) -> None:
     """Fill (beta, x) for each real part alpha inside an interval of the support."""
     for i in range(alpha.size):
         beta = height(alpha[i], residue, pole)
-        x = alpha[i] + constant
-        for j in range(pole.size):
-            gap = alpha[i] - pole[j]
-            x += residue[j] * gap / (gap * gap + beta * beta)
         out[i, 0] = beta
-        out[i, 1] = x
+        out[i, 1] = abscissa(alpha[i], beta, residue, pole)
 
 
 @jit()
@@ -152,17 +181,12 @@ def _locate(k: int, t: float, side: int, curve: Curve) -> tuple[float, float]:
     # x is increasing along the curve (alpha, beta(alpha)): bisect, then polish
     left, right = curve.node_re[low], curve.node_re[high]
     residue = c * d * d
-    constant = 0.0
-    for j in range(curve.pole.size):
-        constant += curve.rate[j] * curve.pole[j]
+    shift = curve.atom_at
     middle, beta = 0.5 * (left + right), b
     for _ in range(60):
         middle = 0.5 * (left + right)
         beta = height(middle, residue, curve.pole)
-        value = middle + constant
-        for j in range(curve.pole.size):
-            gap = middle - curve.pole[j]
-            value += residue[j] * gap / (gap * gap + beta * beta)
+        value = abscissa(middle, beta, residue, curve.pole) + shift
         if value - curve.edge[e] < sign * t:
             left = middle
         else:
@@ -513,6 +537,16 @@ def _upper_point(x: float, y: float, e: int, curve: Curve) -> tuple[float, float
 def _transform(a: float, b: float, e: int, zero: float, z: complex, curve: Curve) -> complex:
     """Return m(z) = -(1/z)(zero + sum w_j u/(u - p_j)), or -1/u when the weight is 1."""
     u = complex(curve.root[e] + a, b)
+    near_zero = abs(u) < 0.05 * abs(curve.root[e]) and curve.excess > 0.0
+    if near_zero:  # root + s has lost digits: polish u (excess + sum kappa u/(u - p)) = z
+        for _ in range(4):
+            value, slope = complex(curve.excess, 0.0), complex(curve.excess, 0.0)
+            for j in range(curve.pole.size):
+                p = curve.pole[j]
+                part = u / (u - p)
+                value += curve.rate[j] * part
+                slope += curve.rate[j] * part * (u - 2.0 * p) / (u - p)
+            u -= (u * value - z) / slope
     if curve.weight == 1.0:
         return -1.0 / u if u != 0.0 else complex(math.inf, 0.0)
     total = complex(0.0, 0.0)
@@ -523,7 +557,8 @@ def _transform(a: float, b: float, e: int, zero: float, z: complex, curve: Curve
             total += curve.rate[j] / curve.pole[j]
         return total * (curve.weight / curve.excess)
     for j in range(curve.pole.size):
-        total += curve.rate[j] * u / complex(a + curve.d[e, j], b)
+        gap = u - curve.pole[j] if near_zero else complex(a + curve.d[e, j], b)
+        total += curve.rate[j] * u / gap
     return -(curve.weight * total + zero) / z
 
 

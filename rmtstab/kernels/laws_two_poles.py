@@ -47,8 +47,9 @@ class Poles(NamedTuple):
     upper: FloatArray
     upper_near: FloatArray
     upper_far: FloatArray
-    line0: float  # Stieltjes: h m² - 2 (line0 + line1 z) m + product = 0
+    line0: float  # Stieltjes: h m² - 2 L m + product = 0, L = line0 (1 + line2 z) + line1 z
     line1: float
+    line2: float
     root: float  # and s = root * sqrt((z - a)(z - b))
     product: float
     scale: float  # h = scale (d0 + d1 z)(e0 + e1 z)
@@ -195,7 +196,10 @@ def quantile(q: FloatArray, law: Poles, upper: bool, out: FloatArray) -> None:
             w = _invert(above, law.upper, law.upper_near, law.upper_far)
             bend = (1.0 + law.mobius * law.left) + law.mobius * law.width * w
             move = w * law.width * (1.0 + law.mobius * law.right) / bend
-            out[i] = law.right + (law.right_low - move)
+            if move < 0.5 * law.right or law.left < 0.0:
+                out[i] = law.right + (law.right_low - move)
+            else:  # far below the edge: the same quantile as one fraction
+                out[i] = (law.right * (1.0 + law.mobius * law.left) - w * law.width) / bend
 
 
 @jit()
@@ -203,7 +207,7 @@ def stieltjes(z: ComplexArray, law: Poles, out: ComplexArray) -> None:
     """Fill the Stieltjes transform, atoms included."""
     for i in range(z.size):
         y = z[i]
-        line = law.line0 + law.line1 * y
+        line = law.line0 * (1.0 + law.line2 * y) + law.line1 * y
         s = np.sqrt((y - law.left) - law.left_low)
         s = law.root * s * np.sqrt((y - law.right) - law.right_low)
         if line.real * s.real + line.imag * s.imag > 0.0:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from decimal import Decimal, localcontext
+from decimal import Decimal, getcontext, localcontext
 from functools import cached_property
 
 import numpy as np
@@ -35,6 +35,10 @@ _NODE, _GAUSS = 0.5 * (1.0 + _NODE), 0.5 * _GAUSS
 class FreePoissonLaw(SpectralLaw):
     """A law ``weight * compound free Poisson + atom``, shifted; subclasses give the data."""
 
+    def _digits(self) -> int:
+        """Digits in which edges are sought; more where the parameters span many decades."""
+        return DIGITS
+
     def _jumps(self) -> tuple[Sequence[Decimal], Sequence[Decimal]]:
         """Rates and jumps, exactly; called in a 60-digit context."""
         raise NotImplementedError
@@ -46,7 +50,7 @@ class FreePoissonLaw(SpectralLaw):
     @cached_property
     def _curve(self) -> kernel.Curve:
         with localcontext() as context:
-            context.prec = DIGITS
+            context.prec = self._digits()
             rates, jumps = self._jumps()
             weight, atom, shift = self._frame()
             return _build(rates, jumps, weight, atom, shift)
@@ -89,7 +93,7 @@ class FreePoissonLaw(SpectralLaw):
         """
         k = _checks.integer("order", order, low=0)
         with localcontext() as context:
-            context.prec = DIGITS
+            context.prec = self._digits()
             rates, jumps = self._jumps()
             weight, _, shift = self._frame()
             zero = Decimal(0)
@@ -172,7 +176,7 @@ def _descend(u: Decimal, residues: Sequence[Decimal], jumps: Sequence[Decimal]) 
     for _ in range(400):
         step = _phi(u, residues, jumps) / _slope(u, residues, jumps)
         u -= step
-        if abs(step) <= abs(u) * Decimal(10) ** (8 - DIGITS) or step == 0:
+        if abs(step) <= abs(u) * Decimal(10) ** (8 - getcontext().prec) or step == 0:
             break
     return u
 
@@ -189,7 +193,9 @@ def _roots(residues: Sequence[Decimal], jumps: Sequence[Decimal]) -> list[Decima
         for _ in range(60):
             part = 0.5 * (left + right)
             gap = np.where(p <= p[j], part * span - lower, (part - 1.0) * span + upper)
-            if np.sum(c / gap**3) > 0.0:
+            with np.errstate(over="ignore", invalid="ignore"):
+                slope = np.sum(c / gap**3)
+            if slope > 0.0:
                 left = part
             else:
                 right = part
@@ -241,12 +247,11 @@ def _build(
         below.append(below[-1] + mass)
     root = np.array([float(u) for u in roots])
     pole, residue = np.array(jumps, dtype=float), np.array(residues, dtype=float)
-    constant = float(sum((r * p for r, p in zip(rates, jumps, strict=True)), shift))
     flat = np.array(edges)
     start, nodes = [0], []
     for k in range(len(masses)):
         nodes.append(_trace(root[2 * k : 2 * k + 2], flat[2 * k : 2 * k + 2, 0], residue, pole,
-                            constant))  # fmt: skip
+                            float(shift)))  # fmt: skip
         start.append(start[-1] + len(nodes[-1]))
     table = np.ascontiguousarray(np.concatenate(nodes).T)
     curve = kernel.Curve(
@@ -277,7 +282,7 @@ def _build(
 
 
 def _trace(
-    roots: FloatArray, edges: FloatArray, residue: FloatArray, pole: FloatArray, constant: float
+    roots: FloatArray, edges: FloatArray, residue: FloatArray, pole: FloatArray, shift: float
 ) -> FloatArray:
     """Rows (x, Re u, Im u) along one interval, denser at its edges and at its jumps."""
     left, right = roots
@@ -290,8 +295,8 @@ def _trace(
     grid = np.unique(np.concatenate(alpha))
     grid = grid[(grid > left) & (grid < right)]
     out = np.empty((grid.size, 2))
-    kernel.trace(grid, residue, pole, constant, out)
-    rows = np.column_stack([out[:, 1], grid, out[:, 0]])
+    kernel.trace(grid, residue, pole, out)
+    rows = np.column_stack([out[:, 1] + shift, grid, out[:, 0]])
     rows = rows[(rows[:, 2] > 0.0) & (rows[:, 0] > edges[0]) & (rows[:, 0] < edges[1])]
     rows = rows[np.argsort(rows[:, 1], kind="stable")]
     keep = np.concatenate([[True], np.diff(np.maximum.accumulate(rows[:, 0])) > 0.0])

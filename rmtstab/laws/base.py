@@ -263,8 +263,8 @@ class SpectralLaw(Law):
             inside |= (z >= left) & (z <= right) if left == right else (z > left) & (z < right)
         for location, _ in self.atoms():
             inside |= z == location
-        result = np.full(z.shape, np.nan)
-        outside = ~inside
+        result = np.where(np.isinf(z), -0.0 * np.sign(z), np.nan)
+        outside = ~inside & np.isfinite(z)
         result[outside] = self._stieltjes(z[outside].astype(np.complex128)).real
         return result
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 
 from rmtstab import _checks
-from rmtstab.laws._free_poisson import FreePoissonLaw
+from rmtstab.laws._free_poisson import DIGITS, FreePoissonLaw
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,10 @@ class DescentAscent(FreePoissonLaw):
     Parameters
     ----------
     retain_ratio, forget_ratio : float
-        :math:`\gamma_r = d/n_r` and :math:`\gamma_f = d/n_f`, in ``(0, inf)``.
+        :math:`\gamma_r = d/n_r` and :math:`\gamma_f = d/n_f`, in ``[1e-50, 1e50]``.
     alpha : float
         Mixing, in ``[0, 1]``: 0 is descent on the retain set alone, 1 ascent alone.
+        If positive, at least 1e-50.
     weight_decay : float
         :math:`\lambda \ge 0`; it shifts the law.
 
@@ -68,12 +70,18 @@ class DescentAscent(FreePoissonLaw):
 
     def __post_init__(self) -> None:
         for name in ("retain_ratio", "forget_ratio"):
-            value = _checks.real(name, getattr(self, name), low=0.0, low_open=True)
+            value = _checks.real(name, getattr(self, name), low=1e-50, high=1e50)
             object.__setattr__(self, name, value)
         alpha = _checks.real("alpha", self.alpha, low=0.0, high=1.0)
+        if 0.0 < alpha < 1e-50:
+            raise ValueError(f"alpha must be 0 or at least 1e-50, got {alpha!r}")
         decay = _checks.real("weight_decay", self.weight_decay, low=0.0)
         object.__setattr__(self, "alpha", alpha)
         object.__setattr__(self, "weight_decay", decay)
+
+    def _digits(self) -> int:
+        values = self.retain_ratio, self.forget_ratio, self.alpha or 1.0
+        return DIGITS + 2 * int(max(abs(math.log10(v)) for v in values))
 
     def _jumps(self) -> tuple[list[Decimal], list[Decimal]]:
         retain, forget = Decimal(self.retain_ratio), Decimal(self.forget_ratio)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from rmtstab import _checks
-from rmtstab.laws._free_poisson import FreePoissonLaw
+from rmtstab.laws._free_poisson import DIGITS, FreePoissonLaw
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class GeneralizedMarchenkoPastur(FreePoissonLaw):
     r"""Generalised Marchenko–Pastur law of population :math:`H = \sum_j w_j \delta_{t_j}`.
 
@@ -30,13 +30,13 @@ class GeneralizedMarchenkoPastur(FreePoissonLaw):
     Parameters
     ----------
     aspect_ratio : float
-        :math:`\gamma = d/n`, in ``(0, inf)``.
+        :math:`\gamma = d/n`, in ``[1e-50, 1e50]``.
     atoms : array_like, shape (n_atoms,)
-        Population eigenvalues, at least 0 and not all 0; equal ones are merged.
+        Population eigenvalues: 0 or in ``[1e-50, 1e50]``, not all 0; equal ones are merged.
         The method ``atoms()`` gives the point masses of the *law*; the argument
         is kept as ``population``.
     weights : array_like, shape (n_atoms,)
-        Their weights: at least 0, summing to 1 within 1e-12; rescaled to sum to 1.
+        Their weights: 0 or at least 1e-50, summing to 1 within 1e-12; rescaled to sum to 1.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class GeneralizedMarchenkoPastur(FreePoissonLaw):
     population: tuple[tuple[float, float], ...]
 
     def __init__(self, aspect_ratio: float, atoms: Any, weights: Any) -> None:
-        ratio = _checks.real("aspect_ratio", aspect_ratio, low=0.0, low_open=True)
+        ratio = _checks.real("aspect_ratio", aspect_ratio, low=1e-50, high=1e50)
         places = _checks.array("atoms", atoms, ndim=1)
         masses = _checks.array("weights", weights, ndim=1)
         if masses.shape != places.shape:
@@ -87,6 +87,10 @@ class GeneralizedMarchenkoPastur(FreePoissonLaw):
             raise ValueError(f"atoms must be >= 0, got {float(places.min())!r}")
         if (masses < 0.0).any():
             raise ValueError(f"weights must be >= 0, got {float(masses.min())!r}")
+        if ((places > 0.0) & ((places < 1e-50) | (places > 1e50))).any():
+            raise ValueError("atoms must be 0 or lie in [1e-50, 1e50]")
+        if ((masses > 0.0) & (masses < 1e-50)).any():
+            raise ValueError("weights must be 0 or at least 1e-50")
         total = math.fsum(masses)
         if not abs(total - 1.0) <= 1e-12:
             raise ValueError(f"weights must sum to 1, got {total!r}")
@@ -105,6 +109,10 @@ class GeneralizedMarchenkoPastur(FreePoissonLaw):
         weights = [Decimal(w) for _, w in self.population]
         total = sum(weights, Decimal(0))
         return [w / total for w in weights], places
+
+    def _digits(self) -> int:
+        values = [self.aspect_ratio, *(v for pair in self.population for v in pair if v > 0.0)]
+        return DIGITS + 2 * int(max(abs(math.log10(v)) for v in values))
 
     def _jumps(self) -> tuple[list[Decimal], list[Decimal]]:
         weights, places = self._weights()

@@ -101,7 +101,7 @@ class Jacobi(TwoPolesLaw):
                 low_atom=float(at_zero), low_at=0.0, high_atom=float(at_one), high_at=1.0,
                 lower=lower[0], lower_near=lower[1], lower_far=lower[2],
                 upper=upper[0], upper_near=upper[1], upper_far=upper[2],
-                line0=float((n1 - p) / (2 * p)), line1=float((2 * p - n) / (2 * p)),
+                line0=float((n1 - p) / (2 * p)), line1=float((p - n2) / (2 * p)), line2=-1.0,
                 root=float(n / (2 * p)), product=float((n - p) / p), scale=1.0,
             )  # fmt: skip
 

@@ -71,7 +71,7 @@ class Semicircle(TwoPolesLaw):
             low_atom=0.0, low_at=-math.inf, high_atom=0.0, high_at=math.inf,
             lower=constants, lower_near=near, lower_far=far,
             upper=constants, upper_near=near, upper_far=far,
-            line0=0.0, line1=-1.0, root=1.0, product=2.0, scale=0.5 * r * r,
+            line0=0.0, line1=-1.0, line2=0.0, root=1.0, product=2.0, scale=0.5 * r * r,
         )  # fmt: skip
 
     def moment(self, order: int) -> float:

@@ -99,7 +99,7 @@ class Wachter(TwoPolesLaw):
                 low_atom=float(atom), low_at=0.0, high_atom=0.0, high_at=math.inf,
                 lower=lower[0], lower_near=lower[1], lower_far=lower[2],
                 upper=upper[0], upper_near=upper[1], upper_far=upper[2],
-                line0=float((1 - first) / 2), line1=-float((1 + second) / 2),
+                line0=float((1 - first) / 2), line1=-float((1 + second) / 2), line2=0.0,
                 root=float((1 - second) / 2), product=1.0, scale=1.0,
             )  # fmt: skip
 

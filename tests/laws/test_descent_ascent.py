@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmtstab.laws import DescentAscent, MarchenkoPastur
+from rmtstab.laws import DescentAscent, MarchenkoPastur, Wachter
 from tests import naive
 
+MIXINGS = st.floats(0, 1).map(lambda v: 0.0 if v < 1e-50 else v)
 CASES = [(0.2, 0.5, 0.3), (5.0, 5.0, 0.5), (8.0, 0.3, 0.6), (0.1, 20.0, 0.1), (2.0, 2.1, 0.5)]
 
 
@@ -31,7 +32,7 @@ def test_against_all_roots(retain, forget, alpha):
     assert law.cdf(x) == pytest.approx(mass, rel=1e-10, abs=0)
 
 
-@given(st.floats(-3, 3), st.floats(-3, 3), st.floats(0, 1), st.floats(0.001, 0.999))
+@given(st.floats(-3, 3), st.floats(-3, 3), MIXINGS, st.floats(0.001, 0.999))
 def test_edges_are_all_critical_points(log_retain, log_forget, alpha, q):
     law = DescentAscent(10.0**log_retain, 10.0**log_forget, alpha)
     a, b, r, f = 1 - alpha, alpha, law.retain_ratio, law.forget_ratio
@@ -103,8 +104,9 @@ def test_two_intervals_touching():
     # the edges are at ±1.3: x is known to a unit in their last place only
     assert (np.abs(law.pdf(x) / law.pdf(-x) - 1) < 4 * 2.3e-16 / x).all()
     slope = np.diff(np.log(law.pdf(x))) / np.diff(np.log(x))
-    np.testing.assert_allclose(slope, -1 / 3, atol=1e-5)
-    assert law.cdf(0.0) == pytest.approx(0.5, abs=1e-12)
+    np.testing.assert_allclose(slope, -1 / 3, rtol=0, atol=4 * 2.3e-16 / x[0] / np.log(1e3))
+    # the cdf moves as x^(2/3): half a unit in the last place of 1.3 is 3e-11
+    assert law.cdf(0.0) == pytest.approx(0.5, abs=3e-11)
 
 
 def test_mirror_symmetry():
@@ -112,6 +114,15 @@ def test_mirror_symmetry():
     np.testing.assert_allclose(law.edges(), -other.edges()[::-1, ::-1], rtol=1e-14)
     x = np.linspace(*law.support(), 12)[1:-1]
     np.testing.assert_allclose(law.cdf(x), other.sf(-x), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("retain", "forget"), [(0.2, 0.5), (0.9, 3.0), (0.01, 0.01)])
+def test_left_edge_meets_zero_at_the_wachter_threshold(retain, forget):
+    top = Wachter(numerator_ratio=forget, denominator_ratio=retain).support()[1]
+    critical = 1 / (1 + top)
+    assert DescentAscent(retain, forget, critical).support()[0] == pytest.approx(0.0, abs=1e-15)
+    assert DescentAscent(retain, forget, critical * 0.99).support()[0] > 0
+    assert DescentAscent(retain, forget, critical * 1.01).support()[0] < 0
 
 
 def test_weight_decay_shifts():
@@ -148,9 +159,10 @@ def test_moments_and_transform_are_integrals():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((0.0, 1.0, 0.5), ValueError, "retain_ratio must be > 0"),
-        ((1.0, np.inf, 0.5), ValueError, "forget_ratio must be > 0 and finite"),
+        ((0.0, 1.0, 0.5), ValueError, r"retain_ratio must lie in \[1e-50, 1e[+]50\]"),
+        ((1.0, np.inf, 0.5), ValueError, "forget_ratio must lie in"),
         ((1.0, 1.0, 1.5), ValueError, r"alpha must lie in \[0, 1\], got 1.5"),
+        ((1.0, 1.0, 1e-60), ValueError, "alpha must be 0 or at least 1e-50"),
         ((1.0, 1.0, "a"), TypeError, "alpha must be a real number"),
         ((1.0, 1.0, 0.5, -0.1), ValueError, "weight_decay must be >= 0"),
     ],

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rmtstab.laws import GeneralizedMarchenkoPastur, MarchenkoPastur
@@ -229,7 +229,7 @@ def test_sampled_spectrum():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((0.0, [1], [1]), ValueError, "aspect_ratio must be > 0"),
+        ((0.0, [1], [1]), ValueError, r"aspect_ratio must lie in \[1e-50, 1e[+]50\]"),
         (([0.5], [1], [1]), TypeError, "aspect_ratio must be a real number"),
         ((0.5, [-1.0], [1]), ValueError, "atoms must be >= 0, got -1.0"),
         ((0.5, [0.0], [1]), ValueError, "atoms must hold a positive value"),
@@ -237,6 +237,7 @@ def test_sampled_spectrum():
         ((0.5, [1, 2], [1.5, -0.5]), ValueError, "weights must be >= 0, got -0.5"),
         ((0.5, [1, 2], [1]), ValueError, r"weights must have the shape of atoms, \(2,\)"),
         ((0.5, [1, np.nan], [0.5, 0.5]), ValueError, "atoms must be finite"),
+        ((0.5, [1e-60, 1], [0.5, 0.5]), ValueError, "atoms must be 0 or lie in"),
         ((0.5, 1.0, 1.0), ValueError, "atoms must have 1 axes"),
     ],
 )
@@ -254,3 +255,38 @@ def test_nan_and_infinities():
         assert (law.sf(-math.inf), law.sf(math.inf)) == (1.0, 0.0)
         assert law.pdf([]).shape == (0,) and type(law.pdf(1)) is float
         assert law == GeneralizedMarchenkoPastur(ratio, [8, 1], [0.5, 0.5])
+
+
+@pytest.mark.parametrize("ratio", [0.05, 0.3, 4.0])
+def test_transform_in_the_gaps_is_the_integral(ratio):
+    law = GeneralizedMarchenkoPastur(ratio, [1.0, 10.0, 60.0], [0.5, 0.3, 0.2])
+    node, gauss = np.polynomial.legendre.leggauss(300)
+    angle = 0.5 * np.pi * (1 + node)
+    edges = law.edges()
+    gaps = [-5.0, -1e-3, *(0.5 * (edges[1:, 0] + edges[:-1, 1])), 1.01 * edges[-1, 1], 1e6]
+    gaps += [edges[0, 0] * 0.5]
+    expected = -sum(m for _, m in law.atoms()) / np.array(gaps)
+    for left, right in edges:
+        x = left + (right - left) * np.sin(angle / 2) ** 2
+        mass = law.pdf(x) * 0.25 * np.pi * (right - left) * np.sin(angle) * gauss
+        expected += [(mass / (x - z)).sum() for z in gaps]
+    result = law.stieltjes(np.array(gaps))
+    assert result.dtype == np.float64
+    np.testing.assert_allclose(result, expected, rtol=1e-10)
+    inner = edges.mean(axis=1)
+    assert np.isnan(law.stieltjes(inner)).all()
+    if ratio < 1:  # finite at zero below the support
+        assert law.stieltjes(0.0) == pytest.approx(law.stieltjes(1e-9), rel=1e-8)
+
+
+@given(st.floats(-3, 3), st.floats(-12, 2), st.floats(0.01, 0.99))
+def test_transform_close_to_the_axis(log_ratio, log_height, q):
+    law = GeneralizedMarchenkoPastur(10.0**log_ratio, [1.0, 5.0], [0.5, 0.5])
+    x = law.ppf(q)
+    assume(x > 0.0)
+    z = complex(x, 10.0**log_height)
+    value = law.stieltjes(z)
+    assert value.imag > 0 and law.stieltjes(z.conjugate()) == value.conjugate()
+    v = law.aspect_ratio * value - (1 - law.aspect_ratio) / z  # and it solves its equation
+    back = -1 / v + law.aspect_ratio * sum(0.5 * t / (1 + t * v) for t in (1.0, 5.0))
+    assert abs(back - z) <= 1e-9 * (1 + law.aspect_ratio) * (abs(z) + 1 / abs(v))

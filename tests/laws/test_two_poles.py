@@ -195,3 +195,38 @@ def test_nan_infinities_and_shapes(law):
     assert (law.pdf(-math.inf), law.pdf(math.inf)) == (0.0, 0.0)
     assert law.cdf(np.zeros((2, 0))).shape == (2, 0) and type(law.cdf(1)) is float
     assert law.rvs((2, 3), rng=0).shape == (2, 3)
+
+
+@given(st.floats(-4, 4), st.floats(-4, 4), st.floats(0.001, 0.999))
+def test_jacobi_methods_agree(log_n1, log_n2, q):
+    n1, n2 = 10.0**log_n1, 10.0**log_n2
+    assume(n1 + n2 > 1.0 + 1e-9)
+    law = Jacobi(1.0, n1, n2)
+    x = law.ppf(q)
+    assert law.cdf(x) + law.sf(x) == pytest.approx(1.0, abs=1e-14)
+    left, right = law.support()
+    assume(x not in dict(law.atoms()) and left < x < right)
+    near = law.cdf(np.nextafter(x, [-1.0, math.inf]))
+    assert near[0] * (1 - 1e-12) - 1e-16 <= q <= near[1] * (1 + 1e-12) + 1e-16
+    assert law.stieltjes(complex(x, 0.0)).imag / math.pi == pytest.approx(law.pdf(x), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["wigner", "beta"])
+def test_sampled_spectra(kind):
+    law = Semicircle() if kind == "wigner" else Jacobi(1, 2, 3)
+    rng = np.random.default_rng(6)
+    sizes, errors = [50, 100, 200], []
+    for d in sizes:
+        gaps = []
+        for _ in range(6):
+            if kind == "wigner":
+                a = rng.standard_normal((d, d))
+                values = np.linalg.eigvalsh((a + a.T) / math.sqrt(2 * d))
+            else:
+                a, b = rng.standard_normal((d, 2 * d)), rng.standard_normal((d, 3 * d))
+                root = np.linalg.cholesky(a @ a.T + b @ b.T)
+                half = np.linalg.solve(root, a)
+                values = np.linalg.eigvalsh(half @ half.T)
+            gaps.append(np.abs(law.cdf(values) - (np.arange(d) + 0.5) / d).mean())
+        errors.append(np.mean(gaps))
+    assert -1.4 < np.polyfit(np.log(sizes), np.log(errors), 1)[0] < -0.7
