@@ -7,6 +7,7 @@ curvatures, n for aligned ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import numpy as np
 from rmtstab._results import Coherence, FloatArray
 from rmtstab.curvature.factors import IntArray
 from rmtstab.kernels.coherence import block_norms
+
+SMALL = 512  # side up to which a dense eigen-solver is used
 
 
 def coherence_matrix(gram: Any, offsets: IntArray, overwrite: bool = False) -> FloatArray:
@@ -71,17 +74,37 @@ def per_sample(matrix: FloatArray, offsets: IntArray) -> tuple[FloatArray, Float
     return top, trace
 
 
-def top_eigenvalue(s: FloatArray) -> float:
-    """Perron root of a symmetric nonnegative matrix; 0 for an empty one."""
+def top_eigenvalue(s: FloatArray, root: FloatArray | None = None) -> float:
+    """Perron root of ``root ∘ s ∘ root`` for a symmetric nonnegative s; 0 for an empty one."""
+    return perron(s, root)[0]
+
+
+def perron(s: FloatArray, root: FloatArray | None = None) -> tuple[float, FloatArray]:
+    """Perron root and vector of ``diag(root) s diag(root)``, without forming it when large."""
     n = s.shape[0]
     if n == 0:
-        return 0.0
-    if n <= 512:
-        return float(np.linalg.eigvalsh(s)[-1])
-    from scipy.sparse.linalg import eigsh
+        return 0.0, np.zeros(0)
+    if n <= SMALL:
+        values, vectors = np.linalg.eigh(s if root is None else root[:, None] * s * root)
+        return float(values[-1]), np.abs(vectors[:, -1])
+    scale = np.ones(n) if root is None else root
+    return _lanczos(lambda v: scale * (s @ (scale * v)), n)
 
+
+def _cross_norm(between: FloatArray) -> float:
+    """Spectral norm of a nonnegative matrix."""
+    if max(between.shape) <= SMALL:
+        return float(np.linalg.norm(between, 2))
+    return float(np.sqrt(_lanczos(lambda v: between.T @ (between @ v), between.shape[1])[0]))
+
+
+def _lanczos(apply: Callable[[FloatArray], FloatArray], n: int) -> tuple[float, FloatArray]:
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    operator = LinearOperator((n, n), matvec=lambda v: apply(v.ravel()), dtype=np.float64)
     # the all-ones start overlaps every Perron vector
-    return float(eigsh(s, k=1, which="LA", v0=np.ones(n), tol=1e-12, return_eigenvectors=False)[0])
+    values, vectors = eigsh(operator, k=1, which="LA", v0=np.ones(n), tol=1e-12)
+    return float(values[0]), np.abs(vectors[:, 0])
 
 
 def axes(s: FloatArray, top: FloatArray, n_retain: int, alpha: float | None) -> Coherence:
@@ -93,16 +116,19 @@ def axes(s: FloatArray, top: FloatArray, n_retain: int, alpha: float | None) -> 
     between = s[blocks[0], blocks[1]]
     cross = 0.0
     if between.size and peak[0] * peak[1] > 0.0:
-        cross = float(np.linalg.norm(between, 2) / np.sqrt(peak[0] * peak[1]))
+        cross = _cross_norm(between) / float(np.sqrt(peak[0] * peak[1]))
     unlearning = np.nan
     if alpha is not None:
-        weights = np.empty(n)
-        weights[blocks[0]] = (1.0 - alpha) / n_retain
-        weights[blocks[1]] = alpha / max(n - n_retain, 1)
-        root = np.sqrt(weights)
-        unlearning = _ratio(top_eigenvalue(root[:, None] * s * root), weights * top)
+        weights = sample_weights(n_retain, n - n_retain, alpha)
+        unlearning = _ratio(top_eigenvalue(s, np.sqrt(weights)), weights * top)
     total = _ratio(top_eigenvalue(s), top)
     return Coherence(sigma[0], sigma[1], cross, total, unlearning, alpha)
+
+
+def sample_weights(n_retain: int, n_forget: int, alpha: float) -> FloatArray:
+    """``w_i = (1−α)/n_r`` on retain samples, ``α/n_f`` on forget samples."""
+    pair = [(1.0 - alpha) / n_retain, alpha / max(n_forget, 1)]
+    return np.repeat(pair, [n_retain, n_forget])
 
 
 def _ratio(value: float, tops: FloatArray) -> float:

@@ -23,6 +23,7 @@ from rmtstab.dynamics import gradients as _gradients
 from rmtstab.dynamics import growth as _growth
 from rmtstab.dynamics import simulate as _simulate
 from rmtstab.dynamics import trajectory as _trajectory
+from rmtstab.dynamics import words
 from rmtstab.dynamics.sampling import SAMPLINGS, Pair, check_batches
 from rmtstab.dynamics.second_moment import MixBasis, NoiseMap, SecondMoment
 
@@ -297,6 +298,13 @@ class Dynamics:
     ) -> Estimate:
         """Typical rate of log ‖w‖ per step; see `rmtstab.dynamics.simulate.lyapunov`."""
         return _simulate.lyapunov(self, rng, replicas, steps, workers)
+
+    def report(self) -> str:
+        """State growth, verdict, critical step size and resistance in words."""
+        return words.text(self)
+
+    def _repr_html_(self) -> str:
+        return words.table(self)
 
     def __repr__(self) -> str:
         return (

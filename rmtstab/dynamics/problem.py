@@ -216,11 +216,31 @@ class UnlearningProblem:
         """
         if alpha is not None:
             alpha = self._alpha(alpha)
+        return _coherence.axes(*self._coherence_parts(), self.n_retain, alpha)
+
+    def coherence_contributions(self, alpha: float) -> tuple[float, FloatArray]:
+        """``λ_max(S^α)`` and each sample's share of it: the squared Perron vector, summing to 1.
+
+        Parameters
+        ----------
+        alpha : float in [0, 1]
+
+        Returns
+        -------
+        value : float
+            In the units of the Hessians.
+        shares : ndarray, shape (n,), float64
+        """
+        weights = _coherence.sample_weights(self.n_retain, self.n_forget, self._alpha(alpha))
+        value, vector = _coherence.perron(self._coherence_parts()[0], np.sqrt(weights))
+        return value, vector**2 / float(vector @ vector)
+
+    def _coherence_parts(self) -> tuple[FloatArray, FloatArray]:
         if self._coherence is None:
             s = _coherence.coherence_matrix(self.gram(), self.factors.offsets, overwrite=True)
             top, _ = _coherence.per_sample(self.factors.matrix, self.factors.offsets)
             self._coherence = (s, top)
-        return _coherence.axes(*self._coherence, self.n_retain, alpha)
+        return self._coherence
 
     def from_sample_space(self, coefficients: Any) -> FloatArray:
         """Coordinates of the displacement ``w = Z u``: ``A u``, with ``‖A u‖ = ‖Z u‖``.

@@ -44,7 +44,7 @@ def row_growth(dyn: Dynamics, batches: Sequence[Pair], tolerance: float) -> Floa
     r = basis.n_active
     if r == 0:
         return np.full(len(batches), (1.0 - dyn.step_size * dyn.weight_decay) ** 2)
-    width = int(min(WIDEST, r * (r + 1) // 2, ROW_BYTES / (32.0 * r * r)))
+    width = int(min(WIDEST, r * (r + 1) // 2, ROW_BYTES / (16.0 * r * r)))
     sizes = (problem.n_retain, problem.n_forget)
     parts = [_unit_noise(dyn, basis, s, sizes) for s in (0, 1)]
     a = (1.0 - dyn.alpha, dyn.alpha)
@@ -58,11 +58,14 @@ def row_growth(dyn: Dynamics, batches: Sequence[Pair], tolerance: float) -> Floa
             for b in batches
         ]
     )
-    products = np.outer(dyn.mean_multipliers, dyn.mean_multipliers).ravel()
-    space = np.empty((width, r * r))
-    images = np.empty((3, width, r * r))
+    upper = np.triu_indices(r)
+    packing = np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0))  # keeps inner products
+    products = np.outer(dyn.mean_multipliers, dyn.mean_multipliers)[upper]
+    space = np.empty((width, packing.size))
+    images = np.empty((3, width, packing.size))
     projected = np.zeros((3, width, width))
-    new = np.eye(r).ravel()
+    new = np.eye(r)[upper]
+    matrix = np.empty((r, r))
     pending = _spread_out(len(batches))
     for k in range(width):
         for _ in range(2):
@@ -70,9 +73,11 @@ def row_growth(dyn: Dynamics, batches: Sequence[Pair], tolerance: float) -> Floa
             new /= np.linalg.norm(new)
         space[k] = new
         images[0, k] = products * new
+        matrix[upper] = new / packing
+        matrix.T[upper] = matrix[upper]
         for s in (0, 1):
             part = parts[s]
-            images[s + 1, k] = 0.0 if part is None else part.apply(new.reshape(r, r)).ravel()
+            images[s + 1, k] = 0.0 if part is None else part.apply(matrix)[upper] * packing
         for t in range(3):
             projected[t, k, : k + 1] = projected[t, : k + 1, k] = space[: k + 1] @ images[t, k]
         while pending:

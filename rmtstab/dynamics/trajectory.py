@@ -175,10 +175,14 @@ def escape_time(dyn: Dynamics, radius: Any, initial: Any, limit: int) -> float:
     walker.state = walker.state / start
     if radius <= 1.0:
         return 0.0
+    # with ρ ≤ 1 the self-adjoint Φ does not raise ‖M‖_F, and tr M ≤ √r ‖M‖_F
+    falls = not dyn.momentum and dyn.enclosure()[1] <= 1.0
     for k in range(1, limit + 1):
         walker.step()
         if walker.value(None) >= radius**2:
             return float(k)
+        if falls and math.sqrt(walker.r) * float(np.linalg.norm(walker.state)) < radius**2:
+            return math.inf
     return math.inf
 
 

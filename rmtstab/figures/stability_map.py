@@ -34,7 +34,8 @@ def stability_map(ax: Axes, frontier: Frontier) -> Axes:
     >>> import rmtstab as rs
     >>> problem = rs.UnlearningProblem.from_factors(np.eye(4), np.eye(4)[:2])
     >>> found = problem.frontier(1.0, [(1, 1), (2, 2)], [0.0, 0.5, 1.0])
-    >>> rs.figures.stability_map(plt.figure().gca(), found).get_ylabel()
+    >>> from rmtstab.figures.stability_map import stability_map
+    >>> stability_map(plt.figure().gca(), found).get_ylabel()
     'mixing α'
     """
     x = frontier.batch_sizes[:, 0]

@@ -47,3 +47,18 @@ def test_matrix_of_rank_one_blocks_can_overwrite(rng):
     expected = np.abs(k)
     assert coherence_matrix(k, np.arange(5), overwrite=True) is k
     np.testing.assert_array_equal(k, expected)
+
+
+def test_large_problems_take_the_matrix_free_path(rng):
+    z = rng.standard_normal((1100, 20))
+    problem = UnlearningProblem.from_factors(z[:600], z[600:])
+    found = problem.coherence(alpha=0.2)
+    s = np.abs(z @ z.T)
+    top = np.diag(s)
+    assert found.total == pytest.approx(np.linalg.eigvalsh(s)[-1] / top.max(), rel=1e-9)
+    cross = np.linalg.norm(s[:600, 600:], 2) / np.sqrt(top[:600].max() * top[600:].max())
+    assert found.cross == pytest.approx(cross, rel=1e-9)
+    value, shares = problem.coherence_contributions(0.2)
+    w = np.repeat([0.8 / 600, 0.2 / 500], [600, 500])
+    assert value == pytest.approx(found.unlearning * (w * top).max(), rel=1e-9)
+    assert shares.sum() == pytest.approx(1.0)

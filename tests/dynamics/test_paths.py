@@ -114,7 +114,15 @@ def test_escape_time_is_the_first_passage(rng):
     dyn = problem.dynamics(0.1, (2, 1), 0.8)
     path = dyn.trajectory(200).displacement
     assert dyn.escape_time(10.0) == np.flatnonzero(path >= 100.0)[0]
-    assert problem.dynamics(0.01, (6, 3), 0.0).escape_time(10.0, limit=50) == np.inf
+    assert problem.dynamics(0.01, (6, 3), 0.0).escape_time(10.0) == np.inf
+
+
+def test_report_says_it_in_words(rng):
+    problem, _ = problem_of(rng)
+    dyn = problem.dynamics(0.1, (2, 1), 0.8)
+    assert "escapes: the mean dynamics ascend" in dyn.report()
+    assert "resistance" in dyn.report() and dyn._repr_html_().startswith("<table>")
+    assert "stable:" in UnlearningProblem.from_factors(np.eye(3)).dynamics(0.1, 1).report()
 
 
 def test_long_trajectories_do_not_overflow_into_nan(rng):
