@@ -134,7 +134,7 @@ def trajectory(
     scale = (preset.displacement * np.linalg.norm(network.weights)) ** 2
     return {
         "growth_factor": growth.value,
-        "mean_share": float(np.log(mean) / np.log(growth.value)) if growth.value != 1 else None,
+        "mean_share": float(np.log(mean) / np.log(growth.value)) if growth.value > 1 else None,
         "lyapunov": rate.value,
         "lyapunov_error": rate.standard_error,
         "mean_square": squares.mean(axis=0).tolist(),

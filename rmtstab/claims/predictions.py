@@ -50,7 +50,7 @@ def comparison(problem: UnlearningProblem, preset: Preset, step_size: float) -> 
         result |= {
             f"{prefix}growth_factor": growth.value,
             f"{prefix}growth_error": growth.error_bound,
-            f"{prefix}sgd_growth_factor": sgd.growth_factor(),
+            f"{prefix}sgd_growth_upper": sgd.growth().value + sgd.growth().error_bound,
             f"{prefix}resistance": dyn.resistance() if growth.value > 1 else None,
             f"{prefix}e_fold_steps": 2.0 / np.log(growth.value) if growth.value > 1 else None,
         }

@@ -63,7 +63,7 @@ def collect(
         progress(name, len(cells))
         task = partial(compute, folder=str(folder), device=device)
         results = run(cells, task, folder, executor, on_done=lambda cell: progress("", 1))
-        return [{**dict(cell.parameters), **result} for cell, result in results.items()]
+        return [{**cell.parameters, **result} for cell, result in results.items()]
 
     def cell(task: str, spec: dict[str, Any], **parameters: Any) -> Cell:
         identity = {k: spec[k] for k in ("data", "snr", "forget", "index")}

@@ -1,7 +1,8 @@
 """Command line: ``rmtstab validate | frontier | diagnose | law | report``.
 
 Each command lives in the file of its name and loads when it is called.
-Exit codes: 0 all claims hold, 1 a claim fails, 2 usage or input error.
+Exit codes: 0 all claims hold, 1 a claim fails, 2 usage or input error (70 the
+run broke, 130 it was interrupted).
 """
 
 from __future__ import annotations

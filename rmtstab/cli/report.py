@@ -19,11 +19,16 @@ def report(folder: Path) -> None:
         results = json.loads((folder / "results.json").read_text())
         names = {claim["name"] for claim in results["claims"]}
         results["claims"] = [c.record(results) for c in CLAIMS if c.name in names]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not results["claims"] or not {"notes", "versions", "preset", "seed"} <= set(results):
+            raise ValueError("claims, notes, versions, preset or seed are missing")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise click.UsageError(
             f"folder must hold the results.json of a validation run, got {folder}: {error!r}"
         ) from error
-    writer.write(folder, results)
+    try:
+        writer.write(folder, results)
+    except OSError as error:
+        raise click.UsageError(f"folder must be writable, got {folder}: {error}") from error
     click.echo(writer.table(results["claims"]))
     if any(claim["holds"] is False for claim in results["claims"]):
         raise SystemExit(1)

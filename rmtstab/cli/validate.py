@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rmtstab.claims.presets import PRESETS, Preset
 from rmtstab.sweeps.run import write_atomically
 
 MANIFEST = "run.json"
+CRASHED = 70  # EX_SOFTWARE
 
 
 @click.command()
@@ -45,6 +47,10 @@ def validate(preset: str, seed: int, out: Path | None, device: str, workers: int
     except KeyboardInterrupt:
         click.echo("interrupted: the same command resumes from what is computed", err=True)
         raise SystemExit(130) from None
+    except Exception:  # not a failed claim: tell it apart from exit code 1
+        traceback.print_exc()
+        click.echo("the run broke; the same command resumes from what is computed", err=True)
+        raise SystemExit(CRASHED) from None
 
     from rmtstab import report
 
@@ -119,11 +125,17 @@ def _check_device(device: str) -> None:
 
 def _claim_folder(folder: Path, preset: Preset, seed: int, device: str) -> None:
     """Take a folder for this run, or refuse: nothing of another run is touched."""
-    from rmtstab import __version__
+    from rmtstab.report import source_digest, versions
 
     identity = json.loads(
         json.dumps(
-            {"preset": preset.describe(), "seed": seed, "device": device, "version": __version__}
+            {
+                "preset": preset.describe(),
+                "seed": seed,
+                "device": device,
+                "versions": versions(),
+                "source": source_digest(),
+            }
         )
     )
     manifest = folder / MANIFEST
@@ -153,7 +165,8 @@ def _claim_folder(folder: Path, preset: Preset, seed: int, device: str) -> None:
 def _name(identity: dict[str, Any]) -> str:
     preset = identity.get("preset")
     name = preset.get("name") if isinstance(preset, dict) else preset
+    code = str(identity.get("source"))[:8]
     return (
-        f"preset {name}, seed {identity.get('seed')}, device {identity.get('device')}, "
-        f"version {identity.get('version')}"
+        f"preset {name}, seed {identity.get('seed')}, device {identity.get('device')} "
+        f"(code {code}, same libraries)"
     )

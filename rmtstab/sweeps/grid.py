@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cell:
     """One unit of work: a task name, a seed, and the parameters that tell it apart.
+
+    Cells are equal when their identities are: ``x=1`` and ``x=1.0`` are two cells.
 
     Parameters
     ----------
@@ -22,8 +24,8 @@ class Cell:
         What to compute.
     seed : int
         The run's seed.
-    parameters : tuple of (str, value)
-        JSON values, sorted by name; build cells with `product` or `Cell.of`.
+    parameters : dict
+        JSON values; build cells with `product` or `Cell.of`, which make them so.
 
     Examples
     --------
@@ -35,20 +37,26 @@ class Cell:
 
     task: str
     seed: int
-    parameters: tuple[tuple[str, Any], ...]
+    parameters: dict[str, Any]
 
     @classmethod
     def of(cls, task: str, seed: int, **parameters: Any) -> Cell:
-        """Make a cell from keyword parameters."""
-        return cls(task, seed, tuple(sorted(parameters.items())))
+        """Make a cell from keyword parameters (NumPy numbers and tuples become JSON's)."""
+        return cls(task, seed, json.loads(json.dumps(parameters, default=_plain)))
 
     def __getitem__(self, name: str) -> Any:
-        return dict(self.parameters)[name]
+        return self.parameters[name]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cell) and self.identity == other.identity
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
 
     @property
     def identity(self) -> str:
         """Canonical JSON text of task, seed and parameters."""
-        return json.dumps([self.task, self.seed, dict(self.parameters)], sort_keys=True)
+        return json.dumps([self.task, self.seed, self.parameters], sort_keys=True)
 
     @property
     def key(self) -> str:
@@ -86,3 +94,9 @@ def product(task: str, seed: int, axes: Mapping[str, Iterable[Any]]) -> list[Cel
         Cell.of(task, seed, **dict(zip(names, values, strict=True)))
         for values in itertools.product(*axes.values())
     ]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"parameters must be JSON values, got {value!r} ({type(value).__name__})")

@@ -44,7 +44,7 @@ def run(
     Returns
     -------
     dict of Cell to dict
-        In the order of ``cells``, whatever order they finished in.
+        In the order of ``cells``, whatever order they finished in; equal cells once.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def run(
     >>> [result["y"] for result in results.values()]
     [1, 4, 9]
     """
-    cells = list(cells)
+    cells = list(dict.fromkeys(cells))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     results: dict[Cell, Result] = {}

@@ -20,7 +20,7 @@ def networks(rising=True):
                 {
                     "data": "signal_plus_noise", "snr": snr, "forget": "balanced", "index": index,
                     "protocols": {
-                        p: {"resistance": value, "sgd_growth_factor": 0.9,
+                        p: {"resistance": value, "sgd_growth_upper": 0.9,
                             "finite_resistance": value}
                         for p in PROTOCOLS
                     },
@@ -59,12 +59,68 @@ def test_order_of_escape_times_is_told_apart():
     assert not judges.escape_quickens_at_common_step(evidence()).holds
 
 
-def test_resistance_off_by_a_third_is_refused():
+def test_resistance_that_does_not_follow_its_prediction_is_refused():
+    assert judges.finite_resistance(evidence()).holds
+    off = evidence()
+    for e in off["escapes"]:
+        e["resistance"] *= 1.4
+    assert not judges.finite_resistance(off).holds
+    # right in the mean, wrong at each ratio: a constant prediction, and a reversed one
+    constant = evidence()
+    values = [n["protocols"]["common"]["resistance"] for n in constant["networks"]]
+    for n in constant["networks"]:
+        for p in PROTOCOLS:
+            n["protocols"][p]["finite_resistance"] = float(np.exp(np.mean(np.log(values))))
+    assert not judges.finite_resistance(constant).holds
+    reversed_ = evidence()
+    for n, value in zip(reversed_["networks"], values[::-1], strict=True):
+        for p in PROTOCOLS:
+            n["protocols"][p]["finite_resistance"] = value
+    assert not judges.finite_resistance(reversed_).holds
+
+
+def test_a_missing_resistance_is_not_an_infinite_one():
     found = evidence()
-    assert judges.finite_resistance(found).holds
     for e in found["escapes"]:
-        e["resistance"] *= 1.33
-    assert not judges.finite_resistance(found).holds
+        if e["snr"] > 0:
+            e["resistance"] = None
+    outcome = judges.resistance_rises(found)
+    assert not outcome.holds and "27 values missing" in outcome.measured
+
+
+def test_not_a_number_passes_nothing():
+    nan = math.nan
+    training = [{"training": {"loss": x, "starts": 1}} for x in (1e-30, nan, nan)]
+    assert not judges.interpolation({"networks": training}).holds
+    sharp = [{"sharpness_autograd": x, "sharpness_gram": 1.0} for x in (1.0, nan)]
+    assert not judges.curvature({"networks": sharp}).holds
+    cells = [{"z": z, "z_with_replacement": 4.0, "z_mean_only": 9.0} for z in (0.1, nan)]
+    assert not judges.one_step({"one_step": cells}).holds
+    found = evidence()
+    for n in found["networks"]:
+        n["map"] = {"cells": []}
+    assert judges.plain_sgd_stable(found).holds
+    found["networks"][5]["protocols"]["common"]["sgd_growth_upper"] = nan
+    assert not judges.plain_sgd_stable(found).holds
+
+
+def test_collapse_needs_both_ends():
+    cell = {"snr": 0.3, "escaped": True, "log_peak": 3.0}
+    assert not judges.collapse({"collapse": [cell], "preset": {"radius": 10.0}}).holds
+    both = [{**cell, "snr": 0.0}, {**cell, "snr": 2.0, "escaped": False}]
+    assert judges.collapse({"collapse": both, "preset": {"radius": 10.0}}).holds
+
+
+def test_the_median_must_lie_below_the_mean_square():
+    path = {
+        "kind": "noise_driven", "mean_share": 0.7, "log_quantiles": [[0.0], [2.0], [4.0]],
+        "linear_median": [2.0], "median_error": 0.1, "linear_median_error": 0.1,
+        "mean_square_predicted": [math.exp(8.0)],
+    }  # fmt: skip
+    assert judges.median_run({"trajectories": [path]}).holds
+    assert not judges.median_run({"trajectories": [{**path, "linear_median": [9.0]}]}).holds
+    above = {**path, "mean_square_predicted": [1.0]}
+    assert not judges.median_run({"trajectories": [above]}).holds
 
 
 def test_an_escape_beyond_the_horizon_ranks_last():
@@ -111,7 +167,10 @@ def map_evidence(wrong=0):
         "data": "signal_plus_noise", "snr": 1.0, "forget": "balanced", "index": 0,
         "map": {"cells": cells}, "kink_margin": 1e-6, "weight_norm": 1.0,
     }  # fmt: skip
-    preset = {"radius": 10.0, "displacement": 1e-7, "natural_displacement": 0.05}
+    preset = {
+        "radius": 10.0, "displacement": 1e-7, "natural_displacement": 0.05,
+        "replicas": 16, "linear_replicas": 16,
+    }  # fmt: skip
     return {"preset": preset, "networks": [network], "outcomes": observed}
 
 
@@ -130,6 +189,27 @@ def test_cells_within_the_monte_carlo_error_do_not_count():
     assert "(95.5% on all)" in outcome.measured
 
 
+def test_what_was_observed_does_not_select_cells():
+    noisy = map_evidence(wrong=7)
+    for cell in noisy["outcomes"][:7]:
+        cell["log_peak_error"] = math.nan
+    assert not judges.heatmaps(noisy).holds
+
+
+def test_mostly_undecided_maps_prove_nothing():
+    vague = map_evidence()
+    for cell in vague["networks"][0]["map"]["cells"][:15]:
+        cell["log_peak_error"] = 2.0
+    assert not judges.heatmaps(vague).holds
+
+
+def test_heavy_tailed_zone_is_where_the_frontiers_disagree():
+    resisting = map_evidence()  # the made-up mean square escapes everywhere
+    outcome = judges.heavy_tailed_zone(resisting)
+    assert outcome.holds and "10 decided cells" in outcome.measured
+    assert not judges.heavy_tailed_zone(map_evidence(wrong=3)).holds
+
+
 def test_one_wrong_moment_is_enough():
     cells = [{"z": 0.5, "z_with_replacement": 4.0, "z_mean_only": 20.0}] * 5
     assert judges.one_step({"one_step": cells}).holds
@@ -138,12 +218,15 @@ def test_one_wrong_moment_is_enough():
 
 def test_mean_square_is_judged_only_where_the_mean_drives():
     path = {
-        "kind": "mean_driven", "mean_share": 0.95, "mean_square": list(np.ones(101)),
+        "kind": "mean_driven", "mean_share": 0.95, "growth_factor": 1.1,
+        "mean_square": list(np.ones(101)),
         "mean_square_predicted": list(np.ones(101)), "mean_square_error": list(np.full(101, 0.1)),
     }  # fmt: skip
     assert judges.many_steps({"trajectories": [path]}).holds
     off = {**path, "mean_square": list(np.full(101, 1.6))}
     assert not judges.many_steps({"trajectories": [off]}).holds
+    shrinking = {**path, "growth_factor": 0.9, "mean_share": 21.9}
+    assert not judges.many_steps({"trajectories": [shrinking]}).holds
     noisy = {**off, "mean_share": 0.5}
     assert not judges.many_steps({"trajectories": [noisy]}).holds  # nothing left to judge
 
@@ -165,6 +248,7 @@ def test_claims_are_complete_and_distinct():
         ("one-step-moments", {"worst_z": 6.0}),
         ("bound-sandwich", {"violations": 1}),
         ("spectral-intervals", {"inside": 0.5}),
+        ("spectral-intervals", {"correlated_top_over_bound": 0.9}),
         ("coherence-formula", {"worst": 0.2}),
         ("volterra-gap", {"slope": -0.1}),
     ],

@@ -4,6 +4,7 @@ import json
 import math
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from rmtstab.sweeps import Cell, product, run
@@ -70,6 +71,19 @@ def test_seed_task_and_parameters_tell_cells_apart():
     assert len({cell.key for cell in cells}) == len(cells)
     assert Cell.of("a", 0, x=1, y=2) == Cell.of("a", 0, y=2, x=1)
     assert len({cell.rng().integers(2**62) for cell in cells}) == len(cells)
+
+
+def test_values_that_python_equates_are_different_cells(tmp_path):
+    cells = [Cell.of("a", 0, x=1), Cell.of("a", 0, x=True), Cell.of("a", 0, x=1.0)]
+    results = run([*cells, cells[0]], lambda cell: {"x": repr(cell["x"])}, tmp_path)
+    assert [r["x"] for r in results.values()] == ["1", "True", "1.0"]
+
+
+def test_parameters_become_json_values():
+    cell = Cell.of("a", 0, batch=(4, 2), n=np.int64(3))
+    assert cell == Cell.of("a", 0, batch=[4, 2], n=3)
+    with pytest.raises(TypeError, match="parameters must be JSON values"):
+        Cell.of("a", 0, x=object())
 
 
 def test_a_failing_cell_keeps_what_others_computed(tmp_path):

@@ -199,7 +199,7 @@ def test_bulk_density_matches_sampled_moments(rng):
         (lambda: volterra_step_size([-1.0], 2, 1, "bernoulli"), "eigenvalues must be >= 0, got -1"),
         (lambda: sufficient.one_step(np.eye(2), np.eye(3)), "must be square and alike"),
         (lambda: cnn.escape(48, 12, 150, 1.0, 8, 0.0), r"alpha must lie in \(0, 1\), got 0.0"),
-        (lambda: cnn.escape(48, 12, 150, -1.0, 8, 0.3), "snr must be >= 0"),
+        (lambda: cnn.escape(48, 12, 150, -1.0, 8, 0.3), r"snr must lie in \[0, 1e\+100\], got -1.0"),
         (lambda: cnn.bulk_density([1.0], [99.0], 10, 4), r"counts must lie in \[0, 2m=8\]"),
         (lambda: signal_plus_noise.spectral_bounds(4, 9, 1.0, 0.0), r"delta must lie in \(0, 1\)"),
     ],
