@@ -52,9 +52,9 @@ def evaluate(dyn: Dynamics) -> list[Bound]:
     """
     if dyn.momentum:
         raise ValueError(f"momentum must be 0 for closed-form bounds, got {dyn.momentum}")
-    view = _View(dyn)
-    if not view.mu.size:
+    if not len(dyn.mean_eigenvalues):
         return []
+    view = _View(dyn)
     lower = [
         ("mean", mean.growth(view.mu, dyn.step_size), DERIVED, mean.critical_step_size(view.mu)),
         ("trace", view.trace(), "Mulayoff & Michaeli (16) at alpha = 0; " + DERIVED, math.nan),

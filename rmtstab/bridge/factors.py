@@ -197,9 +197,10 @@ def _check_repeats(model: nn.Module, inputs: Tensor) -> None:
     before = {name: value.clone() for name, value in model.named_buffers()}
     with torch.no_grad():
         first, second = model(inputs), model(inputs)
+        changed = False
         for name, value in model.named_buffers():
+            changed |= not torch.equal(value, before[name])
             value.copy_(before[name])
-    changed = any(not torch.equal(value, before[name]) for name, value in model.named_buffers())
     if changed or not torch.equal(first, second):
         raise ValueError(
             "model must be deterministic, got two different forward passes on the retain set; "

@@ -234,3 +234,77 @@ def test_data_that_cannot_be_interpolated_is_reported():
     same = torch.ones(2, 1, 10, dtype=torch.float64)
     result = bridge.gauss_newton(model, (same, torch.tensor([1.0, -1.0], dtype=torch.float64)))
     assert not result.converged and result.loss >= 0.5 - 1e-9
+
+
+def test_shapes_that_would_broadcast_are_refused(trained):
+    _, data, *_ = trained
+    for loss in (bridge.half_squared_error, bridge.logistic):
+        with pytest.raises(ValueError, match=r"targets must have the outputs' shape \(20, 1\)"):
+            loss(torch.zeros(20, 1), data[1])
+
+
+def test_empty_retain_set_is_refused(trained):
+    model, data, *_ = trained
+    retain, forget = split(data, 0)
+    with pytest.raises(ValueError, match="retain must hold at least one sample, got 0"):
+        bridge.problem(model, bridge.half_squared_error, retain, forget)
+
+
+def test_frozen_parameters_stay_and_curvature_agrees():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+    model.double()
+    for p in model[0].parameters():
+        p.requires_grad_(False)
+    data = torch.randn(4, 6, dtype=torch.float64), torch.zeros(4, 1, dtype=torch.float64)
+    retain, forget = split(data, 3)
+    assert bridge.sample_factors(model, torch.nn.MSELoss(), data).shape == (4, 1, 5)
+    before = [p.clone() for p in model.parameters()]
+    common = {"step_size": 0.1, "batch_size": 1, "alpha": 0.1, "steps": 2, "rng": 0}
+    runs = bridge.unlearn(
+        model, torch.nn.MSELoss(), retain, forget, initial=np.ones((2, 5)), **common
+    )
+    assert runs.final.shape == (2, 5)
+    bias = bridge.unlearn(
+        model, torch.nn.MSELoss(), retain, forget, initial=np.ones((2, 1)),
+        parameters=["2.bias"], **common,
+    )  # fmt: skip
+    assert bias.final.shape == (2, 1)
+    for p, q in zip(model.parameters(), before, strict=True):
+        assert torch.equal(p, q)
+    # the loss is quadratic in the last layer: its Hessian is the Gauss–Newton matrix
+    factors = bridge.sample_factors(model, torch.nn.MSELoss(), data)[:, 0]
+    sharpness = bridge.largest_hessian_eigenvalue(model, torch.nn.MSELoss(), data)
+    assert sharpness == pytest.approx(np.linalg.eigvalsh(factors @ factors.T)[-1] / 4, rel=1e-9)
+    for p in model[0].parameters():
+        p.requires_grad_(True)
+    with pytest.raises(ValueError, match="parameters must name at least one parameter"):
+        bridge.sample_factors(model, torch.nn.MSELoss(), data, parameters=[])
+
+
+def test_batch_statistics_are_refused_and_left_alone(trained):
+    _, data, *_ = trained
+    model = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.BatchNorm1d(120), torch.nn.Linear(120, 1)
+    ).double()
+    retain, forget = split((data[0], data[1][:, None]), 15)
+    with pytest.raises(ValueError, match="model must be deterministic"):
+        bridge.problem(model, torch.nn.MSELoss(), retain, forget)
+    assert model[1].num_batches_tracked == 0 and not model[1].running_mean.any()
+
+
+def test_nan_inputs_are_named(trained):
+    model, data, *_ = trained
+    retain, forget = split((data[0] * float("nan"), data[1]), 15)
+    with pytest.raises(ValueError, match="retain must be finite, got NaN or infinite inputs"):
+        bridge.problem(model, bridge.half_squared_error, retain, forget)
+
+
+def test_unlearning_without_a_forget_set(trained):
+    model, data, *_ = trained
+    retain, forget = split(data, 20)
+    common = {"step_size": 0.1, "batch_size": 2, "steps": 3, "initial": np.ones((2, 600)), "rng": 0}
+    runs = bridge.unlearn(model, bridge.half_squared_error, retain, forget, alpha=0.0, **common)
+    assert not runs.forget_loss.any() and np.isfinite(runs.displacement).all()
+    with pytest.raises(ValueError, match=r"alpha must be 0 without a forget set, got 0\.5"):
+        bridge.unlearn(model, bridge.half_squared_error, retain, forget, alpha=0.5, **common)
