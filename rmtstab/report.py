@@ -54,6 +54,8 @@ def write(folder: Path, results: Record) -> None:
         Evidence of `rmtstab.claims.validation.collect`, with ``claims``,
         ``versions`` and ``notes``.
     """
+    text = json.dumps(results, indent=1, sort_keys=True)
+    results = json.loads(text)  # drawn from what is written, so that it can be drawn again
     pictures: dict[str, bytes] = {}
     captions: dict[str, str] = {}
     figures = folder / "figures"
@@ -63,7 +65,6 @@ def write(folder: Path, results: Record) -> None:
         write_atomically(figures / f"{name}.svg", svg)
         write_atomically(figures / f"{name}.png", png)
         pictures[name], captions[name] = svg, caption
-    text = json.dumps(results, indent=1, sort_keys=True, allow_nan=True)
     write_atomically(folder / "results.json", text + "\n")
     write_atomically(folder / "index.html", _page(results, pictures, captions))
 
