@@ -10,7 +10,7 @@ from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.kernels.gram import add_products
 
-_PANEL = 128  # samples a panel; large enough for BLAS, small beside K
+_PANEL = 256  # samples a panel; large enough for BLAS, small beside K
 
 
 def cnn_outputs(weights: Any, patches: Any) -> FloatArray:
@@ -119,21 +119,42 @@ def cnn_gram(
     masks = (by_patch @ weights.reshape(-1, dim).T > 0).astype(np.float32)
     gram = np.empty((n, n))
     for first in range(0, n, _PANEL):
-        rows = slice(first, min(first + _PANEL, n))
-        panel = np.zeros((rows.stop - first, n - first))
+        rows, rest = slice(first, min(first + _PANEL, n)), slice(min(first + _PANEL, n), n)
         left, left_masks = (
             np.ascontiguousarray(x[:, rows]).reshape(-1, x.shape[2]) for x in (by_patch, masks)
         )
-        for q in range(n_patches):
-            patch_gram = (left @ by_patch[q, first:].T).reshape(n_patches, *panel.shape)
-            mask_gram = (left_masks @ masks[q, first:].T).reshape(n_patches, *panel.shape)
-            add_products(patch_gram, mask_gram, panel)
-        panel *= scale[rows, None] * scale[first:]
-        gram[rows, first:] = panel
-        gram[rows.stop :, rows] = panel[:, rows.stop - first :].T
-        square = panel[:, : rows.stop - first]  # its two triangles differ by rounding
-        gram[rows, rows] = np.tril(square) + np.tril(square, -1).T
+        size = rows.stop - first
+        square = _fused(left, left, left_masks, left_masks, (n_patches, size, size))
+        gram[rows, rows] = np.tril(square) + np.tril(square, -1).T  # symmetric to the bit
+        if rest.start < n:
+            shape = (n_patches, size, n - rest.start)
+            gram[rows, rest] = _fused(left, by_patch[:, rest], left_masks, masks[:, rest], shape)
+            gram[rest, rows] = gram[rows, rest].T
+    gram *= scale[:, None]
+    gram *= scale
     return gram
+
+
+def _fused(
+    left: FloatArray, right: FloatArray, left_masks: Any, right_masks: Any, shape: tuple[int, ...]
+) -> FloatArray:
+    """Sum ``masks · patches`` over pairs of patches; BLAS makes both Grams, one pass fuses them.
+
+    ``left`` is (P·b, d); ``right`` is the same array, whose symmetric product costs half,
+    or (P, k, d).
+    """
+    out = np.zeros(shape[1:])
+    if right is left:
+        square = (*shape[:2], *shape[:2])
+        gram, counts = (left @ left.T).reshape(square), (left_masks @ left_masks.T).reshape(square)
+        for q in range(shape[0]):
+            add_products(
+                np.ascontiguousarray(gram[:, :, q]), np.ascontiguousarray(counts[:, :, q]), out
+            )
+        return out
+    for x, x_masks in zip(right, right_masks, strict=True):
+        add_products((left @ x.T).reshape(shape), (left_masks @ x_masks.T).reshape(shape), out)
+    return out
 
 
 def kink_margin(weights: Any, patches: Any) -> float:
