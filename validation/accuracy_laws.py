@@ -107,10 +107,15 @@ def semicircle(rng):
 
 
 def wachter(rng):
-    """Rows of Wachter and Jacobi laws."""
+    """Rows of the Wachter law."""
     pairs = [(0.5, 0.2), (1.0, 0.3), (3.0, 0.9), (1e-4, 1e-3), (200.0, 0.01)]
+    return two_poles([laws.Wachter(*v) for v in pairs])
+
+
+def jacobi(rng):
+    """Rows of the Jacobi law."""
     triples = [(1, 3, 5), (1, 0.7, 0.6), (1, 1, 2.5), (1, 40, 1.001)]
-    return two_poles([laws.Wachter(*v) for v in pairs] + [laws.Jacobi(*v) for v in triples])
+    return two_poles([laws.Jacobi(*v) for v in triples])
 
 
 def free_poisson(law, rates, jumps, weight):
@@ -226,6 +231,7 @@ def main():
         marchenko_pastur,
         semicircle,
         wachter,
+        jacobi,
         generalized_marchenko_pastur,
         descent_ascent,
         tracy_widom,

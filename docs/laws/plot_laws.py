@@ -44,6 +44,8 @@ save("semicircle", lambda ax: figures.spectrum(np.linalg.eigvalsh(wigner), laws.
 a, b = rng.standard_normal((200, 400)), rng.standard_normal((200, 1000))
 half = np.linalg.solve(np.linalg.cholesky(b @ b.T / 1000), a)
 save("wachter", lambda ax: figures.spectrum(gram(half, 400), laws.Wachter(0.5, 0.2), ax))
+ratio = np.linalg.eigvals(np.linalg.solve(a @ a.T + b @ b.T, a @ a.T)).real
+save("jacobi", lambda ax: figures.spectrum(ratio, laws.Jacobi(200, 400, 1000), ax))
 y = np.sqrt(np.repeat([1.0, 8.0], 100))[:, None] * rng.standard_normal((200, 2000))
 general = laws.GeneralizedMarchenkoPastur(0.1, [1, 8], [0.5, 0.5])
 save("generalized_marchenko_pastur", lambda ax: figures.spectrum(gram(y, 2000), general, ax))
