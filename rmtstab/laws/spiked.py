@@ -160,7 +160,10 @@ class Spiked(SpectralLaw):
         r"""Limit of :math:`\sqrt n` times the standard deviation of each outlier.
 
         The fluctuation of a simple outlier is Gaussian, of standard deviation
-        :math:`\ell\sqrt{2(1-\gamma/(\ell-1)^2)/\beta}` for Gaussian data.
+        :math:`\ell\sqrt{2(1-\gamma/(\ell-1)^2)/\beta}` for Gaussian data, and
+        :math:`\frac{\theta}{\theta-\gamma}\sqrt{2(1-\gamma/(\theta-\gamma)^2)/\beta}`
+        for an additive spike of fixed direction (derived in docs/laws/spiked). With p the
+        side of the matrix, n is :math:`p/\gamma` in both cases: the columns of noise.
 
         Parameters
         ----------
@@ -174,15 +177,14 @@ class Spiked(SpectralLaw):
 
         Raises
         ------
-        NotImplementedError
-            For additive spikes, whose fluctuation depends on the direction.
+        ValueError
+            If the index is neither 1 nor 2.
         """
         _checks.choice("dyson_index", dyson_index, (1, 2))
-        if self.kind == "additive":
-            raise NotImplementedError("fluctuation is available for kind='covariance' only")
         m, _ = self._separation()
         spread = np.sqrt(2.0 / dyson_index * (1.0 - self.aspect_ratio / (m * m)))
-        return self.scale * (1.0 + m) * spread
+        size = 1.0 + m if self.kind == "covariance" else 1.0 + self.aspect_ratio / m
+        return self.scale * size * spread
 
     def edges(self) -> FloatArray:
         """Edges of the bulk, shape ``(1, 2)``."""

@@ -113,5 +113,27 @@ def test_bad_parameters(arguments, error, message):
 def test_bad_arguments():
     with pytest.raises(ValueError, match="side must be one of"):
         Spiked(0.5, [3.0]).overlaps("top")
-    with pytest.raises(NotImplementedError, match="covariance"):
-        Spiked(0.5, [3.0], "additive").fluctuation()
+    with pytest.raises(ValueError, match="dyson_index must be one of 1, 2, got 4"):
+        Spiked(0.5, [3.0], "additive").fluctuation(4)
+
+
+@pytest.mark.parametrize(("side", "columns", "strength"), [(100, 200, 3.0), (200, 100, 5.0)])
+def test_additive_fluctuation(side, columns, strength, rng):
+    """Sampled spread of the outlier, 5 standard errors; the covariance formula is far off."""
+    draws = 400
+    ratio = side / columns
+    tops = np.empty(draws)
+    for k in range(draws):
+        noise = rng.standard_normal((side, columns))
+        matrix = noise @ noise.T / columns
+        matrix += strength / side  # θ 11ᵀ/p: one fixed direction
+        tops[k] = np.linalg.eigvalsh(matrix)[-1]
+    law = Spiked(ratio, [strength], "additive")
+    predicted = law.fluctuation()[0] / np.sqrt(columns)
+    error = predicted / np.sqrt(2 * draws)
+    assert abs(tops.std(ddof=1) - predicted) < 5 * error
+    assert abs(tops.mean() - law.outliers()[0]) < 0.5 * predicted
+    m = strength - ratio
+    wrong = (1 + m) * np.sqrt(2 * (1 - ratio / m**2)) / np.sqrt(columns)
+    assert abs(tops.std(ddof=1) - wrong) > 10 * error
+    assert np.isnan(Spiked(0.5, [0.6], "additive").fluctuation()[0])

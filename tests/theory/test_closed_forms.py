@@ -212,15 +212,13 @@ def test_bad_input(call, message):
         call()
 
 
-def test_escape_edge_on_the_lower_branch(rng):
-    """Many samples a dimension: the edge lies at y < 1; clamped there, Ψ would be 0.00042."""
-    sizes, dim, alpha = (480, 120), 150, 0.02
-    n, m = sum(sizes), 128
-    curvature, resistance = [], []
-    for _ in range(4):
-        masks = (rng.random((n, 2 * m)) < 0.5).astype(float)
+def sampled_escape(sizes, dim, alpha, draws, rng, filters=128):
+    """Mean curvature and resistance of the escape direction, independent masks, no signal."""
+    n, found = sum(sizes), []
+    for _ in range(draws):
+        masks = (rng.random((n, 2 * filters)) < 0.5).astype(float)
         rows = rng.standard_normal((n, dim))
-        gram = (masks @ masks.T) * (rows @ rows.T) / m**2
+        gram = (masks @ masks.T) * (rows @ rows.T) / filters**2
         values, vectors = np.linalg.eigh(gram)
         keep = values > 1e-10 * values[-1]
         factors = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
@@ -228,12 +226,27 @@ def test_escape_edge_on_the_lower_branch(rng):
         means = [part @ part.T / part.shape[1] for part in parts]
         mix, directions = np.linalg.eigh((1 - alpha) * means[0] - alpha * means[1])
         v = directions[:, 0]
-        curvature.append(-mix[0])
-        resistance.append((v @ means[0] @ v) / (v @ means[1] @ v))
-    found = cnn.escape(*sizes, dim, 0.0, m, alpha)
-    assert found.curvature == pytest.approx(np.mean(curvature), rel=0.12)
-    assert found.resistance == pytest.approx(np.mean(resistance), rel=0.25)
+        found.append((-mix[0], (v @ means[0] @ v) / (v @ means[1] @ v)))
+    return np.mean(found, axis=0)
+
+
+def test_escape_edge_on_the_lower_branch(rng):
+    """Many samples a dimension: the edge lies at y < 1; clamped there, Ψ would be 0.00042."""
+    curvature, resistance = sampled_escape((480, 120), 150, 0.02, 4, rng)
+    found = cnn.escape(480, 120, 150, 0.0, 128, 0.02)
+    assert found.curvature == pytest.approx(curvature, rel=0.12)
+    assert found.resistance == pytest.approx(resistance, rel=0.25)
     assert found.resistance > 2 * 0.00042
+
+
+@pytest.mark.slow
+def test_escape_edge_in_few_dimensions_is_approached_with_size(rng):
+    """n/dim = 60: 19 % off at dim = 10, 7 % at 30; a clamp at y = 1 would predict 0.1837."""
+    formula = cnn.escape(480, 120, 10, 0.0, 128, 0.3).resistance
+    small = sampled_escape((480, 120), 10, 0.3, 16, rng)[1]
+    large = sampled_escape((1440, 360), 30, 0.3, 4, rng)[1]
+    assert abs(large - formula) < 0.6 * abs(small - formula)
+    assert abs(large - formula) < 0.6 * abs(large - 0.1837)
 
 
 def test_expected_maximum_in_high_dimension():
