@@ -14,7 +14,7 @@ from rmtstab.claims.registry import Evidence, Outcome
 Record = dict[str, Any]
 SIGMAS = 5.0  # deviations that an agreement may show, in standard errors
 ACCURACY = 0.97  # balanced accuracy asked of the typical frontier
-MARGIN = 2.0  # standard errors within which a cell's class is left to chance
+MARGIN = 1.0  # standard errors: the Monte Carlo error within which a cell is not judged
 
 
 def interpolation(evidence: Evidence) -> Outcome:
@@ -299,7 +299,7 @@ def _frontier_accuracy(evidence: Evidence, data: str, linear: bool) -> Outcome:
     ]
     text = (
         f"balanced accuracy {value:.1%} on the {len(decided)} of {len(cells)} cells (α > 0) "
-        f"farther from the frontier than {MARGIN:g} predicted standard errors "
+        f"farther from the frontier than the predicted Monte Carlo error ({MARGIN:g} s.e.) "
         f"({accuracy(cells, 'log_peak_typical'):.1%} on all); mean-square frontier "
         f"{accuracy(decided, 'log_peak_mean_square'):.1%}, majority vote 50.0% "
         f"({max(share, 1 - share):.1%} unbalanced); masks flipped: at most "
