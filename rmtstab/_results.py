@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
@@ -151,6 +152,12 @@ class Bound:
         The step size at which the bound reaches 1; NaN where it has none in closed form.
     source : str
         Paper and theorem, or "derived in docs/theory".
+    cost : {"closed form", "eigenproblem", "applications"}
+        What it takes beyond D's eigenbasis: sums over factors and extreme eigenvalues;
+        eigenproblems of side r; a fixed number of applications of Φ.
+    gap : float
+        ``ρ/rho_bound − 1`` of a lower, ``rho_bound/ρ − 1`` of an upper bound; NaN where
+        either is missing.
     """
 
     name: str
@@ -159,6 +166,8 @@ class Bound:
     rho_bound: float
     critical_step_size: float
     source: str
+    cost: Literal["closed form", "eigenproblem", "applications"] = "closed form"
+    gap: float = math.nan
 
 
 @dataclass(frozen=True)

@@ -217,11 +217,11 @@ class Dynamics:
         top = self._leading
         return top.value, top.upper
 
-    def bounds(self) -> list[Bound]:
-        """Closed-form bounds at these hyper-parameters, tightest first."""
+    def bounds(self, cost: str = "applications", gap: bool = True) -> list[Bound]:
+        """Bounds at these hyper-parameters, tightest first; see `rmtstab.bounds.evaluate`."""
         from rmtstab.bounds import evaluate
 
-        return evaluate(self)
+        return evaluate(self, cost, gap)
 
     # --- paths -----------------------------------------------------------------------------
 

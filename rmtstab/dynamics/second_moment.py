@@ -71,7 +71,8 @@ class MixBasis:
         if alpha in (0.0, 1.0):
             part = factors.matrix[:, :split] if alpha == 0.0 else factors.matrix[:, split:]
             vectors, singular = _left_vectors(part)
-            top = singular[0] if len(singular) else 0.0
+            # the reduction leaves rounding of the whole problem's size in a small set
+            top = max(singular.max(initial=0.0), factors.singular_values.max(initial=0.0))
             tolerance = max(factors.rank_tolerance, max(part.shape) * np.finfo(float).eps)
             n_active = int(np.count_nonzero(singular > tolerance * top))
             n = n_retain if alpha == 0.0 else factors.n_samples - n_retain

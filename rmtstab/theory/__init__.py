@@ -6,6 +6,8 @@ from rmtstab.theory import (
     high_dimensional,
     mean,
     noise,
+    rayleigh,
+    reduced,
     signal_plus_noise,
     sufficient,
 )
@@ -16,6 +18,8 @@ __all__ = [
     "high_dimensional",
     "mean",
     "noise",
+    "rayleigh",
+    "reduced",
     "signal_plus_noise",
     "sufficient",
 ]

@@ -1,232 +1,159 @@
-"""Necessary conditions: lower bounds on the growth factor ρ from a few numbers."""
+r"""Necessary conditions from sharpness and coherence: one heavy sample, and the coherence theorems.
+
+Both bound ρ by the noise that a single sample injects along its own top direction.
+With ``m = max_i w_i λ_max(H_i)`` the block-norm inequality gives
+``λ_max(H̄) ≤ λ_max(S^α) = σ_u m``: a small coherence forces a heavy sample.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+import math
+from dataclasses import dataclass
 
 from rmtstab import _checks
-from rmtstab.theory.noise import weighted_sets
+from rmtstab.theory.noise import inverse_batch, mixing, weighted_sets
+
+ROUNDING = 1e-9  # relative slack of input checks: numbers come out of eigen-solvers
 
 
-def direction(
-    retain: Any,
-    forget: Any,
-    *,
-    step_size: float,
-    batch_size: tuple[float, float],
-    alpha: float,
-    sampling: str,
-    weight_decay: float = 0.0,
-) -> float:
-    r"""Rayleigh quotient of Φ at ``vvᵀ``, for one unit vector v.
+@dataclass(frozen=True)
+class HeavySample:
+    r"""One heavy sample: ``ρ ≥ max_s η²a_s²c_s ℓ_s²`` (necessary for stability).
 
-    ``(1 − ηvᵀDv)² + η² Σ_s a_s² [c_s Σ h_i² − e_s n_s h̄_s²]``.
+    Fixed-size batches: ``max_s η²a_s²c_s n_s/(n_s−1) (ℓ_s − λ_max(H_s))₊²``.
 
-    Parameters
+    Attributes
     ----------
-    retain, forget : array_like, shape (n_retain,), (n_forget,)
-        Curvatures ``h_i = vᵀH_iv ≥ 0`` along one unit vector v of the range.
-    step_size : float
-        η ≥ 0.
-    batch_size : (float, float)
-        Retain and forget batch sizes.
-    alpha : float
-        Mixing in [0, 1].
-    sampling : {"bernoulli", "without_replacement", "with_replacement"}
-    weight_decay : float, default 0
-        Added to ``vᵀDv``.
-
-    Returns
-    -------
-    float
-        A lower bound on ρ.
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside its range.
-
-    References
-    ----------
-    Φ is self-adjoint (docs/theory); at α = 0 this is Mulayoff & Michaeli,
-    arXiv:2306.07850, (15).
-
-    Examples
-    --------
-    >>> from rmtstab.theory import coherence_bounds
-    >>> coherence_bounds.direction([2.0, 0.0], [], step_size=1.0, batch_size=(1, 1), alpha=0.0,
-    ...                            sampling="without_replacement")
-    1.0
-    """
-    curvatures = [_checks.array(k, v, ndim=1) for k, v in (("retain", retain), ("forget", forget))]
-    eta = _checks.real("step_size", step_size, low=0.0)
-    sizes = (curvatures[0].size, curvatures[1].size)
-    drift = _checks.real("weight_decay", weight_decay, low=0.0)
-    noise = 0.0
-    for index, a, c, e, n in weighted_sets(alpha, sizes, batch_size, sampling):
-        h = curvatures[index]
-        drift += a * h.mean() if index == 0 else -a * h.mean()
-        noise += a * a * _spread(h, c, e, n)
-    return float((1.0 - eta * drift) ** 2 + eta * eta * noise)
-
-
-def _spread(h: Any, c: float, e: float, n: int) -> float:
-    """``c Σh² − e n h̄²``, without cancellation where e = c."""
-    if e == c:
-        return float(c * np.sum((h - h.mean()) ** 2))
-    return float(c * np.sum(h**2) - e * n * h.mean() ** 2)
-
-
-def trace(
-    eigenvalues: Any,
-    sample_squares: tuple[float, float],
-    set_squares: tuple[float, float],
-    *,
-    sizes: tuple[int, int],
-    step_size: float,
-    batch_size: tuple[float, float],
-    alpha: float,
-    sampling: str,
-) -> float:
-    r"""Rayleigh quotient of Φ at the range's projector: ``tr Φ(P)/r``.
-
-    Parameters
-    ----------
-    eigenvalues : array_like, shape (r,)
-        Eigenvalues of D(α) on the range (weight decay added, if any).
-    sample_squares : (float, float)
-        ``Σ_i tr H_i²`` over retain and over forget.
-    set_squares : (float, float)
-        ``tr H_R²`` and ``tr H_F²`` of the mean curvatures.
     sizes : (int, int)
-        Set sizes.
-    step_size, batch_size, alpha, sampling
-        As in `direction`.
-
-    Returns
-    -------
-    float
-        A lower bound on ρ.
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside its range.
-
-    References
-    ----------
-    Derived in docs/theory; at α = 0 Mulayoff & Michaeli, arXiv:2306.07850, (16).
-
-    Examples
-    --------
-    >>> from rmtstab.theory import coherence_bounds
-    >>> coherence_bounds.trace([1.0], (2.0, 0.0), (1.0, 0.0), sizes=(2, 0), step_size=1.0,
-    ...                        batch_size=(1, 1), alpha=0.0, sampling="without_replacement")
-    0.0
-    """
-    mu = _checks.array("eigenvalues", eigenvalues, ndim=1)
-    eta = _checks.real("step_size", step_size, low=0.0)
-    if not mu.size:
-        return 1.0
-    noise = sum(
-        a * a * (c * sample_squares[i] - e * n * set_squares[i])
-        for i, a, c, e, n in weighted_sets(alpha, sizes, batch_size, sampling)
-    )
-    return float((np.sum((1.0 - eta * mu) ** 2) + eta * eta * noise) / mu.size)
-
-
-def single_sample(
-    sharpness: Any,
-    set_sharpness: tuple[float, float],
-    *,
-    sizes: tuple[int, int],
-    step_size: float,
-    batch_size: tuple[float, float],
-    alpha: float,
-    sampling: str,
-) -> float:
-    r"""One heavy sample: ``max_s η² a_s² c_s ℓ_s²`` under Bernoulli sampling.
-
-    Fixed-size batches: ``max_s η² a_s² c_s n/(n−1) (ℓ_s − λ_max(H_s))₊²``.
-
-    Parameters
-    ----------
+        n_retain, n_forget.
     sharpness : (float, float)
         ``ℓ_s = max_i λ_max(H_i)`` of each set.
     set_sharpness : (float, float)
-        ``λ_max(H_R)`` and ``λ_max(H_F)``; not used by Bernoulli sampling.
-    sizes, step_size, batch_size, alpha, sampling
-        As in `trace`.
-
-    Returns
-    -------
-    float
-        A lower bound on ρ.
+        ``λ_max(H_R)``, ``λ_max(H_F)``, in ``[ℓ_s/n_s, ℓ_s]``.
 
     Raises
     ------
     ValueError
-        If an argument is outside its range.
+        If a set's sharpness is inconsistent with its samples'.
 
     References
     ----------
-    Derived in docs/theory.
+    Derived in docs/theory/bounds.
 
     Examples
     --------
-    >>> from rmtstab.theory import coherence_bounds
-    >>> coherence_bounds.single_sample((2.0, 0.0), (1.0, 0.0), sizes=(2, 0), step_size=1.0,
-    ...                                batch_size=(1, 1), alpha=0.0, sampling="bernoulli")
+    >>> from rmtstab.theory.coherence_bounds import HeavySample
+    >>> bound = HeavySample((2, 0), (2.0, 0.0), (1.0, 0.0))
+    >>> bound.growth(1.0, (1, 1), alpha=0.0, sampling="bernoulli")
+    1.0
+    >>> bound.critical_step_size((1, 1), alpha=0.0, sampling="bernoulli")
     1.0
     """
-    eta = _checks.real("step_size", step_size, low=0.0)
-    best = 0.0
-    for i, a, c, e, n in weighted_sets(alpha, sizes, batch_size, sampling):
-        if e == 0.0:
-            value = c * sharpness[i] ** 2
-        elif n > 1:
-            value = c * n / (n - 1.0) * max(sharpness[i] - set_sharpness[i], 0.0) ** 2
-        else:
-            value = 0.0
-        best = max(best, eta * eta * a * a * value)
-    return float(best)
+
+    sizes: tuple[int, int]
+    sharpness: tuple[float, float]
+    set_sharpness: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        for s, n in enumerate(self.sizes):
+            top = _checks.real(f"sharpness[{s}]", self.sharpness[s], low=0.0)
+            if n:
+                check_mean_sharpness(f"set_sharpness[{s}]", self.set_sharpness[s], top, n)
+
+    def growth(
+        self, step_size: float, batch_size: tuple[float, float], alpha: float, sampling: str
+    ) -> float:
+        """Lower bound on ρ; arguments and errors as in `RayleighBound.growth`."""
+        eta = _checks.real("step_size", step_size, low=0.0)
+        return eta * eta * self._unit(batch_size, alpha, sampling)
+
+    def critical_step_size(
+        self, batch_size: tuple[float, float], alpha: float, sampling: str
+    ) -> float:
+        """Step size above which this bound exceeds 1; ``inf`` without noise."""
+        unit = self._unit(batch_size, alpha, sampling)
+        return 1.0 / math.sqrt(unit) if unit > 0.0 else math.inf
+
+    def critical_sharpness(
+        self, step_size: float, batch_size: tuple[float, float], alpha: float, sampling: str
+    ) -> float:
+        """Largest ``ℓ`` of a retain sample that this bound allows, in inverse units of η.
+
+        For fixed-size batches it is the excess ``ℓ − λ_max(H_R)`` that is bounded.
+        ``inf`` where the retain set has no weight or no noise.
+        """
+        eta = _checks.real("step_size", step_size, low=0.0, low_open=True)
+        for s, a, c, e, n in weighted_sets(alpha, self.sizes, batch_size, sampling):
+            if s == 0 and c > 0.0:
+                return 1.0 / (eta * a * math.sqrt(c * (n / (n - 1.0) if e else 1.0)))
+        return math.inf
+
+    def critical_alpha(
+        self, step_size: float, batch_size: tuple[float, float], sampling: str
+    ) -> float:
+        """Mixing above which a forget sample forces ρ > 1; NaN where every mixing is unstable."""
+        eta = _checks.real("step_size", step_size, low=0.0)
+        reach = [math.inf, math.inf]  # largest weight of each set
+        for s, _, c, e, n in weighted_sets(0.5, self.sizes, batch_size, sampling):
+            unit = eta * math.sqrt(c) * self._weight(s, n, bool(e))
+            reach[s] = 1.0 / unit if unit > 0.0 else math.inf
+        if 1.0 - reach[0] > reach[1]:
+            return math.nan
+        return min(reach[1], 1.0)
+
+    def critical_batch_size(self, step_size: float, alpha: float, sampling: str) -> float:
+        """Common batch size below which this bound exceeds 1; 1 (0 for Bernoulli) where every B
+        will do, NaN where none up to the smaller weighted set does.
+        """
+        eta = _checks.real("step_size", step_size, low=0.0)
+        alpha = mixing(alpha, self.sizes)
+        least = 0.0 if sampling == "bernoulli" else 1.0
+        for s, a in enumerate((1.0 - alpha, alpha)):
+            if a > 0.0:
+                n = self.sizes[s]
+                kappa, offset = inverse_batch(n, sampling)
+                unit = kappa * (eta * a * self._weight(s, n, sampling != "bernoulli")) ** 2
+                if unit > 0.0:
+                    least = max(least, 1.0 / (1.0 / unit + offset))
+        return _admissible(least, self.sizes, alpha)
+
+    def _weight(self, s: int, n: int, fixed: bool) -> float:
+        if not fixed:
+            return self.sharpness[s]
+        if n == 1:
+            return 0.0
+        return math.sqrt(n / (n - 1.0)) * max(self.sharpness[s] - self.set_sharpness[s], 0.0)
+
+    def _unit(self, batch_size: tuple[float, float], alpha: float, sampling: str) -> float:
+        return max(
+            a * a * c * self._weight(s, n, bool(e)) ** 2
+            for s, a, c, e, n in weighted_sets(alpha, self.sizes, batch_size, sampling)
+        )
 
 
-def coherence(
-    mean_sharpness: float,
-    unlearning_coherence: float,
-    *,
-    sizes: tuple[int, int],
-    step_size: float,
-    batch_size: tuple[float, float],
-    alpha: float,
-    sampling: str,
-) -> float:
-    r"""Unlearning-coherence bound: ``η² q λ_max(H̄)²/σ_u²``, ``q = min_s(n_s/B_s − 1)``.
+@dataclass(frozen=True)
+class CoherenceBound:
+    r"""Unlearning-coherence bound: ``ρ ≥ η² q λ_max(H̄)²/σ²``, ``q = min_s(n_s/B_s − 1)``.
 
-    Fixed-size batches: ``η² λ_max(H̄)² min_s c_s n_s/(n_s − 1) (n_s/σ_u − 1)₊²``.
+    Fixed-size batches: ``η² λ_max(H̄)² min_s c_s n_s/(n_s−1) (n_s/σ − 1)₊²``. Any upper
+    bound σ on the unlearning coherence σ_u(α) will do: `three_axes` gives one from the
+    axes alone, valid at every mixing. Necessary for stability.
 
-    Parameters
+    Attributes
     ----------
+    sizes : (int, int)
+        n_retain, n_forget.
     mean_sharpness : float
-        ``λ_max((1−α)H_R + αH_F)``.
-    unlearning_coherence : float
-        σ_u(α) ≥ 1.
-    sizes, step_size, batch_size, alpha, sampling
-        As in `trace`.
-
-    Returns
-    -------
-    float
-        A lower bound on ρ; Bernoulli at α = 0 diverges above the threshold of
-        Dexter et al.
+        ``λ_max(H̄)``, H̄ = (1−α)H_R + αH_F.
+    coherence : float
+        σ, in ``[1, (n_retain + n_forget)√C]``.
+    outputs : int, default 1
+        C, the largest rank of a sample.
 
     Raises
     ------
     ValueError
-        If an argument is outside its range.
+        If σ is outside its range.
 
     Notes
     -----
@@ -234,25 +161,195 @@ def coherence(
 
     References
     ----------
-    Dexter et al., arXiv:2401.12332, Theorem 1 at α = 0; otherwise derived in docs/theory.
+    Dexter et al., arXiv:2401.12332, Theorem 1 at α = 0; otherwise derived in docs/theory/coherence.
 
     Examples
     --------
-    >>> from rmtstab.theory import coherence_bounds
-    >>> coherence_bounds.coherence(1.0, 1.0, sizes=(4, 0), step_size=1.0, batch_size=(1, 1),
-    ...                            alpha=0.0, sampling="bernoulli")
+    >>> from rmtstab.theory.coherence_bounds import CoherenceBound
+    >>> bound = CoherenceBound((4, 0), mean_sharpness=1.0, coherence=1.0)
+    >>> bound.growth(1.0, (1, 1), alpha=0.0, sampling="bernoulli")
+    3.0
+    >>> round(bound.critical_sharpness(1.0, (1, 1), alpha=0.0, sampling="bernoulli"), 6)
+    0.57735
+    """
+
+    sizes: tuple[int, int]
+    mean_sharpness: float
+    coherence: float
+    outputs: int = 1
+
+    def __post_init__(self) -> None:
+        _checks.real("mean_sharpness", self.mean_sharpness, low=0.0)
+        check_coherence("coherence", self.coherence, sum(self.sizes), self.outputs)
+
+    def growth(
+        self, step_size: float, batch_size: tuple[float, float], alpha: float, sampling: str
+    ) -> float:
+        """Lower bound on ρ; arguments and errors as in `RayleighBound.growth`."""
+        eta = _checks.real("step_size", step_size, low=0.0)
+        return (eta * self.mean_sharpness) ** 2 * self._unit(batch_size, alpha, sampling)
+
+    def critical_step_size(
+        self, batch_size: tuple[float, float], alpha: float, sampling: str
+    ) -> float:
+        """Step size above which this bound exceeds 1."""
+        unit = self.mean_sharpness * math.sqrt(self._unit(batch_size, alpha, sampling))
+        return 1.0 / unit if unit > 0.0 else math.inf
+
+    def critical_sharpness(
+        self, step_size: float, batch_size: tuple[float, float], alpha: float, sampling: str
+    ) -> float:
+        """``λ_max(H̄)`` above which ρ > 1: ``σ/(η√q)`` for Bernoulli batches.
+
+        ``λ_max(D) ≤ λ_max(H̄)``: it bounds the mix-Hessian's sharpness too.
+        """
+        eta = _checks.real("step_size", step_size, low=0.0, low_open=True)
+        unit = math.sqrt(self._unit(batch_size, alpha, sampling))
+        return 1.0 / (eta * unit) if unit > 0.0 else math.inf
+
+    def critical_batch_size(self, step_size: float, alpha: float, sampling: str) -> float:
+        """Common batch size below which this bound exceeds 1; 1 (0 for Bernoulli) where every B
+        will do, NaN where none up to the smaller weighted set does.
+        """
+        eta = _checks.real("step_size", step_size, low=0.0)
+        alpha = mixing(alpha, self.sizes)
+        found = math.inf
+        for s, a in enumerate((1.0 - alpha, alpha)):
+            if a > 0.0:
+                n = self.sizes[s]
+                kappa, offset = inverse_batch(n, sampling)
+                unit = kappa * (eta * self.mean_sharpness) ** 2
+                unit *= self._factor(n, sampling != "bernoulli")
+                found = min(found, 1.0 / (1.0 / unit + offset) if unit > 0.0 else 0.0)
+        least = 0.0 if sampling == "bernoulli" else 1.0
+        return _admissible(max(found, least), self.sizes, alpha)
+
+    def _factor(self, n: int, fixed: bool) -> float:
+        sigma = max(self.coherence, 1.0)
+        if not fixed:
+            return (n / sigma) ** 2
+        return n / (n - 1.0) * max(n / sigma - 1.0, 0.0) ** 2 if n > 1 else 0.0
+
+    def _unit(self, batch_size: tuple[float, float], alpha: float, sampling: str) -> float:
+        return min(
+            c * self._factor(n, bool(e))
+            for _, _, c, e, n in weighted_sets(alpha, self.sizes, batch_size, sampling)
+        )
+
+
+def three_axes(retain: float, forget: float, cross: float) -> float:
+    r"""Bound on the unlearning coherence in the three axes alone, at every mixing and every scale.
+
+    ``σ_u(α) ≤ (σ_R + σ_F)/2 + √((σ_R − σ_F)²/4 + σ_RF²)``, the top eigenvalue of the
+    2×2 matrix of the axes. With `CoherenceBound` it makes ρ > 1 a statement about
+    (σ_R, σ_F, σ_RF) and λ_max(H̄).
+
+    Parameters
+    ----------
+    retain, forget : float
+        σ_R, σ_F ≥ 1 (0 for an empty set).
+    cross : float
+        σ_RF ≥ 0.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If an axis is outside its range.
+
+    References
+    ----------
+    Derived in docs/theory/coherence (three-axis theorem).
+
+    Examples
+    --------
+    >>> from rmtstab.theory.coherence_bounds import three_axes
+    >>> three_axes(2.0, 2.0, 0.0), three_axes(2.0, 2.0, 2.0)
+    (2.0, 4.0)
+    """
+    return weighted_axes(retain, forget, cross, 1.0)
+
+
+def weighted_axes(retain: float, forget: float, cross: float, ratio: float) -> float:
+    r"""Bound σ_u(α) given the ratio of the sets' largest weighted sharpnesses too.
+
+    With ``t = w_F ℓ_F/(w_R ℓ_R)``, ``w_R = (1−α)/n_r``, ``w_F = α/n_f``:
+    ``σ_u ≤ λ_max[[σ_R, σ_RF √t], [σ_RF √t, σ_F t]] / max(1, t)``.
+
+    Parameters
+    ----------
+    retain, forget, cross : float
+        As in `three_axes`.
+    ratio : float
+        t ≥ 0; ``inf`` where the retain set has no weight.
+
+    Returns
+    -------
+    float
+        At most `three_axes`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its range.
+
+    References
+    ----------
+    Derived in docs/theory/coherence (three-axis theorem).
+
+    Examples
+    --------
+    >>> from rmtstab.theory.coherence_bounds import weighted_axes
+    >>> weighted_axes(3.0, 2.0, 1.0, 0.0)
     3.0
     """
-    eta = _checks.real("step_size", step_size, low=0.0)
-    sharpness = _checks.real("mean_sharpness", mean_sharpness, low=0.0)
-    # σ_u is 0/0 for vanishing curvature; any value ≥ 1 gives the bound 0 then.
-    sigma = _checks.real("unlearning_coherence", unlearning_coherence, low=1.0 - 1e-9)
-    factors = []
-    for _, _, c, e, n in weighted_sets(alpha, sizes, batch_size, sampling):
-        if e == 0.0:
-            factors.append(c * n * n / sigma**2)
-        elif n > 1:
-            factors.append(c * n / (n - 1.0) * max(n / sigma - 1.0, 0.0) ** 2)
-        else:
-            factors.append(0.0)
-    return float(eta * eta * sharpness**2 * min(factors))
+    for name, value in (("retain", retain), ("forget", forget)):
+        if _checks.real(name, value, low=0.0) and value < 1.0 - ROUNDING:
+            raise ValueError(
+                f"{name} must be 0 (empty set) or at least 1 (S_ii >= λ_max(H_i)), got {value:g}"
+            )
+    cross = _checks.real("cross", cross, low=0.0)
+    if ratio == math.inf:
+        return forget
+    t = _checks.real("ratio", ratio, low=0.0)
+    a, b, root = (1.0, t, math.sqrt(t)) if t <= 1.0 else (1.0 / t, 1.0, math.sqrt(1.0 / t))
+    first, second = retain * a, forget * b
+    return 0.5 * (first + second) + math.hypot(0.5 * (first - second), cross * root)
+
+
+def _admissible(batch: float, sizes: tuple[int, int], alpha: float) -> float:
+    """Return the batch size, or NaN where it exceeds a weighted set."""
+    largest = min(n for n, a in zip(sizes, (1.0 - alpha, alpha), strict=True) if a > 0.0)
+    return batch if batch <= largest * (1.0 + 1e-12) else math.nan
+
+
+def check_coherence(name: str, sigma: float, n: int, outputs: int) -> None:
+    """Refuse a coherence outside ``[1, n√C]``, naming the inequality that it breaks."""
+    _checks.real(name, sigma, low=0.0)
+    if sigma < 1.0 - ROUNDING:
+        raise ValueError(
+            f"{name} must be at least 1 (λ_max(S) >= max S_ii >= max λ_max(H_i)), got {sigma:g}"
+        )
+    most = n * math.sqrt(outputs)
+    if sigma > most * (1.0 + ROUNDING):
+        raise ValueError(
+            f"{name} must be at most n*sqrt(C) = {most:g} (S_ij <= sqrt(C) max λ_max(H_i)), "
+            f"got {sigma:g}"
+        )
+
+
+def check_mean_sharpness(name: str, mean: float, sample: float, n: int) -> None:
+    """Refuse a set's sharpness outside ``[ℓ/n, ℓ]``, naming the inequality that it breaks."""
+    _checks.real(name, mean, low=0.0)
+    if mean > sample * (1.0 + ROUNDING):
+        raise ValueError(
+            f"{name} must be at most the largest sample's (λ_max(mean) <= max λ_max = {sample:g}), "
+            f"got {mean:g}"
+        )
+    if mean < sample / n * (1.0 - ROUNDING):
+        raise ValueError(
+            f"{name} must be at least ℓ/n = {sample / n:g} (the mean holds H_i/n), got {mean:g}"
+        )

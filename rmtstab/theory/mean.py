@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 
 from rmtstab import _checks
 
@@ -76,3 +77,48 @@ def critical_step_size(eigenvalues: Any) -> float:
     if not mu.size:
         return float("inf")
     return 0.0 if mu.min() <= 0 else float(2.0 / mu.max())
+
+
+def critical_alpha(retain: Any, forget: Any) -> float:
+    r"""Largest mixing with ``D(α) ⪰ 0``: ``1/(1 + b)``, ``b = λ_max(H_F, H_R)``.
+
+    Parameters
+    ----------
+    retain, forget : array_like, shape (r, r)
+        H_R and H_F on the range, symmetric positive semidefinite.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 where retain misses a direction of forget (every over-parameterised
+        network), 1 for a forget set without curvature.
+
+    Raises
+    ------
+    ValueError
+        On shapes that do not fit, NaN or infinities.
+
+    References
+    ----------
+    ``D(α) ⪰ 0`` iff ``α H_F ⪯ (1−α) H_R``; derived in docs/theory/bounds.
+
+    Examples
+    --------
+    >>> from rmtstab.theory import mean
+    >>> mean.critical_alpha([[1.0]], [[3.0]])
+    0.25
+    """
+    r = _checks.array("retain", retain, ndim=2)
+    f = _checks.array("forget", forget, ndim=2)
+    if r.shape != f.shape or r.shape[0] != r.shape[1]:
+        raise ValueError(f"retain and forget must be square and alike, got {r.shape} and {f.shape}")
+    if not f.any():
+        return 1.0
+    values, vectors = np.linalg.eigh(r)
+    seen = values > 1e-12 * values[-1] if values[-1] > 0.0 else np.zeros(len(values), dtype=bool)
+    missed = vectors[:, ~seen]
+    if missed.shape[1] and np.abs(f @ missed).max() > 1e-12 * np.abs(f).max():
+        return 0.0
+    q = vectors[:, seen] / np.sqrt(values[seen])
+    b = float(scipy.linalg.eigvalsh(q.T @ f @ q)[-1])
+    return 1.0 / (1.0 + b)

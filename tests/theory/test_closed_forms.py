@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rmtstab.claims.theory_checks import escape_formula, volterra_gap
 from rmtstab.ensembles import SignalPlusNoise
-from rmtstab.theory import cnn, coherence_bounds, mean, noise, signal_plus_noise, sufficient
+from rmtstab.theory import cnn, mean, noise, signal_plus_noise, sufficient
 from rmtstab.theory.high_dimensional import volterra_step_size
 from tests import naive
 
@@ -27,36 +27,6 @@ def test_mean_forms():
     assert mean.critical_step_size([0.5, 4.0]) == 0.5
     assert mean.critical_step_size([-0.1, 4.0]) == 0.0
     assert mean.critical_step_size([]) == np.inf
-
-
-@given(st.integers(2, 40), st.floats(0.1, 0.95), st.floats(1.0, 40.0))
-def test_coherence_bound_at_zero_mixing_is_that_of_dexter_et_al(n, share, sigma):
-    """Theorem 1 there: SGD diverges if λ_max > (1/η) σ √(B/(n − B))… as ρ ≥ 1."""
-    b, sigma = share * n, min(sigma, n)
-    step = 0.7
-    critical = sigma / step / np.sqrt(n / b - 1.0)
-    value = coherence_bounds.coherence(
-        critical, sigma, sizes=(n, 0), step_size=step, batch_size=(b, 1), alpha=0.0,
-        sampling="bernoulli",
-    )  # fmt: skip
-    assert value == pytest.approx(1.0, rel=1e-12)
-
-
-def test_operator_bound_on_orthogonal_groups_is_dexter_et_al_theorem_2():
-    """Bernoulli: λ_max(H) = (2/η) σ/(n/B + σ − 1), exact for k aligned samples a direction."""
-    k, groups, b, sharp = 3, 4, 2, 1.7
-    n = k * groups
-    hessians = [np.diag([sharp if g == h else 0.0 for h in range(groups)]) for g in range(groups)]
-    samples = np.repeat(hessians, k, axis=0)
-    mix = samples.mean(axis=0)
-    c, _ = noise.coefficients(n, b, "bernoulli")
-    step = sufficient.operator(mix, c * sharp * samples.sum(axis=0))
-    top = np.linalg.eigvalsh(mix)[-1]
-    assert top == pytest.approx(2 / step * k / (n / b + k - 1), rel=1e-12)
-    rho = np.linalg.eigvalsh(
-        naive.second_moment_matrix(samples, samples[:0], step, (b, 1), 0.0, "bernoulli")
-    )[-1]
-    assert rho == pytest.approx(1.0, rel=1e-12)
 
 
 def test_sufficient_steps_vanish_where_the_mean_ascends():

@@ -1,0 +1,91 @@
+r"""Upper bounds from one positive definite matrix: Collatz–Wielandt.
+
+If ``X ≻ 0`` then ``ρ ≤ λ_max(Φ(X), X)``: with ``Φ(X) ⪯ λX`` and the top eigenmatrix
+``M₁ ⪰ 0``, ``ρ⟨M₁, X⟩ = ⟨M₁, Φ(X)⟩ ≤ λ⟨M₁, X⟩``. Whatever made X, the quotient is a
+bound; the two makers here spend a fixed number of applications of Φ.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rmtstab._results import FloatArray
+from rmtstab.bounds.subspace import Map, Span
+from rmtstab.bounds.view import View
+
+EPS = float(np.finfo(np.float64).eps)
+SHIFT = 3e-4  # relative distance of the resolvent's level from the lower bound
+STEPS = 4  # preconditioned conjugate-gradient steps
+LIFTS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+
+
+def quotient(x: FloatArray, image: FloatArray) -> float:
+    """``λ_max(Φ(X), X)`` with a margin for rounding; ``inf`` where X is not positive definite.
+
+    Parameters
+    ----------
+    x, image : ndarray, shape (r, r)
+        X and Φ(X), symmetric.
+
+    Returns
+    -------
+    float
+    """
+    values, vectors = np.linalg.eigh(0.5 * (x + x.T))
+    if not values[0] > 8.0 * EPS * math.sqrt(len(x)) * values[-1]:
+        return math.inf
+    scaled = vectors / np.sqrt(values)
+    top = float(np.linalg.eigvalsh(scaled.T @ (0.5 * (image + image.T)) @ scaled)[-1])
+    # relative error of the scaled matrix: rounding of Φ(X) seen through X^{-1/2}
+    return top + abs(top) * 4.0 * EPS * math.sqrt(len(x)) * float(values[-1] / values[0])
+
+
+def smoothed(phi: Map, span: Span) -> float:
+    """Collatz–Wielandt at ``Φ³(X) + εP``, X the span's Ritz matrix: four applications."""
+    _, x, image = span.top()
+    eye = np.eye(len(x))
+    for _ in range(2):
+        size = float(np.linalg.norm(image))
+        if size == 0.0:
+            break
+        x, image = image / size, phi(image / size)
+    flat = phi(eye)
+    size = float(np.linalg.norm(x))
+    return min(quotient(x + e * size * eye, image + e * size * flat) for e in LIFTS)
+
+
+def resolvent(view: View, span: Span, lower: float) -> float:
+    r"""Collatz–Wielandt at an approximate solution of ``(λ − Φ)X = P``, ``λ = (1 + δ)·lower``.
+
+    The exact solution is positive definite iff ``ρ < λ`` and has ``Φ(X) ≺ λX``. It is
+    started from the span's Galerkin solution and improved by `STEPS` conjugate-gradient
+    steps preconditioned by ``1/(λ − j_p j_q)``: `STEPS` + 1 applications.
+    """
+    phi = view.dyn.second_moment()
+    products = view.mean_products
+    level = max(lower, float(products.diagonal().max())) * (1.0 + SHIFT)
+    if not level > 0.0:
+        return math.inf
+    eye = np.eye(len(products))
+    x, image = span.solve(level, eye)
+    residual = eye - level * x + image
+    scale = 1.0 / (level - products)
+    z = scale * residual
+    direction, inner = z, float(np.vdot(residual, z))
+    for _ in range(STEPS):
+        if inner <= 0.0:
+            break
+        moved = level * direction - phi(np.ascontiguousarray(direction))
+        curvature = float(np.vdot(direction, moved))
+        if curvature <= 0.0:  # the level is below ρ
+            break
+        length = inner / curvature
+        x = x + length * direction
+        residual = residual - length * moved
+        z = scale * residual
+        previous, inner = inner, float(np.vdot(residual, z))
+        direction = z + (inner / previous) * direction
+    x = np.ascontiguousarray(0.5 * (x + x.T))
+    return quotient(x, phi(x))

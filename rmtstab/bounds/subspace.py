@@ -1,0 +1,202 @@
+r"""Lower bounds from a few trial matrices: Rayleigh–Ritz on fixed subspaces.
+
+Φ is self-adjoint, so the top eigenvalue of its compression to any span of matrices is
+a lower bound on ρ. The spans below are given by formulas; the number of applications
+of Φ is fixed in advance and nothing is iterated to convergence. With ``N = Φ − J⊗J``
+the noise map, ρ's eigenmatrix is the fixed point ``X = R_ρ∘N(X)``,
+``R_λ = 1/(λ − j_p j_q)``: from a good X one step of it is nearly the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.linalg
+
+from rmtstab._results import FloatArray
+from rmtstab.bounds.view import View
+from rmtstab.theory import reduced
+
+Map = Callable[[FloatArray], FloatArray]
+DEPENDENT = 1e-10  # a trial matrix this close to the span of the others adds nothing
+CORRECTIONS = 2
+DEPTH = 3  # terms of the inverse of λ − 𝒥' a source, where it is not elementwise
+
+
+@dataclass
+class Span:
+    """Orthonormal trial matrices and their images under a self-adjoint map."""
+
+    psi: Map
+    members: list[FloatArray] = field(default_factory=list)
+    images: list[FloatArray] = field(default_factory=list)
+
+    def add(self, x: FloatArray) -> None:
+        """Add a symmetric matrix, one application; dropped if it is dependent or not finite."""
+        x = 0.5 * (x + x.T)  # rounding of the other symmetry would pass for a new direction
+        for least in (DEPENDENT, 0.5):  # lost again in the second pass: it was only rounding
+            size = float(np.linalg.norm(x))
+            if not 0.0 < size < np.inf:
+                return
+            x = x / size
+            for member in self.members:
+                x = x - float(np.vdot(member, x)) * member
+            if float(np.linalg.norm(x)) < least:
+                return
+        x = np.ascontiguousarray(x / np.linalg.norm(x))
+        self.members.append(x)
+        self.images.append(self.psi(x))
+
+    @property
+    def compressed(self) -> FloatArray:
+        """Matrix of the map on the span."""
+        t = np.array([[np.vdot(a, b) for b in self.images] for a in self.members])
+        result: FloatArray = 0.5 * (t + t.T)
+        return result
+
+    def top(self) -> tuple[float, FloatArray, FloatArray]:
+        """Top Ritz value, its matrix of positive trace, and that matrix's image."""
+        values, vectors = np.linalg.eigh(self.compressed)
+        x, image = self._combine(vectors[:, -1])
+        sign = -1.0 if np.trace(x) < 0.0 else 1.0
+        return float(values[-1]), sign * x, sign * image
+
+    def solve(self, level: float, right: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Galerkin solution of ``(level − Ψ)X = right``, and ``Ψ(X)``."""
+        side = len(self.members)
+        overlaps = np.array([np.vdot(m, right) for m in self.members])
+        return self._combine(np.linalg.solve(level * np.eye(side) - self.compressed, overlaps))
+
+    def _combine(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        pairs = zip(weights, self.members, self.images, strict=True)
+        x, image = np.zeros_like(self.members[0]), np.zeros_like(self.members[0])
+        for w, member, moved in pairs:
+            x += w * member
+            image += w * moved
+        return x, image
+
+
+def ritz_5(view: View, floor: float) -> tuple[float, Span]:
+    """Ritz value on ``span{P, X₀, vvᵀ, R∘N(X₀), R∘N(vvᵀ)}``: five applications.
+
+    ``v`` is the best direction and ``X₀`` the diagonal Perron matrix of
+    ``G_pq = Σ_s a_s² c_s Σ_i (H_i)_pp (H_i)_qq + j_p² δ_pq`` (for rank-one samples
+    ``⟨E_pp, Φ(E_qq)⟩`` less its mean term); ``floor`` is a lower bound on ρ known before.
+    """
+    phi = view.dyn.second_moment()
+    span = Span(phi)
+    span.add(np.eye(len(view.mu)))
+    v = view.direction[1]
+    trials = [np.diag(_perron_diagonal(view)), np.outer(v, v)]
+    level = resolvent_level(view, floor)
+    for x in trials:
+        size = len(span.members)
+        span.add(x)
+        # the image of the orthogonalised member serves as well as that of x itself
+        if len(span.members) > size and level > 0.0:
+            member, image = span.members[-1], span.images[-1]
+            span.add((image - view.mean_products * member) / (level - view.mean_products))
+    return span.top()[0], span
+
+
+def corrected_ritz(view: View, span: Span, floor: float) -> float:
+    """Ritz value after `CORRECTIONS` steps ``X ← R∘N(X)`` from the span's Ritz matrix."""
+    value, x, image = span.top()
+    for _ in range(CORRECTIONS):
+        level = resolvent_level(view, max(value, floor))
+        if level <= 0.0:
+            break
+        span.add((image - view.mean_products * x) / (level - view.mean_products))
+        value, x, image = span.top()
+    return value
+
+
+def resolvent_level(view: View, floor: float) -> float:
+    """Level of R: a lower bound on ρ, kept off the poles."""
+    peak = float(view.mean_products.diagonal().max())
+    return max(floor * (1.0 + 1e-9), peak * (1.0 + 1e-4))
+
+
+def _perron_diagonal(view: View) -> FloatArray:
+    """Perron vector of G; only a trial, so neither fixed-size terms nor cross terms matter."""
+    squares = np.square(view.rows)
+    h = squares if view.rank_one else np.add.reduceat(squares, view.offsets[:-1], axis=0)
+    weights = np.zeros(len(h))
+    for s, a, c, *_ in view.weighted:
+        weights[view.members(s)] = (view.dyn.step_size * a) ** 2 * c
+    g = (h.T * weights) @ h
+    g.flat[:: len(g) + 1] += view.mean_products.diagonal()
+    last = len(g) - 1
+    vector = scipy.linalg.eigh(g, subset_by_index=[last, last])[1][:, 0]
+    result: FloatArray = np.abs(vector)
+    return result
+
+
+def reduced_bound(view: View, floor: float) -> tuple[float, list[FloatArray]]:
+    """Reduced bound and the matrices ``(λ − 𝒥')^{-1}H_s`` at its root.
+
+    For fixed-size batches of two sets 𝒥' is not elementwise: there the bound is taken
+    from below, on a span of `DEPTH` terms of the inverse a source.
+    """
+    sources, w = view.sources, view.mean_products
+    if len(view.weighted) == 1:  # H_s is diagonal in D's eigenbasis
+        index, a, _, e, n = view.weighted[0]
+        mu = view.means[index].diagonal()
+        w = w - (view.dyn.step_size * a) ** 2 * e * n * np.outer(mu, mu)
+    elif view.dyn.sampling != "bernoulli":
+        return _reduced_from_below(view, floor)
+    value = reduced.growth(w, sources)
+    level = max(value, float(w.max()) * (1.0 + 1e-4)) * (1.0 + 1e-12)
+    trials = [f / (level - w) for f in sources] if level > 0.0 else []
+    return max(value, 0.0), [_peak(view), *trials]
+
+
+def _peak(view: View) -> FloatArray:
+    """``E_pp`` of the largest mean multiplier: the eigenmatrix without noise."""
+    result = np.zeros_like(view.mean_products)
+    result.flat[int(np.argmax(view.mean_products.diagonal())) * (len(result) + 1)] = 1.0
+    return result
+
+
+def _reduced_from_below(view: View, floor: float) -> tuple[float, list[FloatArray]]:
+    sources, w = view.sources, view.mean_products
+    eta = view.dyn.step_size
+    sets = [((eta * a) ** 2 * e * n, view.means[s]) for s, a, _, e, n in view.weighted]
+
+    def drain(x: FloatArray) -> FloatArray:
+        result = np.zeros_like(x)
+        for kappa, h in sets:
+            result += kappa * (h @ x @ h)
+        return result
+
+    def psi(x: FloatArray) -> FloatArray:
+        result = w * x - drain(x)
+        for f in sources:
+            result += float(np.vdot(f, x)) * f
+        return result
+
+    level = resolvent_level(view, floor)
+    span = Span(psi)
+    span.add(_peak(view))
+    current = list(sources)
+    for _ in range(DEPTH if level > 0.0 else 0):
+        current = [x / (level - w) for x in current]
+        for x in current:
+            span.add(x)
+        current = [drain(x) for x in current]
+    value, x, _ = span.top()
+    return max(value, 0.0), [_peak(view), x]
+
+
+def ritz(view: View, trials: list[FloatArray]) -> float:
+    """Ritz value of Φ on the span of given matrices.
+
+    On those of `reduced_bound` it dominates that bound: its top eigenmatrix Y lies in the
+    span and ``⟨Y, Φ(Y)⟩ ≥ ⟨Y, Φ_red(Y)⟩``.
+    """
+    span = Span(view.dyn.second_moment())
+    for x in trials:
+        span.add(x)
+    return span.top()[0]

@@ -1,0 +1,272 @@
+"""The few numbers and small arrays that the bounds need, read off a problem once."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rmtstab._results import FloatArray
+from rmtstab.theory.coherence_bounds import CoherenceBound, HeavySample, weighted_axes
+from rmtstab.theory.noise import weighted_sets
+from rmtstab.theory.rayleigh import RayleighBound
+from rmtstab.theory.sufficient import OneStepBound
+
+if TYPE_CHECKING:
+    from rmtstab.dynamics.linearised import Dynamics
+
+SMALL = 96  # side up to which a dense eigen-solver beats Lanczos for one eigenvalue
+POLISHED = 4  # directions that are power-iterated
+SWEEPS = 20
+
+
+class View:
+    """A dynamics in D's eigenbasis, restricted to the range on which it is judged."""
+
+    def __init__(self, dyn: Dynamics) -> None:
+        basis, problem = dyn.basis, dyn.problem
+        r = basis.n_active
+        self.dyn = dyn
+        self.mu = dyn.mean_eigenvalues + dyn.weight_decay
+        self.sizes = (problem.n_retain, problem.n_forget)
+        self.rows = np.ascontiguousarray(basis.rows[:, :r])
+        self.offsets = problem.factors.offsets
+        self.widths = np.diff(self.offsets)
+        self.means = (basis.retain[:r, :r], basis.forget[:r, :r])
+        self.rank_one = bool((self.widths == 1).all())
+        self.step: dict[str, Any] = {
+            "batch_size": self._batches(),
+            "alpha": dyn.alpha,
+            "sampling": dyn.sampling,
+        }
+
+    def _batches(self) -> tuple[float, float]:
+        retain, forget = self.dyn.batch_size
+        return (retain, forget) if self.dyn.sampling == "bernoulli" else (int(retain), int(forget))
+
+    @cached_property
+    def weighted(self) -> list[tuple[int, float, float, float, int]]:
+        """``(set, a, c, e, n)`` of the sets with weight."""
+        return weighted_sets(self.dyn.alpha, self.sizes, self._batches(), self.dyn.sampling)
+
+    def members(self, index: int) -> slice:
+        """Samples of one set."""
+        split = self.sizes[0]
+        return slice(0, split) if index == 0 else slice(split, sum(self.sizes))
+
+    def columns(self, index: int) -> slice:
+        """Factor rows of one set."""
+        members = self.members(index)
+        return slice(int(self.offsets[members.start]), int(self.offsets[members.stop]))
+
+    def sample_sums(self, values: FloatArray) -> FloatArray:
+        """Sums over each sample's factor rows, along the last axis."""
+        if self.rank_one:
+            return values
+        result: FloatArray = np.add.reduceat(values, self.offsets[:-1], axis=-1)
+        return result
+
+    # --- sharpness ---------------------------------------------------------------------------
+
+    @cached_property
+    def tops(self) -> tuple[FloatArray, FloatArray]:
+        """``λ_max(H_i)`` and its unit eigenvector (zero where H_i = 0) of every sample."""
+        if self.rank_one:
+            values, vectors = np.einsum("ik,ik->i", self.rows, self.rows), self.rows
+        else:
+            found = [
+                np.linalg.svd(part, full_matrices=False)[1:]
+                for part in np.split(self.rows, self.offsets[1:-1])
+            ]
+            values = np.array([s[0] ** 2 for s, _ in found])
+            vectors = np.array([v[0] for _, v in found])
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return values, np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+
+    @cached_property
+    def sharpness(self) -> tuple[float, float]:
+        """``max_i λ_max(H_i)`` of each set."""
+        tops = self.tops[0]
+        retain, forget = (float(tops[self.members(s)].max(initial=0.0)) for s in (0, 1))
+        return retain, forget
+
+    @cached_property
+    def set_sharpness(self) -> tuple[float, float]:
+        """``λ_max(H_R)``, ``λ_max(H_F)``."""
+        retain, forget = (_top(m) for m in self.means)
+        return retain, forget
+
+    # --- lower bounds ------------------------------------------------------------------------
+
+    @cached_property
+    def direction(self) -> tuple[RayleighBound, FloatArray]:
+        """Best direction bound and its unit vector.
+
+        Tried: D's eigenvectors, each sample's top eigenvector, and the best of these
+        power-iterated, ``v ← Φ(vvᵀ)v``.
+        """
+        r = len(self.mu)
+        active = [self.tops[1][self.members(s)] for s, *_ in self.weighted]
+        own = np.concatenate(active)
+        own = own[np.einsum("ik,ik->i", own, own) > 0.5]
+        h = np.concatenate(
+            [self.sample_sums(np.square(self.rows).T)]
+            + ([self.sample_sums(np.square(own @ self.rows.T))] if len(own) else [])
+        )
+        values = self._direction_values(h)
+        best = np.argsort(values)[::-1][:POLISHED]
+        vectors = np.array([np.eye(1, r, k)[0] if k < r else own[k - r] for k in best])
+        champion, top = vectors[0], float(values[best[0]])
+        for _ in range(SWEEPS):
+            vectors = self._power(vectors)
+            h_next = self.sample_sums(np.square(vectors @ self.rows.T))
+            values = self._direction_values(h_next)
+            k = int(np.argmax(values))
+            if values[k] > top:
+                champion, top = vectors[k], float(values[k])
+        h_best = self.sample_sums(np.square(champion[None] @ self.rows.T))[0]
+        split = self.sizes[0]
+        return RayleighBound.direction(h_best[:split], h_best[split:]), champion
+
+    def _direction_values(self, h: FloatArray) -> FloatArray:
+        """Direction bounds of curvatures (k, n), all at once."""
+        eta = self.dyn.step_size
+        drift = np.full(len(h), self.dyn.weight_decay)
+        noise = np.zeros(len(h))
+        for s, a, c, e, _ in self.weighted:
+            part = h[:, self.members(s)]
+            mean = part.mean(axis=1)
+            drift += (a if s == 0 else -a) * mean
+            centred = part - mean[:, None] if e else part
+            noise += a * a * c * np.einsum("ki,ki->k", centred, centred)
+        result: FloatArray = (1.0 - eta * drift) ** 2 + eta * eta * noise
+        return result
+
+    def _power(self, v: FloatArray) -> FloatArray:
+        """Rows ``Φ(vvᵀ)v``, normalised."""
+        eta = self.dyn.step_size
+        along = v @ self.rows.T
+        h = self.sample_sums(along * along)
+        jv = v * (1.0 - eta * self.mu)
+        out = jv * np.einsum("kp,kp->k", v, jv)[:, None]
+        weights = np.zeros_like(h)
+        for s, a, c, e, _ in self.weighted:
+            part = h[:, self.members(s)]
+            # the set's mean term is one more combination of the same samples
+            weights[:, self.members(s)] = (
+                (eta * a) ** 2 * c * (part - part.mean(axis=1, keepdims=True) if e else part)
+            )
+        out += (np.repeat(weights, self.widths, axis=1) * along) @ self.rows
+        norms = np.linalg.norm(out, axis=1, keepdims=True)
+        result: FloatArray = np.divide(out, norms, out=v.copy(), where=norms > 0.0)
+        return result
+
+    @cached_property
+    def trace(self) -> RayleighBound:
+        """Rayleigh quotient at the range's projector."""
+        retain, forget = self.means
+        squares = [self._sum_of_squares(s) for s in (0, 1)]
+        return RayleighBound.trace(
+            len(self.mu),
+            (float(np.trace(retain)), float(np.trace(forget))),
+            (
+                float(np.vdot(retain, retain)),
+                float(np.vdot(retain, forget)),
+                float(np.vdot(forget, forget)),
+            ),
+            (squares[0], squares[1]),
+            self.sizes,
+        )
+
+    def _sum_of_squares(self, index: int) -> float:
+        """``Σ_i tr H_i²``."""
+        rows = self.rows[self.columns(index)]
+        if self.rank_one:
+            return float(np.sum(np.einsum("ik,ik->i", rows, rows) ** 2))
+        parts = np.split(rows, np.cumsum(self.widths[self.members(index)])[:-1])
+        return float(sum(np.sum((part @ part.T) ** 2) for part in parts))
+
+    @cached_property
+    def heavy_sample(self) -> HeavySample:
+        """One heavy sample."""
+        return HeavySample(self.sizes, self.sharpness, self.set_sharpness)
+
+    def coherence(self) -> tuple[CoherenceBound, CoherenceBound] | None:
+        """Coherence bounds with σ_u(α) itself and from the three axes; None without curvature."""
+        alpha = self.dyn.alpha
+        if max(a * self.sharpness[s] for s, a, *_ in self.weighted) == 0.0:
+            return None
+        mean = _top((1.0 - alpha) * self.means[0] + alpha * self.means[1])
+        found = self.dyn.problem.coherence(alpha)
+        retain, forget = (0.0 if math.isnan(v) else v for v in (found.retain, found.forget))
+        heaviest = [0.0, 0.0]
+        for s, a, *_ in self.weighted:
+            heaviest[s] = a * self.sharpness[s] / self.sizes[s]
+        ratio = heaviest[1] / heaviest[0] if heaviest[0] > 0.0 else math.inf
+        sigma = max(weighted_axes(retain, forget, found.cross, ratio), found.unlearning)
+        outputs = int(self.widths.max())
+        return (
+            CoherenceBound(self.sizes, mean, found.unlearning, outputs),
+            CoherenceBound(self.sizes, mean, sigma, outputs),
+        )
+
+    # --- upper bounds ------------------------------------------------------------------------
+
+    @cached_property
+    def one_step(self) -> OneStepBound:
+        """The one-step bound: ``Σ H_i²`` of each set."""
+        squares = []
+        for s in (0, 1):
+            rows = self.rows[self.columns(s)]
+            if self.rank_one:
+                turned = np.einsum("ik,ik->i", rows, rows)[:, None] * rows
+            else:
+                parts = np.split(rows, np.cumsum(self.widths[self.members(s)])[:-1])
+                turned = np.concatenate([part @ part.T @ part for part in parts])
+            squares.append(rows.T @ turned)
+        return OneStepBound(self.sizes, *self.means, squares[0], squares[1])
+
+    def sharpness_weighted(self) -> FloatArray:
+        """``Σ_s a_s² c_s Σ_i λ_max(H_i) H_i``."""
+        weights = np.zeros(len(self.widths))
+        for s, a, c, *_ in self.weighted:
+            weights[self.members(s)] = a * a * c * self.tops[0][self.members(s)]
+        result: FloatArray = (self.rows.T * np.repeat(weights, self.widths)) @ self.rows
+        return result
+
+    # --- reduced -----------------------------------------------------------------------------
+
+    @cached_property
+    def sources(self) -> FloatArray:
+        """``F_s = η a_s n_s √(c_s/N_s) H_s`` of each weighted set, shape (k, r, r)."""
+        return np.array(
+            [
+                self.dyn.step_size * a * n * math.sqrt(c / self.widths[self.members(s)].sum())
+                * self.means[s]
+                for s, a, c, _, n in self.weighted
+            ]
+        )  # fmt: skip
+
+    @cached_property
+    def mean_products(self) -> FloatArray:
+        """``j_p j_q``."""
+        j = self.dyn.mean_multipliers
+        result: FloatArray = np.outer(j, j)
+        return result
+
+
+def _top(matrix: FloatArray) -> float:
+    """Largest eigenvalue of a positive semidefinite matrix."""
+    n = len(matrix)
+    if n <= SMALL:
+        return max(float(np.linalg.eigvalsh(matrix)[-1]), 0.0) if n else 0.0
+    from scipy.sparse.linalg import eigsh
+
+    # the diagonal's largest entry overlaps the top eigenvector; so does a generic vector
+    start = matrix[int(np.argmax(matrix.diagonal()))] + 1e-3 * np.linalg.norm(matrix) / n
+    if not start.any():
+        return 0.0
+    found = eigsh(matrix, k=1, which="LA", v0=start, tol=1e-10, return_eigenvectors=False)
+    return max(float(found[0]), 0.0)
