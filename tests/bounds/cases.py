@@ -1,4 +1,4 @@
-"""Problems that try the bounds: every shape, scale and degeneracy, and their exact ρ by brute force."""
+"""Problems that try the bounds: every shape, scale and degeneracy, with ρ by brute force."""
 
 from dataclasses import dataclass
 
