@@ -18,7 +18,7 @@ from rmtstab.bounds.view import View
 EPS = float(np.finfo(np.float64).eps)
 SHIFT = 3e-4  # relative distance of the resolvent's level from the lower bound
 STEPS = 4  # preconditioned conjugate-gradient steps
-LIFTS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+LIFTS = (1e-5, 1e-4, 1e-3)
 
 
 def quotient(x: FloatArray, image: FloatArray) -> float:
