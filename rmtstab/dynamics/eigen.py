@@ -126,7 +126,6 @@ class _Krylov:
         self.applications = 0
         self.beta = 0.0
         self.restarted = False
-        self.fresh = True  # the next vector is not that of a three-term recurrence
         self.basis[0] = self._pack(start / np.linalg.norm(start))
 
     def extend(self, steps: int) -> bool:
@@ -142,18 +141,16 @@ class _Krylov:
             scale = float(np.linalg.norm(image))
             overlaps = np.zeros(k + 1)
             # the three-term recurrence first: one pass over the whole basis is then enough
-            near = slice(0 if self.fresh else k - 1, k + 1)
-            self._orthogonalise(image, near, overlaps)
+            self._orthogonalise(image, slice(max(0, k - 1), k + 1), overlaps)
             before = float(np.linalg.norm(image))
             self._orthogonalise(image, slice(0, k + 1), overlaps)
             self.beta = float(np.linalg.norm(image))
-            if self.beta < 0.7 * before:
+            if self.beta < 0.7 * before:  # it removed more than rounding, as after a restart
                 self._orthogonalise(image, slice(0, k + 1), overlaps)
                 self.beta = float(np.linalg.norm(image))
             self.projected[k, : k + 1] = overlaps
             self.projected[: k + 1, k] = overlaps
             self.size = k + 1
-            self.fresh = False
             if self.beta <= 4.0 * EPS * max(scale, EPS):
                 self.beta = 0.0
                 return True
@@ -222,7 +219,7 @@ class _Krylov:
         self.projected[:] = 0.0
         self.projected[np.arange(keep), np.arange(keep)] = values[-keep:]
         self.size = keep
-        self.restarted = self.fresh = True
+        self.restarted = True
 
 
 def _certificate(

@@ -1,6 +1,7 @@
 """Coherence over the Gram product it needs, and at 20,000 samples with its peak memory.
 
-Run ``python validation/benchmarks/coherence.py [n]``; ratios of processor time, one run, this machine.
+Run ``python validation/benchmarks/coherence.py [n]``: ratios of processor time,
+one run, this machine.
 With n, only the large case: S stored, then matrix-free, each in a process of its own.
 """
 
