@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.kernels.symmetric import pack, subtract_combination, unpack
+from rmtstab.kernels.symmetric import pack, unpack
 
 Map = Callable[[FloatArray], FloatArray]
 Frames = Callable[[float], tuple[FloatArray, FloatArray]]
 EPS = float(np.finfo(np.float64).eps)
 BASIS_BYTES = 4e9  # memory given to the Lanczos basis: 62 packed vectors at r = 4000
-PIECE = 1 << 16  # columns of the basis turned at a time
+PIECE = 1 << 15  # columns of the basis taken at a time: BLAS is slow on few long rows
 LARGE = 400  # side above which a step costs more than looking whether it was the last
 
 
@@ -160,7 +160,7 @@ class _Krylov:
     def _orthogonalise(self, image: FloatArray, part: slice, overlaps: FloatArray) -> None:
         known = self.basis[part]
         found = known @ image
-        subtract_combination(found, known, image)
+        _subtract(found, known, image)
         overlaps[part] += found
 
     def _pack(self, matrix: FloatArray) -> FloatArray:
@@ -176,7 +176,7 @@ class _Krylov:
     def _combine(self, coefficients: FloatArray) -> FloatArray:
         """Matrix of a combination of the basis."""
         vector = np.zeros(self.dimension)
-        subtract_combination(-coefficients, self.basis[: len(coefficients)], vector)
+        _subtract(-coefficients, self.basis[: len(coefficients)], vector)
         return self._unpack(vector)
 
     def _pairs(self) -> tuple[FloatArray, FloatArray]:
@@ -220,6 +220,12 @@ class _Krylov:
         self.projected[np.arange(keep), np.arange(keep)] = values[-keep:]
         self.size = keep
         self.restarted = True
+
+
+def _subtract(coefficients: FloatArray, basis: FloatArray, vector: FloatArray) -> None:
+    """``vector −= coefficientsᵀ basis`` in place, a piece at a time that stays in cache."""
+    for first in range(0, len(vector), PIECE):
+        vector[first : first + PIECE] -= coefficients @ basis[:, first : first + PIECE]
 
 
 def _certificate(

@@ -1,4 +1,4 @@
-"""Symmetric matrices as packed vectors, and the passes over them that BLAS does slowly."""
+"""Symmetric matrices as packed vectors, and back."""
 
 from __future__ import annotations
 
@@ -66,24 +66,3 @@ def mirror(matrix: Any) -> None:
             for i in range(top, min(top + tile, r)):
                 for j in range(max(left, i + 1), min(left + tile, r)):
                     matrix[j, i] = matrix[i, j]
-
-
-@jit()
-def subtract_combination(coefficients: Any, basis: Any, vector: Any) -> None:
-    """``vector −= coefficientsᵀ basis`` in one pass over the basis, without a temporary.
-
-    Parameters
-    ----------
-    coefficients : ndarray, shape (k,)
-    basis : ndarray, shape (k, m)
-    vector : ndarray, shape (m,)
-        Updated in place, a piece at a time that stays in the first-level cache.
-    """
-    k, m = basis.shape
-    piece = 2048
-    for first in range(0, m, piece):
-        last = min(first + piece, m)
-        for a in range(k):
-            c = coefficients[a]
-            for j in range(first, last):
-                vector[j] -= c * basis[a, j]

@@ -8,7 +8,7 @@ import pytest
 from rmtstab.dynamics.second_moment import NoiseMap
 from rmtstab.kernels.coherence import block_norms
 from rmtstab.kernels.second_moment import block_noise, diagonal_noise
-from rmtstab.kernels.symmetric import pack, subtract_combination, unpack
+from rmtstab.kernels.symmetric import pack, unpack
 
 
 @pytest.mark.parametrize("r", [1, 4, 7])
@@ -45,14 +45,6 @@ def test_packed_vectors_keep_inner_products(r, rng):
     unpack(packed[0], back)
     np.testing.assert_allclose(back, a, rtol=1e-15)
     np.testing.assert_array_equal(back, back.T)
-
-
-@pytest.mark.parametrize("m", [3, 5000])
-def test_subtract_combination(m, rng):
-    basis, vector, c = rng.standard_normal((4, m)), rng.standard_normal(m), rng.standard_normal(4)
-    expected = vector - c @ basis
-    subtract_combination(c, basis, vector)
-    np.testing.assert_allclose(vector, expected, atol=1e-13)
 
 
 def test_block_norms(rng):
