@@ -91,8 +91,7 @@ def leading(
     dimension = r * (r + 1) // 2
     width = int(min(dimension, 120, max(12, BASIS_BYTES / (8.0 * dimension))))
     floor = float(start.min() if start.ndim == 1 else np.linalg.eigvalsh(start)[0])
-    right = np.diag(start) if start.ndim == 1 else start
-    krylov = _Krylov(psi, right, width)
+    krylov = _Krylov(psi, _dense(start), width)
     check = 1 if r > LARGE else 4
     while True:
         steps = min(check, max_applications - krylov.applications)
@@ -101,13 +100,18 @@ def leading(
         done = residual <= tolerance * max(abs(value), EPS)
         if done or exhausted or krylov.applications >= max_applications:
             break
-    matrix = krylov.ritz_matrix()
     upper, witness, extra = np.inf, None, 0
     if certify:
         upper, witness, extra = _certificate(
-            krylov, psi, right, floor, value, residual, finest, frames
+            krylov, psi, start, floor, value, residual, finest, frames
         )
+    matrix = krylov.ritz_matrix()
     return Leading(value, residual, upper, matrix, witness, krylov.applications + extra)
+
+
+def _dense(start: FloatArray) -> FloatArray:
+    """Matrix of a start given by its diagonal, or as it is."""
+    return np.diag(start) if start.ndim == 1 else start
 
 
 class _Krylov:
@@ -199,7 +203,7 @@ class _Krylov:
     def solve(self, shift: float, right: FloatArray) -> FloatArray:
         """Galerkin solution of ``(shift − Ψ)X = right`` in the current space."""
         values, vectors = self._pairs()
-        inner = self.basis[: self.size] @ self._pack(right)
+        inner = self.basis[: self.size] @ self._pack(_dense(right))
         return self._combine(vectors @ ((vectors.T @ inner) / (shift - values)))
 
     def predicted_residual(self, shift: float, norm: float) -> float:
@@ -274,7 +278,11 @@ def _polish(
     """
     image = _shifted(psi, shift, x)
     used = 1
-    residual = right - image
+    residual = -image
+    if right.ndim == 1:
+        residual.flat[:: len(right) + 1] += right
+    else:
+        residual += right
     square = float(np.vdot(residual, residual))
     if square <= goal * goal or limit == 0:
         return x, image, used

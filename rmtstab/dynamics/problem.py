@@ -293,7 +293,7 @@ class UnlearningProblem:
 
     def _coherence_parts(self, matrix_free: bool | None) -> tuple[CoherenceMap, FloatArray]:
         """S and each sample's ``λ_max(H_i)``; kept for the next question while S is small."""
-        if matrix_free is None and self._coherence is not None:
+        if not matrix_free and self._coherence is not None:
             return self._coherence
         s = CoherenceMap(self.factors.matrix, self.factors.offsets, matrix_free)
         parts = s, _coherence.per_sample(self.factors.matrix, self.factors.offsets)[0]

@@ -1,6 +1,7 @@
 """Coherence: from its definition, on the extremes, and its bound."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -198,3 +199,16 @@ def test_mixings_are_checked(rng):
         problem.unlearning_coherence([0.0, 0.1])
     with pytest.raises(ValueError, match="alpha must lie in"):
         problem.unlearning_coherence([1.5])
+
+
+def test_memory_is_one_array_or_none(rng):
+    z = rng.standard_normal((2500, 10))
+    problem = UnlearningProblem.from_factors(z[:2000], z[2000:])
+    problem.coherence(0.2, matrix_free=True)  # compiles and imports
+    array = 8 * 2500**2
+    for free, least, most in ((True, 0.0, 0.6), (False, 1.0, 1.6)):
+        tracemalloc.start()
+        problem.coherence(0.2, matrix_free=free)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert least * array <= peak <= most * array

@@ -1,5 +1,7 @@
 """Growth factor: against dense Kronecker operators, route against route, and its certificate."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -254,3 +256,19 @@ def test_growth_with_packed_vectors_and_restarts(sampling, alpha, rng, monkeypat
         assert exact <= top.upper * (1 + 1e-12) and top.upper <= exact * (1 + 1e-6)
         residual = dyn.second_moment()(top.matrix) - top.value * top.matrix
         assert np.linalg.norm(residual) <= 2e-10 * top.value
+
+
+def test_growth_keeps_to_its_memory_model(rng, monkeypatch):
+    # docs/theory/growth: basis 2, operator 2, work 9, and half an array per vector
+    z = rng.standard_normal((300, 300)) * (1 + np.arange(300)) ** -0.5
+    problem = UnlearningProblem.from_factors(z[:225], z[225:])
+    array = 8 * 300**2
+    solver.solve(problem.dynamics(2.4, (16, 4), 0.3))  # imports
+    monkeypatch.setattr(eigen, "BASIS_BYTES", 30.0 * 4 * 300 * 301)
+    dyn = problem.dynamics(2.4, (16, 4), 0.2)
+    tracemalloc.start()
+    top = solver.solve(dyn)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert top.applications > 30  # a restart, after which conjugate gradients certify
+    assert peak <= (2 + 2 + 9 + 31 / 2) * array

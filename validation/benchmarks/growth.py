@@ -49,9 +49,9 @@ def model(n):
     array = 8e-9 * n * n
     vectors = min(120.0, 4.0 / (array / 2))
     print(
-        f"  memory model: factors 2, basis 2, operator 2, application 5 arrays of {array:.3f} GB, "
+        f"  memory model: factors 2, basis 2, operator 2, work 9 arrays of {array:.3f} GB, "
         f"Lanczos basis up to {vectors:.0f} vectors of {array / 2:.3f} GB: "
-        f"at most {11 * array + vectors * array / 2:.1f} GB"
+        f"at most {15 * array + vectors * array / 2:.1f} GB"
     )
 
 
