@@ -2,9 +2,11 @@
 
 from rmtstab.curvature.cnn import cnn_gram, cnn_outputs, kink_margin
 from rmtstab.curvature.coherence import coherence_matrix, per_sample, top_eigenvalue
+from rmtstab.curvature.coherence_map import CoherenceMap
 from rmtstab.curvature.factors import ReducedFactors
 
 __all__ = [
+    "CoherenceMap",
     "ReducedFactors",
     "cnn_gram",
     "cnn_outputs",

@@ -7,16 +7,15 @@ curvatures, n for aligned ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
 from typing import Any
 
 import numpy as np
 
 from rmtstab._results import Coherence, FloatArray
+from rmtstab.curvature.coherence_map import CoherenceMap, perron_family
 from rmtstab.curvature.factors import IntArray
 from rmtstab.kernels.coherence import block_norms
-
-SMALL = 512  # side up to which a dense eigen-solver is used
 
 
 def coherence_matrix(gram: Any, offsets: IntArray, overwrite: bool = False) -> FloatArray:
@@ -53,76 +52,66 @@ def coherence_matrix(gram: Any, offsets: IntArray, overwrite: bool = False) -> F
         absolute: FloatArray = np.abs(gram, out=gram if overwrite else None)
         return absolute
     result = np.empty((n, n))
-    block_norms(np.ascontiguousarray(gram), offsets, result)
+    block_norms(np.ascontiguousarray(gram), offsets, offsets, result)
     return result
 
 
 def per_sample(matrix: FloatArray, offsets: IntArray) -> tuple[FloatArray, FloatArray]:
     """``(λ_max(H_i), tr H_i)`` of each sample from reduced factors (r, N)."""
-    n = len(offsets) - 1
-    trace = np.zeros(n)
-    top = np.zeros(n)
+    n, widths = len(offsets) - 1, np.diff(offsets)
     squares = np.einsum("ki,ki->i", matrix, matrix)
-    for i in range(n):
-        first, last = offsets[i], offsets[i + 1]
+    if (widths == 1).all():
+        return squares, squares.copy()
+    trace, top = np.zeros(n), np.zeros(n)
+    for i, (first, last) in enumerate(itertools.pairwise(offsets)):
+        block = matrix[:, first:last]
         trace[i] = squares[first:last].sum()
-        if last - first == 1:
-            top[i] = trace[i]
-        elif last > first:
-            block = matrix[:, first:last]
+        if last > first:
             top[i] = max(np.linalg.eigvalsh(block.T @ block)[-1], 0.0)
     return top, trace
 
 
-def top_eigenvalue(s: FloatArray, root: FloatArray | None = None) -> float:
-    """Perron root of ``root ∘ s ∘ root`` for a symmetric nonnegative s; 0 for an empty one."""
-    return perron(s, root)[0]
+def top_eigenvalue(s: FloatArray) -> float:
+    """Perron root of a symmetric nonnegative matrix; 0 for an empty one."""
+    if len(s) == 0:
+        return 0.0
+    whole = np.ones((1, 3))
+    return float(perron_family(CoherenceMap.from_matrix(s), len(s), whole)[0][0])
 
 
-def perron(s: FloatArray, root: FloatArray | None = None) -> tuple[float, FloatArray]:
-    """Perron root and vector of ``diag(root) s diag(root)``, without forming it when large."""
-    n = s.shape[0]
-    if n == 0:
-        return 0.0, np.zeros(0)
-    if n <= SMALL:
-        values, vectors = np.linalg.eigh(s if root is None else root[:, None] * s * root)
-        return float(values[-1]), np.abs(vectors[:, -1])
-    scale = np.ones(n) if root is None else root
-    return _lanczos(lambda v: scale * (s @ (scale * v)), n)
-
-
-def _cross_norm(between: FloatArray) -> float:
-    """Spectral norm of a nonnegative matrix."""
-    if max(between.shape) <= SMALL:
-        return float(np.linalg.norm(between, 2))
-    return float(np.sqrt(_lanczos(lambda v: between.T @ (between @ v), between.shape[1])[0]))
-
-
-def _lanczos(apply: Callable[[FloatArray], FloatArray], n: int) -> tuple[float, FloatArray]:
-    from scipy.sparse.linalg import LinearOperator, eigsh
-
-    operator = LinearOperator((n, n), matvec=lambda v: apply(v.ravel()), dtype=np.float64)
-    # the all-ones start overlaps every Perron vector
-    values, vectors = eigsh(operator, k=1, which="LA", v0=np.ones(n), tol=1e-12)
-    return float(values[0]), np.abs(vectors[:, 0])
-
-
-def axes(s: FloatArray, top: FloatArray, n_retain: int, alpha: float | None) -> Coherence:
+def axes(s: CoherenceMap, top: FloatArray, n_retain: int, alpha: float | None) -> Coherence:
     """Assemble the axes of `Coherence` from S and each sample's ``λ_max(H_i)``."""
     n = len(top)
-    blocks = (slice(0, n_retain), slice(n_retain, n))
-    sigma = [_ratio(top_eigenvalue(s[b, b]), top[b]) for b in blocks]
-    peak = [float(top[b].max(initial=0.0)) for b in blocks]
-    between = s[blocks[0], blocks[1]]
-    cross = 0.0
-    if between.size and peak[0] * peak[1] > 0.0:
-        cross = _cross_norm(between) / float(np.sqrt(peak[0] * peak[1]))
-    unlearning = np.nan
+    members = [(1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 1.0, 1.0)]
     if alpha is not None:
-        weights = sample_weights(n_retain, n - n_retain, alpha)
-        unlearning = _ratio(top_eigenvalue(s, np.sqrt(weights)), weights * top)
-    total = _ratio(top_eigenvalue(s), top)
-    return Coherence(sigma[0], sigma[1], cross, total, unlearning, alpha)
+        members.append(_member(n_retain, n - n_retain, alpha))
+    roots, _ = perron_family(s, n_retain, np.array(members))
+    peak = [float(t.max(initial=0.0)) for t in (top[:n_retain], top[n_retain:])]
+    product = float(np.sqrt(peak[0] * peak[1]))
+    cross = float(roots[2]) / product if product > 0.0 else 0.0
+    unlearning = float("nan")
+    if alpha is not None:
+        unlearning = _ratio(roots[4], sample_weights(n_retain, n - n_retain, alpha) * top)
+    retain, forget = _ratio(roots[0], top[:n_retain]), _ratio(roots[1], top[n_retain:])
+    return Coherence(retain, forget, cross, _ratio(roots[3], top), unlearning, alpha)
+
+
+def unlearning(
+    s: CoherenceMap, top: FloatArray, n_retain: int, alphas: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """``(σ_u, λ_max(S^α), Perron vectors)`` at all mixings, shapes (m,), (m,), (m, n)."""
+    n = len(top)
+    members = np.array([_member(n_retain, n - n_retain, a) for a in alphas]).reshape(-1, 3)
+    roots, vectors = perron_family(s, n_retain, members)
+    weights = [sample_weights(n_retain, n - n_retain, a) for a in alphas]
+    sigma = [_ratio(root, w * top) for root, w in zip(roots, weights, strict=True)]
+    return np.array(sigma), roots, vectors
+
+
+def _member(n_retain: int, n_forget: int, alpha: float) -> tuple[float, float, float]:
+    """``(w_R, √(w_R w_F), w_F)``."""
+    retain, forget = (1.0 - alpha) / n_retain, alpha / max(n_forget, 1)
+    return retain, float(np.sqrt(retain * forget)), forget
 
 
 def sample_weights(n_retain: int, n_forget: int, alpha: float) -> FloatArray:
@@ -133,4 +122,4 @@ def sample_weights(n_retain: int, n_forget: int, alpha: float) -> FloatArray:
 
 def _ratio(value: float, tops: FloatArray) -> float:
     peak = float(tops.max(initial=0.0))
-    return value / peak if peak > 0.0 else float("nan")
+    return float(value) / peak if peak > 0.0 else float("nan")

@@ -73,8 +73,8 @@ def _critical(dyn: Dynamics) -> Threshold:
     mu = basis.mix[:r]
     d = mu + dyn.weight_decay
     cap = 2.0 * (1.0 + dyn.momentum) / dyn.weight_decay if dyn.weight_decay else math.inf
-    unsigned = (1.0 - dyn.alpha) * basis.retain + dyn.alpha * basis.forget
-    scale = float(unsigned.diagonal()[:r].max(initial=0.0)) + dyn.weight_decay
+    unsigned = basis.row_weights() @ basis.rows[:, :r] ** 2
+    scale = float(unsigned.max(initial=0.0)) + dyn.weight_decay
     if scale == dyn.weight_decay:
         return Threshold(cap, 0.0, True, "no curvature: nothing escapes")
     if d.min() < -NULL * scale:
@@ -96,7 +96,7 @@ def _critical(dyn: Dynamics) -> Threshold:
     def frames(shift: float) -> tuple[FloatArray, FloatArray]:
         return root, 1.0 / (root * (left - mean / shift))  # proportional to g ∘ √L
 
-    top = eigen.leading(psi, np.diag(np.diag(root)), frames=frames if dyn.momentum else None)
+    top = eigen.leading(psi.symmetric, np.diag(root), frames=frames if dyn.momentum else None)
     if top.value <= 0.0:
         return Threshold(cap, 0.0, True, "nothing escapes")
     value = 1.0 / top.value

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from rmtstab._results import FloatArray
+from rmtstab.kernels.symmetric import pack, unpack
 
 Map = Callable[[FloatArray], FloatArray]
 Frames = Callable[[float], tuple[FloatArray, FloatArray]]
 EPS = float(np.finfo(np.float64).eps)
-BASIS_BYTES = 2e9  # memory given to the Lanczos basis
+BASIS_BYTES = 4e9  # memory given to the Lanczos basis: 62 packed vectors at r = 4000
+PIECE = 1 << 15  # columns of the basis taken at a time: BLAS is slow on few long rows
+LARGE = 400  # side above which a step costs more than looking whether it was the last
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,11 @@ def leading(
     Parameters
     ----------
     psi : callable
-        (r, r) → (r, r), self-adjoint in the trace inner product, positive up to a
-        congruent elementwise scaling.
-    start : ndarray, shape (r, r)
-        Positive definite.
+        (r, r) → (r, r) on symmetric matrices, self-adjoint in the trace inner product,
+        positive up to a congruent elementwise scaling. It may write into what it returns,
+        not into its argument.
+    start : ndarray, shape (r, r) or (r,)
+        Positive definite; its diagonal if one-dimensional.
     tolerance : float
         Residual, relative to the eigenvalue, at which to stop.
     max_applications : int
@@ -85,9 +89,10 @@ def leading(
     """
     r = start.shape[0]
     dimension = r * (r + 1) // 2
-    width = int(min(dimension, 120, max(12, BASIS_BYTES / (8.0 * r * r))))
-    krylov = _Krylov(psi, start, width)
-    check = 4
+    width = int(min(dimension, 120, max(12, BASIS_BYTES / (8.0 * dimension))))
+    floor = float(start.min() if start.ndim == 1 else np.linalg.eigvalsh(start)[0])
+    krylov = _Krylov(psi, _dense(start), width)
+    check = 1 if r > LARGE else 4
     while True:
         steps = min(check, max_applications - krylov.applications)
         exhausted = krylov.extend(max(steps, 1))
@@ -95,54 +100,88 @@ def leading(
         done = residual <= tolerance * max(abs(value), EPS)
         if done or exhausted or krylov.applications >= max_applications:
             break
-        check = 4
-    matrix = krylov.ritz_matrix()
     upper, witness, extra = np.inf, None, 0
     if certify:
-        upper, witness, extra = _certificate(krylov, psi, start, value, residual, finest, frames)
+        upper, witness, extra = _certificate(
+            krylov, psi, start, floor, value, residual, finest, frames
+        )
+    matrix = krylov.ritz_matrix()
     return Leading(value, residual, upper, matrix, witness, krylov.applications + extra)
 
 
+def _dense(start: FloatArray) -> FloatArray:
+    """Matrix of a start given by its diagonal, or as it is."""
+    return np.diag(start) if start.ndim == 1 else start
+
+
 class _Krylov:
-    """Thick-restart Lanczos with full orthogonalisation, in the trace inner product."""
+    """Thick-restart Lanczos with full orthogonalisation, on packed symmetric matrices.
+
+    Memory: ``width + 1`` vectors of r(r+1)/2 numbers, and three matrices of r² at a time.
+    """
 
     def __init__(self, psi: Map, start: FloatArray, width: int) -> None:
         self.psi = psi
-        self.shape = start.shape
-        self.basis = np.empty((width + 1, start.size))
+        self.side = len(start)
+        self.dimension = self.side * (self.side + 1) // 2
+        self.basis = np.empty((width + 1, self.dimension))
         self.projected = np.zeros((width, width))
         self.size = 0
         self.applications = 0
         self.beta = 0.0
         self.restarted = False
-        self.basis[0] = start.ravel() / np.linalg.norm(start)
+        self.basis[0] = self._pack(start / np.linalg.norm(start))
 
     def extend(self, steps: int) -> bool:
         """Take Lanczos steps; True when the Krylov space is exhausted."""
         for _ in range(steps):
             if self.size == len(self.projected):
-                if self.size == self.shape[0] * (self.shape[0] + 1) // 2:
+                if self.size == self.dimension:
                     return True
                 self._restart()
             k = self.size
-            image = self.psi(self.basis[k].reshape(self.shape)).ravel()
+            image = self._pack(self.psi(self._unpack(self.basis[k])))
             self.applications += 1
             scale = float(np.linalg.norm(image))
-            known = self.basis[: k + 1]
-            overlaps = known @ image
-            image -= overlaps @ known
-            again = known @ image
-            image -= again @ known
-            overlaps += again
+            overlaps = np.zeros(k + 1)
+            # the three-term recurrence first: one pass over the whole basis is then enough
+            self._orthogonalise(image, slice(max(0, k - 1), k + 1), overlaps)
+            before = float(np.linalg.norm(image))
+            self._orthogonalise(image, slice(0, k + 1), overlaps)
+            self.beta = float(np.linalg.norm(image))
+            if self.beta < 0.7 * before:  # it removed more than rounding, as after a restart
+                self._orthogonalise(image, slice(0, k + 1), overlaps)
+                self.beta = float(np.linalg.norm(image))
             self.projected[k, : k + 1] = overlaps
             self.projected[: k + 1, k] = overlaps
             self.size = k + 1
-            self.beta = float(np.linalg.norm(image))
             if self.beta <= 4.0 * EPS * max(scale, EPS):
                 self.beta = 0.0
                 return True
-            self.basis[k + 1] = image / self.beta
+            np.divide(image, self.beta, out=self.basis[k + 1])
         return False
+
+    def _orthogonalise(self, image: FloatArray, part: slice, overlaps: FloatArray) -> None:
+        known = self.basis[part]
+        found = known @ image
+        _subtract(found, known, image)
+        overlaps[part] += found
+
+    def _pack(self, matrix: FloatArray) -> FloatArray:
+        vector = np.empty(self.dimension)
+        pack(matrix, vector)
+        return vector
+
+    def _unpack(self, vector: FloatArray) -> FloatArray:
+        matrix = np.empty((self.side, self.side))
+        unpack(vector, matrix)
+        return matrix
+
+    def _combine(self, coefficients: FloatArray) -> FloatArray:
+        """Matrix of a combination of the basis."""
+        vector = np.zeros(self.dimension)
+        _subtract(-coefficients, self.basis[: len(coefficients)], vector)
+        return self._unpack(vector)
 
     def _pairs(self) -> tuple[FloatArray, FloatArray]:
         values, vectors = np.linalg.eigh(self.projected[: self.size, : self.size])
@@ -156,18 +195,16 @@ class _Krylov:
     def ritz_matrix(self) -> FloatArray:
         """Symmetric top Ritz matrix with positive trace."""
         _, vectors = self._pairs()
-        m = (vectors[:, -1] @ self.basis[: self.size]).reshape(self.shape)
-        m = 0.5 * (m + m.T)
+        m = self._combine(np.ascontiguousarray(vectors[:, -1]))
         m /= np.linalg.norm(m)
         result: FloatArray = -m if np.trace(m) < 0.0 else m
         return result
 
     def solve(self, shift: float, right: FloatArray) -> FloatArray:
         """Galerkin solution of ``(shift − Ψ)X = right`` in the current space."""
-        known = self.basis[: self.size]
         values, vectors = self._pairs()
-        coefficients = vectors @ ((vectors.T @ (known @ right.ravel())) / (shift - values))
-        return (coefficients @ known).reshape(self.shape)
+        inner = self.basis[: self.size] @ self._pack(_dense(right))
+        return self._combine(vectors @ ((vectors.T @ inner) / (shift - values)))
 
     def predicted_residual(self, shift: float, norm: float) -> float:
         """Norm of the Galerkin residual when the space was grown from ``right``."""
@@ -178,7 +215,10 @@ class _Krylov:
     def _restart(self) -> None:
         keep = max(2, len(self.projected) // 3)
         values, vectors = self._pairs()
-        self.basis[:keep] = vectors[:, -keep:].T @ self.basis[: self.size]
+        turn = np.ascontiguousarray(vectors[:, -keep:].T)
+        for first in range(0, self.dimension, PIECE):  # in place: no second basis
+            piece = self.basis[: self.size, first : first + PIECE]
+            piece[:keep] = turn @ piece
         self.basis[keep] = self.basis[self.size]
         self.projected[:] = 0.0
         self.projected[np.arange(keep), np.arange(keep)] = values[-keep:]
@@ -186,10 +226,17 @@ class _Krylov:
         self.restarted = True
 
 
+def _subtract(coefficients: FloatArray, basis: FloatArray, vector: FloatArray) -> None:
+    """``vector −= coefficientsᵀ basis`` in place, a piece at a time that stays in cache."""
+    for first in range(0, len(vector), PIECE):
+        vector[first : first + PIECE] -= coefficients @ basis[:, first : first + PIECE]
+
+
 def _certificate(
     krylov: _Krylov,
     psi: Map,
     right: FloatArray,
+    floor: float,
     value: float,
     residual: float,
     finest: float,
@@ -197,17 +244,17 @@ def _certificate(
 ) -> tuple[float, FloatArray | None, int]:
     """Smallest certified upper end, its witness, and the applications spent."""
     spent = 0
-    floor = float(np.linalg.eigvalsh(right)[0])
     norm = float(np.linalg.norm(right))
     if value <= 0.0:
         value = max(value, np.finfo(float).tiny)
-    need = 8.0 * norm / floor * residual / value
-    delta = max(finest, 10.0 ** np.ceil(np.log10(max(need, 1e-300))))
+    cheap = not krylov.restarted
+    delta = finest
+    if not cheap:
+        delta = max(finest, 8.0 * norm / floor * residual / value)
     while delta <= 10.0:
         shift = value * (1.0 + delta)
-        cheap = not krylov.restarted
         if cheap and krylov.predicted_residual(shift, norm) > 0.25 * floor and delta < 1e-2:
-            delta *= 10.0
+            delta *= 2.0
             continue
         x = krylov.solve(shift, right)
         x, r, used = _polish(psi, shift, right, x, 0.25 * floor, 0 if cheap else 25)
@@ -227,32 +274,43 @@ def _polish(
 ) -> tuple[FloatArray, FloatArray, int]:
     """Conjugate gradients from x until the residual's norm is below ``goal``.
 
-    Returns the symmetric iterate and its ``shift·X − Ψ(X)``, computed afresh.
+    Returns the iterate and its ``shift·X − Ψ(X)``, computed afresh.
     """
-    x = 0.5 * (x + x.T)
-    image = shift * x - psi(x)
+    image = _shifted(psi, shift, x)
     used = 1
-    residual = right - image
+    residual = -image
+    if right.ndim == 1:
+        residual.flat[:: len(right) + 1] += right
+    else:
+        residual += right
     square = float(np.vdot(residual, residual))
+    if square <= goal * goal or limit == 0:
+        return x, image, used
     direction = residual.copy()
-    steps = 0
-    while square > goal * goal and steps < limit:
-        moved = shift * direction - psi(direction)
+    for _ in range(limit):
+        moved = _shifted(psi, shift, direction)
         used += 1
-        steps += 1
         curvature = float(np.vdot(direction, moved))
         if curvature <= 0.0:
             break
         length = square / curvature
-        x = x + length * direction
-        residual = residual - length * moved
+        x += length * direction
+        moved *= length
+        residual -= moved
         previous, square = square, float(np.vdot(residual, residual))
-        direction = residual + (square / previous) * direction
-    if steps:
-        x = 0.5 * (x + x.T)
-        image = shift * x - psi(x)
-        used += 1
-    return x, 0.5 * (image + image.T), used
+        if square <= goal * goal:
+            break
+        direction *= square / previous
+        direction += residual
+    return x, _shifted(psi, shift, x), used + 1
+
+
+def _shifted(psi: Map, shift: float, x: FloatArray) -> FloatArray:
+    """``shift·X − Ψ(X)``."""
+    image = psi(x)
+    np.negative(image, out=image)
+    image += shift * x
+    return image
 
 
 def _is_certificate(x: FloatArray, image: FloatArray, shift: float) -> bool:

@@ -39,6 +39,11 @@ def solve(
 
     ``route`` is ``"lanczos"``, ``"sample_space"`` or ``"auto"``: Lanczos, and where
     it has not converged after `PATIENCE` applications the n-vector route, if it applies.
+
+    Memory, in arrays of r² numbers beside the problem's own 2 (factors given and reduced):
+    the basis holds 2, the operator 2 (1 for Bernoulli batches, or one set), an application
+    up to 5 more and a certificate after a restart 9, the Lanczos basis ½ a vector and at
+    most 4 GB: 62 vectors at r = 4000, where thick restarts set in (docs/theory/growth).
     """
     r = dyn.basis.n_active
     if r == 0:  # nothing moves but by weight decay
@@ -52,8 +57,8 @@ def solve(
         return Top(*sample_space.growth(dyn))
     other = route == "auto" and sample_space.SampleSpace.applies(dyn)
     top = eigen.leading(
-        phi,
-        np.eye(r) if start is None else start,
+        phi.symmetric,
+        np.ones(r) if start is None else start,
         certify=certify,
         max_applications=PATIENCE if other else 600,
     )

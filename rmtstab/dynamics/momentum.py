@@ -127,8 +127,8 @@ def _problem(ball: HeavyBall, level: float, certify: bool) -> eigen.Leading:
     root = 1.0 / np.sqrt(ball.denominator(level))
     shift = ball.noise.shift * ball.gain * np.outer(ball.mix, ball.mix)
     psi = SecondMoment(ball.noise, shift * root * root, ball.gain, root)
-    start = np.diag(np.diag(root))
-    return eigen.leading(psi, start, certify=certify, frames=lambda _: (root, root))
+    start = np.diag(root)
+    return eigen.leading(psi.symmetric, start, certify=certify, frames=lambda _: (root, root))
 
 
 def _scalar_root(ball: HeavyBall, x: FloatArray, level: float, least: float) -> float | None:

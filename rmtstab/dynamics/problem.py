@@ -12,12 +12,13 @@ import numpy as np
 from rmtstab import _checks
 from rmtstab._results import Coherence, FloatArray, Frontier, Threshold
 from rmtstab.curvature import coherence as _coherence
+from rmtstab.curvature.coherence_map import CoherenceMap
 from rmtstab.curvature.factors import ReducedFactors
 from rmtstab.dynamics import critical, frontier
 from rmtstab.dynamics.linearised import Dynamics
 from rmtstab.dynamics.second_moment import MixBasis
 
-CACHE_BYTES = 2e8  # memory of the cached eigenbases, one at least
+CACHE_BYTES = 2e8  # memory of the cached eigenbases, one at least; and of a cached S
 
 
 class UnlearningProblem:
@@ -59,7 +60,7 @@ class UnlearningProblem:
         self._bases: OrderedDict[float, MixBasis] = OrderedDict()
         self._lock = threading.Lock()
         self._means: tuple[FloatArray, FloatArray] | None = None
-        self._coherence: tuple[FloatArray, FloatArray] | None = None
+        self._coherence: tuple[CoherenceMap, FloatArray] | None = None
 
     @classmethod
     def from_factors(
@@ -186,13 +187,18 @@ class UnlearningProblem:
         result: FloatArray = self.factors.matrix.T @ self.factors.matrix
         return result
 
-    def coherence(self, alpha: float | None = None) -> Coherence:
+    def coherence(
+        self, alpha: float | None = None, *, matrix_free: bool | None = None
+    ) -> Coherence:
         """Coherence of the retain set, the forget set, between them, and in total.
 
         Parameters
         ----------
         alpha : float in [0, 1], optional
             Mixing of the unlearning coherence ``σ_u(α)``; NaN without.
+        matrix_free : bool, optional
+            Keep nothing of size n × n and recompute tiles of ``|ZᵀZ|`` at each pass; default:
+            where the one n × n array would exceed 4 GB (n > 22,360).
 
         Returns
         -------
@@ -216,14 +222,63 @@ class UnlearningProblem:
         """
         if alpha is not None:
             alpha = self._alpha(alpha)
-        return _coherence.axes(*self._coherence_parts(), self.n_retain, alpha)
+        return _coherence.axes(*self._coherence_parts(matrix_free), self.n_retain, alpha)
 
-    def coherence_contributions(self, alpha: float) -> tuple[float, FloatArray]:
+    def unlearning_coherence(self, alphas: Any, *, matrix_free: bool | None = None) -> FloatArray:
+        """Unlearning coherence ``σ_u(α) = λ_max(S^α)/max_i w_i λ_max(H_i)`` at all mixings at once.
+
+        Parameters
+        ----------
+        alphas : array_like
+            Mixings in [0, 1], any shape.
+        matrix_free : bool, optional
+            As in `coherence`.
+
+        Returns
+        -------
+        ndarray, float64
+            Of the shape of ``alphas``; NaN where no weighted sample has curvature.
+
+        Raises
+        ------
+        ValueError
+            If a mixing lies outside [0, 1], or is positive without a forget set.
+
+        Notes
+        -----
+        One subspace serves every mixing, so the passes over S are those of the slowest.
+
+        References
+        ----------
+        Derived in docs/theory/coherence.
+
+        See Also
+        --------
+        coherence_contributions : each sample's share.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rmtstab as rs
+        >>> problem = rs.UnlearningProblem.from_factors(np.ones((3, 2)), np.ones((2, 2)))
+        >>> problem.unlearning_coherence([0.0, 0.4, 1.0]).round(6)
+        array([3., 5., 2.])
+        """
+        given = _checks.array("alphas", alphas)
+        mixings = np.array([self._alpha(float(a)) for a in given.ravel()])
+        parts = self._coherence_parts(matrix_free)
+        return _coherence.unlearning(*parts, self.n_retain, mixings)[0].reshape(given.shape)
+
+    def coherence_contributions(
+        self, alpha: float, *, matrix_free: bool | None = None
+    ) -> tuple[float, FloatArray]:
         """``λ_max(S^α)`` and each sample's share of it: the squared Perron vector, summing to 1.
 
         Parameters
         ----------
         alpha : float in [0, 1]
+        matrix_free : bool, optional
+            As in `coherence`.
 
         Returns
         -------
@@ -231,16 +286,20 @@ class UnlearningProblem:
             In the units of the Hessians.
         shares : ndarray, shape (n,), float64
         """
-        weights = _coherence.sample_weights(self.n_retain, self.n_forget, self._alpha(alpha))
-        value, vector = _coherence.perron(self._coherence_parts()[0], np.sqrt(weights))
-        return value, vector**2 / float(vector @ vector)
+        parts = self._coherence_parts(matrix_free)
+        mixing = np.array([self._alpha(alpha)])
+        _, roots, vectors = _coherence.unlearning(*parts, self.n_retain, mixing)
+        return float(roots[0]), vectors[0] ** 2 / float(vectors[0] @ vectors[0])
 
-    def _coherence_parts(self) -> tuple[FloatArray, FloatArray]:
-        if self._coherence is None:
-            s = _coherence.coherence_matrix(self.gram(), self.factors.offsets, overwrite=True)
-            top, _ = _coherence.per_sample(self.factors.matrix, self.factors.offsets)
-            self._coherence = (s, top)
-        return self._coherence
+    def _coherence_parts(self, matrix_free: bool | None) -> tuple[CoherenceMap, FloatArray]:
+        """S and each sample's ``λ_max(H_i)``; kept for the next question while S is small."""
+        if not matrix_free and self._coherence is not None:
+            return self._coherence
+        s = CoherenceMap(self.factors.matrix, self.factors.offsets, matrix_free)
+        parts = s, _coherence.per_sample(self.factors.matrix, self.factors.offsets)[0]
+        if matrix_free is None and s.stored is not None and s.stored.nbytes <= CACHE_BYTES:
+            self._coherence = parts
+        return parts
 
     def from_sample_space(self, coefficients: Any) -> FloatArray:
         """Coordinates of the displacement ``w = Z u``: ``A u``, with ``‖A u‖ = ‖Z u‖``.
@@ -491,7 +550,7 @@ class UnlearningProblem:
             if alpha in self._bases:
                 self._bases.move_to_end(alpha)
                 return self._bases[alpha]
-        basis = MixBasis.build(self.factors, self.n_retain, alpha, self.mean_curvatures)
+        basis = MixBasis.build(self.factors, self.n_retain, alpha)
         size = 8.0 * (basis.rows.size + 3 * basis.vectors.size + 1)
         with self._lock:
             self._bases[alpha] = basis

@@ -45,40 +45,31 @@ def diagonal_noise(rows: Any, moved: Any, weights: Any, subtract: Any, out: Any)
 
 
 @jit()
-def block_noise(rows: Any, moved: Any, offsets: Any, weights: Any, subtract: Any, out: Any) -> None:
-    """``out_i = weights_i (moved_i rows_iᵀ) rows_i`` for blocks of rows; see `diagonal_noise`.
+def block_noise(rows: Any, moved: Any, offsets: Any, weights: Any, folded: bool, out: Any) -> None:
+    """``out_i = weights_i B_i rows_i``, ``B_i = moved_i rows_iᵀ``, for ragged blocks of rows.
 
     Parameters
     ----------
     rows, moved : ndarray, shape (N, r)
-        ``moved`` is scaled in place when ``subtract`` is not empty.
     offsets : ndarray, shape (n + 1,), int64
         Rows of sample i are ``offsets[i]:offsets[i + 1]``.
     weights : ndarray, shape (n,)
-    subtract : ndarray, shape (n,) or (0,)
+    folded : bool
+        Take ``B_i + B_iᵀ`` in place of ``B_i``.
     out : ndarray, shape (N, r)
         Overwritten.
     """
     r = rows.shape[1]
-    scale = subtract.shape[0] > 0
-    body = r - r % 4
     for i in range(offsets.shape[0] - 1):
         for a in range(offsets[i], offsets[i + 1]):
             for k in range(r):
                 out[a, k] = 0.0
             for b in range(offsets[i], offsets[i + 1]):
-                s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-                for k in range(0, body, 4):
-                    s0 += moved[a, k] * rows[b, k]
-                    s1 += moved[a, k + 1] * rows[b, k + 1]
-                    s2 += moved[a, k + 2] * rows[b, k + 2]
-                    s3 += moved[a, k + 3] * rows[b, k + 3]
-                for k in range(body, r):
-                    s0 += moved[a, k] * rows[b, k]
-                q = weights[i] * ((s0 + s1) + (s2 + s3))
+                total = 0.0
+                for k in range(r):
+                    total += moved[a, k] * rows[b, k]
+                    if folded:
+                        total += moved[b, k] * rows[a, k]
+                q = weights[i] * total
                 for k in range(r):
                     out[a, k] += q * rows[b, k]
-        if scale:
-            for a in range(offsets[i], offsets[i + 1]):
-                for k in range(r):
-                    moved[a, k] *= subtract[i]

@@ -1,10 +1,14 @@
 """Growth factor: against dense Kronecker operators, route against route, and its certificate."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from rmtstab import Reason, UnlearningProblem, Verdict
+from rmtstab.dynamics import eigen
 from rmtstab.dynamics import growth as solver
 from tests import naive
 from tests.strategies import SAMPLINGS, hessians, instances
@@ -206,3 +210,65 @@ def test_participation_is_carried_by_the_heavy_sample(rng):
     z[2] *= 5.0
     growth = UnlearningProblem.from_factors(z).dynamics(1.0, 1).growth()
     assert growth.participation[2] > 0.99
+
+
+def loops_free(z, split, step, batches, alpha, sampling):
+    """ρ from the covariance of the inclusion counts: ``Zᵀ(C ∘ Z M Zᵀ)Z``, by ARPACK."""
+    if alpha == 0.0:  # the range of the set with weight
+        z = np.concatenate([z[:split], 0.0 * z[split:]])
+        _, _, turn = np.linalg.svd(z, full_matrices=False)
+        z = z @ turn[:split].T
+    n, d = z.shape
+    noise, mix = np.zeros((n, n)), np.zeros((d, d))
+    for part, batch, a in (
+        (slice(0, split), batches[0], 1 - alpha),
+        (slice(split, n), batches[1], -alpha),
+    ):
+        mix += a * z[part].T @ z[part] / len(z[part])
+        noise[part, part] = (a / batch) ** 2 * naive.batch_covariance(len(z[part]), batch, sampling)
+    stay = np.eye(d) - step * mix
+
+    def apply(v):
+        m = v.reshape(d, d)
+        m = 0.5 * (m + m.T)
+        return (stay @ m @ stay + step**2 * z.T @ (noise * (z @ m @ z.T)) @ z).ravel()
+
+    operator = LinearOperator((d * d, d * d), matvec=apply, dtype=float)
+    return eigsh(operator, k=1, which="LA", v0=np.eye(d).ravel(), return_eigenvectors=False)[0]
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("alpha", [0.0, 0.2])
+def test_growth_with_packed_vectors_and_restarts(sampling, alpha, rng, monkeypatch):
+    # above the side where products are halved; then with a basis of 12 vectors, not 120
+    z = rng.standard_normal((170, 150)) * (1 + np.arange(150)) ** -0.5
+    problem = UnlearningProblem.from_factors(z[:120], z[120:])
+    dyn = problem.dynamics(2.5, (8, 4), alpha, sampling)
+    if alpha == 0.0:  # 120 samples span less than the range
+        assert dyn.basis.n_active == 120
+    exact = loops_free(z, 120, 2.5, (8, 4), alpha, sampling)
+    free = solver.solve(dyn, route="lanczos")
+    monkeypatch.setattr(eigen, "BASIS_BYTES", 0.0)
+    tight = solver.solve(dyn, route="lanczos")
+    assert tight.applications > 12
+    for top in (free, tight):
+        assert top.value == pytest.approx(exact, rel=1e-10)
+        assert exact <= top.upper * (1 + 1e-12) and top.upper <= exact * (1 + 1e-6)
+        residual = dyn.second_moment()(top.matrix) - top.value * top.matrix
+        assert np.linalg.norm(residual) <= 2e-10 * top.value
+
+
+def test_growth_keeps_to_its_memory_model(rng, monkeypatch):
+    # docs/theory/growth: basis 2, operator 2, work 9, and half an array per vector
+    z = rng.standard_normal((300, 300)) * (1 + np.arange(300)) ** -0.5
+    problem = UnlearningProblem.from_factors(z[:225], z[225:])
+    array = 8 * 300**2
+    solver.solve(problem.dynamics(2.4, (16, 4), 0.3))  # imports
+    monkeypatch.setattr(eigen, "BASIS_BYTES", 30.0 * 4 * 300 * 301)
+    dyn = problem.dynamics(2.4, (16, 4), 0.2)
+    tracemalloc.start()
+    top = solver.solve(dyn)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert top.applications > 30  # a restart, after which conjugate gradients certify
+    assert peak <= (2 + 2 + 9 + 31 / 2) * array

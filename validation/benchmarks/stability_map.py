@@ -1,4 +1,4 @@
-"""A 40 × 40 map at r = 200, against each cell from scratch.
+"""A 40 × 40 map at r = 200, against each cell from scratch and against dense Kronecker matrices.
 
 Run ``OPENBLAS_NUM_THREADS=1 python validation/benchmarks/stability_map.py``.
 """
@@ -35,7 +35,41 @@ def main(side=40, sampled=4):
         f"cells from scratch on one thread / map: {apart / together:.1f}"
     )
     print(f"largest relative difference of sampled cells: {worst:.1e}")
+    return together
+
+
+def dense_seconds(r):
+    """``eigvalsh`` of Φ as an r² × r² matrix; forming that matrix is not counted."""
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((r + r // 2, r)) / np.sqrt(r)
+    problem = UnlearningProblem.from_factors(z[:r], z[r:])
+    operator, _ = problem.dynamics(0.1, (4, 2), 0.2).operator()
+    dense = np.array([operator @ row for row in np.eye(r * r)])
+    times = []
+    for _ in range(3 if r < 40 else 1):
+        start = time.process_time()
+        values = np.linalg.eigvalsh(dense)
+        times.append(time.process_time() - start)
+    if r <= 12:  # the matrix is that of Φ
+        assert abs(values[-1] / problem.dynamics(0.1, (4, 2), 0.2).growth_factor() - 1) < 1e-10
+    return min(times)
+
+
+def largest_rank(table, seconds):
+    """Largest r whose dense solve fits: r⁶ from the nearest measured solve below it."""
+    nearest = max((r for r, t in table.items() if t <= seconds), default=min(table))
+    return int(nearest * (seconds / table[nearest]) ** (1 / 6))
 
 
 if __name__ == "__main__":
-    main()
+    spent = main()
+    table = {r: dense_seconds(r) for r in (8, 12, 16, 20, 24, 28, 32, 40, 48, 64)}
+    for label, seconds in (("the time of the map", spent), ("one minute", 60.0)):
+        # two cells at a time, as the map has two threads
+        r = largest_rank(table, 2 * seconds / 1600)
+        print(f"largest r, one dense solve a cell, 1600 cells in {label} ({seconds:.0f} s): {r}")
+    r = largest_rank(table, 60.0)
+    print(
+        f"largest r, one single cell in one minute: {r} "
+        f"(from {table[64]:.1f} s at r = 64, as r⁶; the matrix takes {8e-9 * r**4:.1f} GB)"
+    )
