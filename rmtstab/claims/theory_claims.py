@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rmtstab.claims import judges, ledger, theory_checks
+from rmtstab.claims import dynamics_checks, judges, ledger, theory_checks
 from rmtstab.claims.registry import Claim, Outcome, theory_claim
 
 Record = dict[str, Any]
@@ -116,7 +116,7 @@ THEORY_CLAIMS = (
         horizon="one step",
         source="derived in docs/theory",
         fails="with the noise of another sampling scheme (deviation beside it)",
-        check=theory_checks.one_step_moments,
+        check=dynamics_checks.one_step_moments,
         judge=_one_step,
     ),
     theory_claim(
@@ -129,7 +129,7 @@ THEORY_CLAIMS = (
         source="derived in docs/theory/bounds",
         fails="with another sampling scheme's noise: lower bounds for Bernoulli batches against "
         "ρ of fixed-size ones (share of violated instances beside it)",
-        check=theory_checks.bound_sandwich,
+        check=dynamics_checks.bound_sandwich,
         judge=_sandwich,
     ),
     Claim(
@@ -161,7 +161,7 @@ THEORY_CLAIMS = (
         horizon="300 steps, 64 replicas",
         source="Jensen; derived in docs/theory",
         fails="with full batches, where both rates agree",
-        check=theory_checks.typical_below_mean_square,
+        check=dynamics_checks.typical_below_mean_square,
         judge=_typical,
     ),
     theory_claim(

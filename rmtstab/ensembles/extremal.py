@@ -13,102 +13,38 @@ Proofs in docs/theory/extremal.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
+from rmtstab.ensembles._extremal_case import (
+    DIRECTION,
+    MEAN,
+    ONE_STEP,
+    OPERATOR,
+    SAMPLINGS,
+    TRACE,
+    Extremal,
+    Scheme,
+    case_of,
+    rotation,
+    worst,
+)
+from rmtstab.ensembles._extremal_heavy import heavy_among_equals, heavy_beside_group, heavy_sample
 
-SAMPLINGS = ("bernoulli", "without_replacement", "with_replacement")
-MEAN, TRACE, DIRECTION = "mean", "trace", "direction"
-SINGLE, COHERENCE = "single sample", "unlearning coherence"
-ONE_STEP, OPERATOR = "one step", "operator"
-
-
-@dataclass(frozen=True)
-class Extremal:
-    """A problem with its growth factor in closed form, and the bounds that equal it.
-
-    Attributes
-    ----------
-    family : str
-        Name of the function that made it.
-    retain, forget : ndarray, shape (n_retain, C, d) and (n_forget, C, d), float64
-        Factors: ``H_i = Z_iᵀZ_i`` of the rows Z_i.
-    step_size, batch_size, alpha, sampling
-        The hyper-parameters at which equality holds.
-    growth_factor : float
-        ρ, exact.
-    critical_step_size : float
-        Largest η with ρ ≤ 1, exact; 0 where the mean ascends, NaN without a closed form.
-    attained : tuple of str
-        Names (`rmtstab.Bound.name`) of the bounds equal to ρ, or to the
-        critical step size where a bound gives a step size only.
-    """
-
-    family: str
-    retain: FloatArray
-    forget: FloatArray
-    step_size: float
-    batch_size: tuple[float, float]
-    alpha: float
-    sampling: str
-    growth_factor: float
-    critical_step_size: float
-    attained: tuple[str, ...]
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Keyword arguments of `rmtstab.UnlearningProblem.dynamics`."""
-        return {
-            "step_size": self.step_size,
-            "batch_size": self.batch_size,
-            "alpha": self.alpha,
-            "sampling": self.sampling,
-        }
-
-
-@dataclass(frozen=True)
-class _Scheme:
-    """Weights and noise coefficients of both sets: retain, forget."""
-
-    weights: tuple[float, float]
-    sizes: tuple[int, int]
-    noise: tuple[tuple[float, float], tuple[float, float]]
-
-    @classmethod
-    def of(
-        cls, sizes: tuple[int, int], batch_size: tuple[float, float], alpha: float, sampling: str
-    ) -> _Scheme:
-        _checks.choice("sampling", sampling, SAMPLINGS)
-        alpha = _checks.real("alpha", alpha, low=0.0, high=1.0 if sizes[1] else 0.0)
-        weights = (1.0 - alpha, alpha)
-        noise = [(0.0, 0.0), (0.0, 0.0)]
-        for s, name in enumerate(("batch_size[0]", "batch_size[1]")):
-            if weights[s] > 0.0:
-                noise[s] = _noise(name, sizes[s], batch_size[s], sampling)
-        return cls(weights, sizes, (noise[0], noise[1]))
-
-    def scalar(self, retain: FloatArray, forget: FloatArray) -> tuple[float, float]:
-        """``(d, N)`` of a direction, from the curvatures along it of the samples that have any."""
-        drift, spread = 0.0, 0.0
-        for s, h in enumerate((retain, forget)):
-            (c, e), n, a = self.noise[s], self.sizes[s], self.weights[s]
-            if a == 0.0:
-                continue
-            mean = float(h.sum()) / n
-            drift += (a, -a)[s] * mean
-            idle = n - h.size  # samples without curvature here
-            about_mean = float(np.sum((h - mean) ** 2)) + idle * mean * mean
-            spread += a * a * (c * about_mean + (c - e) * n * mean * mean)
-        return drift, spread
-
-    @property
-    def silent(self) -> bool:
-        """Whether no set with weight is noisy."""
-        return all(c == 0.0 for c, _ in self.noise)
+__all__ = [
+    "Extremal",
+    "identical",
+    "orthogonal_groups",
+    "heavy_sample",
+    "heavy_beside_group",
+    "heavy_among_equals",
+    "isotropic_frame",
+    "full_batches",
+    "draw",
+]
 
 
 def identical(
@@ -165,11 +101,11 @@ def identical(
     """
     rng = _checks.generator("rng", rng)
     c = _checks.integer("outputs", outputs, low=1)
-    scheme = _Scheme.of((n_retain, n_forget), batch_size, alpha, sampling)
+    scheme = Scheme.of((n_retain, n_forget), batch_size, alpha, sampling)
     eta = _checks.real("step_size", step_size, low=0.0)
     values = np.concatenate([[1.0], rng.uniform(0.2, 1.0, size=c - 1)])
-    half = np.sqrt(values)[:, None] * _rotation(rng, c)
-    factors = np.stack([_rotation(rng, c) @ half for _ in range(n_retain + n_forget)])
+    half = np.sqrt(values)[:, None] * rotation(rng, c)
+    factors = np.stack([rotation(rng, c) @ half for _ in range(n_retain + n_forget)])
     delta = 1.0 - 2.0 * alpha if n_forget else 1.0
     kappa = sum(
         a * a * n * (k - e)
@@ -182,7 +118,7 @@ def identical(
     attained = [DIRECTION, ONE_STEP]
     attained += [TRACE] * (c == 1) + [MEAN] * (kappa == 0.0)
     attained += [OPERATOR] * (delta > 0.0 and (sampling == "bernoulli" or scheme.silent))
-    return _case(
+    return case_of(
         "identical", factors, n_retain, step_size, batch_size, alpha, sampling, rho, step, attained
     )
 
@@ -249,233 +185,24 @@ def orthogonal_groups(
     m = _checks.integer("directions", directions, low=1)
     k_r = _checks.integer("per_direction[0]", per_direction[0], low=1)
     k_f = _checks.integer("per_direction[1]", per_direction[1], low=0)
-    scheme = _Scheme.of((m * k_r, m * k_f), batch_size, alpha, sampling)
+    scheme = Scheme.of((m * k_r, m * k_f), batch_size, alpha, sampling)
     retain = np.ones(m) if equal else 10.0 ** rng.uniform(-1.0, 0.0, size=m)
     forget = np.full(m, 0.5) if equal else 10.0 ** rng.uniform(-1.0, 0.0, size=m)
-    basis = _rotation(rng, m)
+    basis = rotation(rng, m)
     rows = [np.repeat(np.sqrt(h)[:, None] * basis, k, axis=0)
             for h, k in ((retain, k_r), (forget, k_f))]  # fmt: skip
     scalars = [
         scheme.scalar(np.full(k_r, r), np.full(k_f, f)) for r, f in zip(retain, forget, strict=True)
     ]
-    rho, step = _worst(scalars, step_size)
+    rho, step = worst(scalars, step_size)
     attained = [DIRECTION, ONE_STEP] + [TRACE] * equal
     attained += [MEAN] * all(noise == 0.0 for _, noise in scalars)
     exact_noise = sampling == "bernoulli" or scheme.silent
     attained += [OPERATOR] * (equal and exact_noise and scalars[0][0] > 0.0)
     factors = np.concatenate(rows)[:, None, :]
-    return _case(
+    return case_of(
         "orthogonal_groups",
         factors, m * k_r, step_size, batch_size, alpha, sampling, rho, step, attained,
-    )  # fmt: skip
-
-
-def heavy_sample(
-    rng: np.random.Generator | int,
-    n_retain: int,
-    n_forget: int,
-    *,
-    batch_size: tuple[float, float],
-    alpha: float,
-    sampling: str,
-) -> Extremal:
-    r"""One heavy retain sample, orthogonal to lighter ones, at the step that cancels its mean.
-
-    With ``η = n_r/((1−α)ℓ)`` the heavy direction's ``(1 − ηd)²`` vanishes and its
-    noise is ρ: ``q_R = n_r/B_r − 1`` (Bernoulli, without replacement) or
-    ``(n_r − 1)/B_r``. Forget samples lie on directions of their own, light
-    enough that ``(1 + y)² + q_F y² < q_R`` along each.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator or int
-    n_retain, n_forget : int
-    batch_size : (float, float)
-        With ``q_R ≥ 1``, and ``q_R > 1`` at α > 0: at most half of the retain set.
-    alpha : float
-        In [0, 1); 0 without forget samples.
-    sampling : {"bernoulli", "without_replacement", "with_replacement"}
-
-    Returns
-    -------
-    Extremal
-        Attains single sample, direction and one step; unlearning coherence
-        (σ_u = 1) where ``q_R ≤ q_F`` or α = 0.
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside its range.
-
-    References
-    ----------
-    Derived in docs/theory/extremal.
-
-    Examples
-    --------
-    >>> from rmtstab.ensembles import extremal
-    >>> case = extremal.heavy_sample(0, 6, 0, batch_size=(2, 1), alpha=0.0,
-    ...                              sampling="without_replacement")
-    >>> case.growth_factor, "unlearning coherence" in case.attained
-    (2.0, True)
-    """
-    rng = _checks.generator("rng", rng)
-    scheme = _Scheme.of((n_retain, n_forget), batch_size, alpha, sampling)
-    _checks.real("alpha", alpha, low=0.0, high=1.0, high_open=True)
-    gains = [_gain(n, b, sampling) if a else math.inf
-             for n, b, a in zip(scheme.sizes, batch_size, scheme.weights, strict=True)]  # fmt: skip
-    if gains[0] < 1.0 or (alpha > 0.0 and gains[0] == 1.0):
-        raise ValueError(
-            f"batch_size[0] must be small enough for q_R >= 1 (> 1 at alpha > 0), "
-            f"got {batch_size[0]!r}: q_R = {gains[0]:g}"
-        )
-    eta = n_retain / (1.0 - alpha)
-    retain = np.concatenate([[1.0], rng.uniform(0.05, 0.9, size=n_retain - 1)])
-    forget = rng.uniform(0.05, 0.9, size=n_forget)
-    if alpha > 0.0:  # y = ηαh/n_f below the root of (1 + y)² + q_F y² = q_R, and below 1
-        q = 1.0 + gains[1]
-        largest = min((math.sqrt(1.0 + q * (gains[0] - 1.0)) - 1.0) / q, 1.0)
-        forget *= largest * n_forget / (eta * alpha)
-    rows = np.sqrt(np.concatenate([retain, forget]))[:, None] * _rotation(rng, n_retain + n_forget)
-    none = np.zeros(0)
-    scalars = [scheme.scalar(np.array([h]), none) for h in retain]
-    if alpha > 0.0:
-        scalars += [scheme.scalar(none, np.array([h])) for h in forget]
-    _, step = _worst(scalars, eta)
-    attained = [DIRECTION, ONE_STEP, SINGLE] + [COHERENCE] * (gains[0] <= gains[1])
-    return _case(
-        "heavy_sample",
-        rows[:, None, :], n_retain, eta, batch_size, alpha, sampling, gains[0], step, attained,
-    )  # fmt: skip
-
-
-def heavy_beside_group(
-    rng: np.random.Generator | int, group: int, coherence: float, *, batch_size: float
-) -> Extremal:
-    r"""One heavy sample orthogonal to a group of aligned ones: coherence σ > 1, Bernoulli batches.
-
-    The group's k samples have curvature σ/k each, the heavy one 1; ``n = k + 1``,
-    ``η = n``, and ``ρ = q = n/B − 1`` wherever ``(σ − 1)² + qσ²/k ≤ q``.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator or int
-        Rotation of the plane.
-    group : int
-        k ≥ 2.
-    coherence : float
-        σ in [1, k].
-    batch_size : float
-        B in (0, n/2] with ``(σ − 1)² + qσ²/k ≤ q``.
-
-    Returns
-    -------
-    Extremal
-        Attains unlearning coherence, single sample, direction and one step.
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside its range.
-
-    References
-    ----------
-    Derived in docs/theory/extremal.
-
-    Examples
-    --------
-    >>> from rmtstab.ensembles import extremal
-    >>> extremal.heavy_beside_group(0, 5, 1.4, batch_size=2.0).growth_factor
-    2.0
-    """
-    rng = _checks.generator("rng", rng)
-    k = _checks.integer("group", group, low=2)
-    sigma = _checks.real("coherence", coherence, low=1.0, high=k, high_label="group")
-    n = k + 1
-    scheme = _Scheme.of((n, 0), (batch_size, 1), 0.0, "bernoulli")
-    q = n / batch_size - 1.0
-    other = (sigma - 1.0) ** 2 + q * sigma**2 / k
-    if q < 1.0 or other > q:
-        raise ValueError(
-            f"batch_size must be small enough for (coherence - 1)^2 + q coherence^2/group <= q and "
-            f"q = n/B - 1 >= 1, got {batch_size}: {other:g} and q = {q:g}"
-        )
-    basis = _rotation(rng, 2)
-    rows = np.concatenate([basis[:1], np.repeat(math.sqrt(sigma / k) * basis[1:], k, axis=0)])
-    none = np.zeros(0)
-    scalars = [scheme.scalar(np.array([1.0]), none), scheme.scalar(np.full(k, sigma / k), none)]
-    _, step = _worst(scalars, n)
-    return _case(
-        "heavy_beside_group",
-        rows[:, None, :], n, n, (batch_size, 1), 0.0, "bernoulli", q, step,
-        [COHERENCE, SINGLE, DIRECTION, ONE_STEP],
-    )  # fmt: skip
-
-
-def heavy_among_equals(
-    rng: np.random.Generator | int,
-    n_retain: int,
-    light: float,
-    *,
-    batch_size: float,
-    sampling: str,
-) -> Extremal:
-    r"""One sample of curvature 1 among equal ones of curvature ``light``, along one direction.
-
-    At ``η = 1/h̄`` the mean vanishes, and ``ρ = η² c n/(n−1) (1 − h̄)²``: for
-    fixed-size batches the coherence bound is attained at any ``σ = n h̄`` in (1, n).
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator or int
-        Signs of the factors.
-    n_retain : int
-        At least 2.
-    light : float
-        In [0, 1).
-    batch_size : float
-        Of the retain set, below n unless with replacement; there is no forget set.
-    sampling : {"without_replacement", "with_replacement"}
-
-    Returns
-    -------
-    Extremal
-        Attains single sample, unlearning coherence, trace, direction and one step.
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside its range.
-
-    References
-    ----------
-    Derived in docs/theory/extremal.
-
-    Examples
-    --------
-    >>> from rmtstab.ensembles import extremal
-    >>> case = extremal.heavy_among_equals(0, 4, 1 / 3, batch_size=2,
-    ...                                    sampling="without_replacement")
-    >>> round(case.step_size, 12), round(case.growth_factor, 12)
-    (2.0, 0.111111111111)
-    """
-    rng = _checks.generator("rng", rng)
-    n = _checks.integer("n_retain", n_retain, low=2)
-    t = _checks.real("light", light, low=0.0, high=1.0, high_open=True)
-    _checks.choice("sampling", sampling, SAMPLINGS[1:])
-    c, _ = _noise("batch_size", n, batch_size, sampling)
-    if c == 0.0:
-        raise ValueError(f"batch_size must be < n_retain={n}, got {batch_size}")
-    curvatures = np.concatenate([[1.0], np.full(n - 1, t)])
-    mean = (1.0 + (n - 1) * t) / n
-    eta = 1.0 / mean
-    rho = eta * eta * c * n / (n - 1.0) * (1.0 - mean) ** 2
-    noise = rho / (eta * eta)
-    factors = (rng.choice([-1.0, 1.0], size=n) * np.sqrt(curvatures))[:, None, None]
-    return _case(
-        "heavy_among_equals",
-        factors, n, eta, (batch_size, 1), 0.0, sampling, rho,
-        2.0 * mean / (mean * mean + noise), [SINGLE, COHERENCE, TRACE, DIRECTION, ONE_STEP],
     )  # fmt: skip
 
 
@@ -530,7 +257,7 @@ def isotropic_frame(
     """
     rng = _checks.generator("rng", rng)
     d = _checks.integer("dim", dim, low=1)
-    scheme = _Scheme.of((n_retain, n_forget), batch_size, alpha, sampling)
+    scheme = Scheme.of((n_retain, n_forget), batch_size, alpha, sampling)
     drift, spread, frames = 0.0, 0.0, []
     for s, (name, n) in enumerate((("n_retain", n_retain), ("n_forget", n_forget))):
         if s == 1 and n == 0:
@@ -539,12 +266,12 @@ def isotropic_frame(
         norm, a, (c, e) = (1.0, 0.5)[s], scheme.weights[s], scheme.noise[s]
         drift += (a, -a)[s] * norm / d
         spread += a * a * n * norm**2 * (c / d - e / d**2)
-        frames.append(math.sqrt(norm) * _harmonic_frame(n, d) @ _rotation(rng, d))
-    rho, step = _worst([(drift, spread)], step_size)
+        frames.append(math.sqrt(norm) * _harmonic_frame(n, d) @ rotation(rng, d))
+    rho, step = worst([(drift, spread)], step_size)
     attained = [TRACE, ONE_STEP]
     attained += [OPERATOR] * (drift > 0.0 and (sampling == "bernoulli" or scheme.silent))
     factors = np.concatenate(frames)[:, None, :]
-    return _case(
+    return case_of(
         "isotropic_frame",
         factors, n_retain, step_size, batch_size, alpha, sampling, rho, step, attained,
     )  # fmt: skip
@@ -599,15 +326,15 @@ def full_batches(
     d = _checks.integer("dim", dim, low=1, high=n_retain, high_label="n_retain")
     _checks.choice("sampling", sampling, SAMPLINGS[:2])
     batch = (n_retain, max(n_forget, 1))
-    _Scheme.of((n_retain, n_forget), batch, alpha, sampling)
+    Scheme.of((n_retain, n_forget), batch, alpha, sampling)
     _checks.real("alpha", alpha, low=0.0, high=1.0, high_open=True)
     rows = rng.standard_normal((n_retain + n_forget, d)) / math.sqrt(d)
     retain, forget = rows[:n_retain], rows[n_retain:]
     mix = (1.0 - alpha) * retain.T @ retain / n_retain - alpha * forget.T @ forget / batch[1]
     mu = np.linalg.eigvalsh(mix)
-    rho, step = _worst([(float(v), 0.0) for v in mu], step_size)
+    rho, step = worst([(float(v), 0.0) for v in mu], step_size)
     attained = [MEAN, DIRECTION, ONE_STEP] + [OPERATOR] * bool(mu[0] > 1e-9 * mu[-1])
-    return _case(
+    return case_of(
         "full_batches",
         rows[:, None, :], n_retain, step_size, batch, alpha, sampling, rho, step, attained,
     )  # fmt: skip
@@ -678,40 +405,6 @@ def draw(rng: np.random.Generator | int, sampling: str) -> list[Extremal]:
     return cases
 
 
-def _noise(name: str, n: int, batch: float, sampling: str) -> tuple[float, float]:
-    """Coefficients (c, e) of one set's noise: ``Cov(x_i, x_j)/B² = c δ_ij − e/n``."""
-    n = _checks.integer("n", n, low=1)
-    if sampling == "bernoulli":
-        b = _checks.real(name, batch, low=0.0, high=n, low_open=True, high_label="n")
-        return (1.0 - b / n) / (n * b), 0.0
-    b = _checks.integer(name, batch, low=1, high=n, high_label="n")
-    if sampling == "with_replacement":
-        c = 1.0 / (n * b)
-    else:
-        c = 0.0 if n == 1 else (n - b) / (n * b * (n - 1.0))
-    return c, c
-
-
-def _gain(n: int, batch: float, sampling: str) -> float:
-    """``q``: noise of a lone sample over its squared mean, ``n/B − 1`` or ``(n − 1)/B``."""
-    return (n - 1.0) / batch if sampling == "with_replacement" else n / batch - 1.0
-
-
-def _worst(scalars: list[tuple[float, float]], step_size: float) -> tuple[float, float]:
-    """Largest ``(1 − ηd)² + η²N`` over the directions, and the smallest ``2d/(d² + N)``."""
-    eta = _checks.real("step_size", step_size, low=0.0)
-    rho = max((1.0 - eta * d) ** 2 + eta * eta * noise for d, noise in scalars)
-    steps = [2.0 * d / (d * d + noise) if d > 0.0 else 0.0 for d, noise in scalars]
-    return rho, min(steps)
-
-
-def _rotation(rng: np.random.Generator, d: int) -> FloatArray:
-    """Uniform orthogonal matrix."""
-    q, r = np.linalg.qr(rng.standard_normal((d, d)))
-    result: FloatArray = q * np.sign(np.diag(r))
-    return result
-
-
 def _harmonic_frame(n: int, d: int) -> FloatArray:
     """Real harmonic frame: n unit vectors in d ≤ n dimensions with ``Σ zzᵀ = (n/d) I``."""
     angles = 2.0 * np.pi * np.arange(n) / n
@@ -721,29 +414,3 @@ def _harmonic_frame(n: int, d: int) -> FloatArray:
     for k in range(1, (d - len(columns)) // 2 + 1):
         columns += [math.sqrt(2.0) * np.cos(k * angles), math.sqrt(2.0) * np.sin(k * angles)]
     return np.stack(columns, axis=1) / math.sqrt(d)
-
-
-def _case(
-    family: str,
-    factors: FloatArray,
-    n_retain: int,
-    step_size: float,
-    batch_size: tuple[float, float],
-    alpha: float,
-    sampling: str,
-    rho: float,
-    step: float,
-    attained: list[str],
-) -> Extremal:
-    return Extremal(
-        family=family,
-        retain=np.ascontiguousarray(factors[:n_retain]),
-        forget=np.ascontiguousarray(factors[n_retain:]),
-        step_size=float(step_size),
-        batch_size=(batch_size[0], batch_size[1]),
-        alpha=float(alpha),
-        sampling=sampling,
-        growth_factor=float(rho),
-        critical_step_size=float(step),
-        attained=tuple(attained),
-    )
