@@ -207,12 +207,14 @@ def _critical(dyn: Dynamics) -> Interval | None:
 
 def points(rows: list[Record], most: int = 40) -> list[Record]:
     """First instances of each growth row, for `rmtstab.figures.bound_sandwich`."""
-    return [
-        {**{k: row[k] for k in ("source", "bound", "kind")},
-         "exact": row["exact"][:most], "value": row["value"][:most]}
-        for row in rows
-        if row["quantity"] == GROWTH and row["value"]
-    ]  # fmt: skip
+    found = []
+    for row in rows:
+        if row["quantity"] == GROWTH:
+            pairs = list(zip(row["exact"], row["value"], strict=True))[:most]
+            pairs = [pair for pair in pairs if math.isfinite(pair[1])]
+            names = {k: row[k] for k in ("source", "bound", "kind")}
+            found.append({**names, "exact": [p[0] for p in pairs], "value": [p[1] for p in pairs]})
+    return found
 
 
 def rows_of(evidence: Evidence, name: str = "tightness-ledger") -> list[Record]:

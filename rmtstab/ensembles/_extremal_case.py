@@ -33,8 +33,9 @@ class Extremal:
     critical_step_size : float
         Largest η with ρ ≤ 1, exact; 0 where the mean ascends, NaN without a closed form.
     attained : tuple of str
-        Names (`rmtstab.Bound.name`) of the bounds equal to ρ, or to the
-        critical step size where a bound gives a step size only.
+        Names (`rmtstab.Bound.name`) of the bounds equal to ρ.
+    attained_steps : tuple of str
+        Names of the bounds whose step size is the critical one.
     """
 
     family: str
@@ -47,6 +48,7 @@ class Extremal:
     growth_factor: float
     critical_step_size: float
     attained: tuple[str, ...]
+    attained_steps: tuple[str, ...]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -156,5 +158,8 @@ def case_of(
         sampling=sampling,
         growth_factor=float(rho),
         critical_step_size=float(step),
-        attained=tuple(attained),
+        attained=tuple(name for name in attained if name != OPERATOR),
+        attained_steps=tuple(
+            name for name in attained if name in (ONE_STEP, OPERATOR) and step > 0.0
+        ),
     )

@@ -2,7 +2,7 @@ r"""Extremal families: problems on which a bound on the growth factor ρ is atta
 
 Each function returns an `Extremal`: the factors, the hyper-parameters at which
 equality holds, ρ and the critical step size in closed form, and the names of
-the bounds that equal them. All but the frames and the rank-C copies split into
+the bounds that equal either. All but the frames and the rank-C copies split into
 orthogonal directions, on each of which Φ is a scalar,
 
     ``(1 − ηd)² + η² N``,  ``d = Σ_s ±a_s h̄_s``,  ``N = Σ_s a_s² [c_s Σ h_i² − e_s n_s h̄_s²]``.

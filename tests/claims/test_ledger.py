@@ -1,6 +1,7 @@
 """The ledger sees what is wrong: violated, missing and contradicted bounds, each by name."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,17 +122,12 @@ def test_five_per_cent_too_tight_fails_by_name(name, monkeypatch):
     """The mutation check of the claim itself: one bound at a time, its constant off by 1.05."""
     honest = bounds.evaluate
 
-    def mutated(dyn):
-        found = []
-        for b in honest(dyn):
-            up = 1.05 if b.kind == "necessary" else 1 / 1.05
-            if b.name == name:
-                b = rs.Bound(
-                    b.name, b.kind, b.satisfied, b.rho_bound * up, b.critical_step_size / up,
-                    b.source,
-                )  # fmt: skip
-            found.append(b)
-        return found
+    def mutated(*arguments):
+        return [tighter(b) if b.name == name else b for b in honest(*arguments)]
+
+    def tighter(b):
+        up = 1.05 if b.kind == "necessary" else 1 / 1.05
+        return replace(b, rho_bound=b.rho_bound * up, critical_step_size=b.critical_step_size / up)
 
     monkeypatch.setattr(bounds, "evaluate", mutated)
     monkeypatch.setattr(ledger, "EXTREMAL_DRAWS", 2)

@@ -1,7 +1,5 @@
 """Extremal families: the closed form is the brute force's ρ, and each named bound equals it."""
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -31,20 +29,17 @@ def dynamics(case, **changes):
     return problem.dynamics(**{**case.settings, **changes})
 
 
-def ratio(bound, case):
-    """Bound over exact: of ρ, or of the critical step size where the bound has no ρ."""
-    if math.isnan(bound.rho_bound):
-        return bound.critical_step_size / case.critical_step_size
-    return bound.rho_bound / case.growth_factor
-
-
 def check(case):
     """Equality to 1e-12 of closed form, brute force and every attained bound."""
     assert brute_force(case) == pytest.approx(case.growth_factor, rel=1e-12)
     found = {bound.name: bound for bound in dynamics(case).bounds()}
-    assert case.attained and set(case.attained) <= set(found)
+    assert case.attained and set(case.attained + case.attained_steps) <= set(found)
     for name in case.attained:
-        assert ratio(found[name], case) == pytest.approx(1.0, abs=1e-12), (name, case)
+        ratio = found[name].rho_bound / case.growth_factor
+        assert ratio == pytest.approx(1.0, abs=1e-12), (name, case)
+    for name in case.attained_steps:
+        ratio = found[name].critical_step_size / case.critical_step_size
+        assert ratio == pytest.approx(1.0, abs=1e-12), (name, case)
 
 
 @st.composite
@@ -79,7 +74,7 @@ def test_orthogonal_groups(data, seed, directions, k_r, k_f, equal):
     check(case)
     assert ("trace" in case.attained) == equal
     if equal and options["sampling"] == "bernoulli":
-        assert "operator" in case.attained  # Dexter et al., Theorem 2
+        assert "operator" in case.attained_steps  # Dexter et al., Theorem 2
 
 
 @given(st.data(), seeds, st.sampled_from(SAMPLINGS), st.integers(2, 5), st.integers(0, 3))
@@ -171,9 +166,10 @@ def test_every_bound_but_fixed_size_operator_is_attained():
     attained = {
         s: {n for k in range(8) for c in extremal.draw(k, s) for n in c.attained} for s in SAMPLINGS
     }
+    steps = {n for k in range(8) for c in extremal.draw(k, "bernoulli") for n in c.attained_steps}
     core = {"trace", "direction", "single sample", "unlearning coherence", "one step", "mean"}
     assert all(core <= found for found in attained.values())
-    assert "operator" in attained["bernoulli"]
+    assert steps == {"one step", "operator"}
 
 
 @pytest.mark.parametrize(("n", "batch"), [(2, 1), (8, 1), (8, 4), (24, 1), (24, 12)])
@@ -186,7 +182,9 @@ def test_operator_for_fixed_size_batches_tends_to_exact(n, batch):
     (operator,) = (b for b in dynamics(case).bounds() if b.name == "operator")
     kappa = (n - batch) / (batch * (n - 1.0))
     best = (1.0 + kappa * (n - 1)) / (1.0 + kappa * n)
-    assert best * (1 - 1e-12) <= ratio(operator, case) <= 1.0 + 1e-12
+    assert (
+        best * (1 - 1e-12) <= operator.critical_step_size / case.critical_step_size <= 1.0 + 1e-12
+    )
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
