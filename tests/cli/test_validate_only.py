@@ -1,10 +1,12 @@
 """`--only` and `--list`: one claim from the evidence it needs; a false one fails end to end."""
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -150,3 +152,18 @@ def test_a_false_claim_fails_everywhere(tmp_path, monkeypatch):
     assert run("report", folder).exit_code == 1
     monkeypatch.undo()
     assert run("report", folder).exit_code == 0  # judged again, by the honest judge
+
+
+@pytest.mark.slow
+def test_the_script_of_one_claim(tmp_path):
+    script = Path(__file__).parents[2] / "validation" / "run_claim.py"
+    name = "gram-spectrum-intervals"
+    done = subprocess.run(
+        [sys.executable, script, name, "--out", tmp_path],
+        cwd=script.parents[1], env={**os.environ, "PYTHONPATH": str(script.parents[1])},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / f"{name}.json").read_text())
+    assert record["holds"] and record["evidence"]["draws"] == 60
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".svg", ".png"}
