@@ -237,9 +237,10 @@ def summarise(rows: Iterable[Record], over: tuple[str, ...] = ("source",)) -> li
     Returns
     -------
     list of dict
-        The keys, ``instances``, ``minimum``, ``median``, ``maximum``,
-        ``violations`` and ``tightened`` (violations of the bound made 5 %
-        tighter). A ratio is not counted where the exact value is 0.
+        The keys, ``instances``, ``vacuous`` (bounds of 0 or infinity among
+        them), ``minimum``, ``median``, ``maximum``, ``violations`` and
+        ``tightened`` (violations of the bound made 5 % tighter). A ratio is not
+        counted where the exact value is 0.
     """
     keys = (*over, "bound", "kind", "quantity")
     groups: dict[tuple[str, ...], list[Record]] = {}
@@ -258,6 +259,7 @@ def summarise(rows: Iterable[Record], over: tuple[str, ...] = ("source",)) -> li
             {
                 **dict(zip(keys, key, strict=True)),
                 "instances": int(value.size),
+                "vacuous": int(np.sum((value == 0.0) | np.isinf(value))),
                 "minimum": low,
                 "median": middle,
                 "maximum": high,

@@ -113,7 +113,7 @@ def test_ratios_are_summarised_over_sources():
     book.add("spread", [bound(rho=0.0)], (0.0, 0.0), None)  # counted, without a ratio
     (both,) = ledger.summarise(book.record()["rows"], over=())
     assert (both["minimum"], both["median"], both["maximum"]) == (0.2, 0.4, 1.0)
-    assert both["instances"] == 4 and both["violations"] == 0
+    assert (both["instances"], both["vacuous"], both["violations"]) == (4, 1, 0)
     assert [r["source"] for r in ledger.summarise(book.record()["rows"])] == ["heavy", "spread"]
 
 

@@ -71,6 +71,8 @@ def test_orthogonal_groups(data, seed, directions, k_r, k_f, equal):
         seed, directions, (k_r, k_f), step_size=step, equal=equal, **options
     )
     assume(case.growth_factor > 0.01)
+    # D nearly singular: its smallest eigenvalue, and the step with it, is a difference of two means
+    assume(case.critical_step_size == 0.0 or case.critical_step_size > 1e-2 * directions)
     check(case)
     assert ("trace" in case.attained) == equal
     if equal and options["sampling"] == "bernoulli":
