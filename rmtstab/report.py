@@ -10,6 +10,7 @@ import json
 import math
 import platform
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from rmtstab.sweeps.run import write_atomically
 
 Record = dict[str, Any]
 SYNTHETIC = "signal_plus_noise"
+LEDGER = "tightness-ledger"
 
 
 def versions() -> dict[str, str]:
@@ -79,7 +81,7 @@ def table(claims: list[Record]) -> str:
             f"      {claim['statement']}",
             f"      normalisation: {claim['normalisation']}; horizon: {claim['horizon']}",
             f"      measured: {claim['measured']} [{number(claim)}]",
-            f"      fails: {claim['fails']}",
+            f"      fails: {claim['fails']}{_there(claim)}",
         ]
         blocks.append("\n".join(block))
     return "\n".join(blocks)
@@ -94,8 +96,65 @@ def number(claim: Record) -> str:
     return f"{value:.4g}{bar}"
 
 
-def _drawings(results: Evidence) -> dict[str, tuple[Callable[[], Any], str]]:
+def _there(claim: Record) -> str:
+    """The claim's number in its failing setting, as text."""
+    failing = claim.get("failing")
+    return "" if failing is None or math.isnan(failing) else f" [there: {failing:.4g}]"
+
+
+Drawings = dict[str, tuple[Callable[[], Any], str]]
+
+
+def _drawings(results: Evidence) -> Drawings:
     """Name the figures that the evidence allows: how to draw, and the caption."""
+    found = {**_network_drawings(results), **_theory_drawings(results)}
+    return {name: found[name] for name in ("against_snr", *found) if name in found}
+
+
+def _theory_drawings(results: Evidence) -> Drawings:
+    """Name the figure of each theory claim that was judged."""
+    claims = {claim["name"]: claim for claim in results["claims"]}
+    found: Drawings = {}
+    for name, record in results["theory"].items():
+        if name not in claims:
+            continue
+        caption = f"{name}: {claims[name]['statement']} Fails: {claims[name]['fails']}."
+        if "figure" in record:
+            found[name] = (partial(_check, record["figure"]), caption)
+        elif "rows" in record and name == LEDGER:
+            found[name] = (partial(_sandwich, results), caption)
+    return found
+
+
+def _check(figure: Record) -> Any:
+    import matplotlib.pyplot as plt
+
+    from rmtstab import figures
+    from rmtstab.figures._style import COLUMN
+
+    drawn, ax = plt.subplots(figsize=(1.3 * COLUMN, 0.9 * COLUMN))
+    figures.check_series(ax, figure)
+    ax.legend()
+    return drawn
+
+
+def _sandwich(results: Evidence) -> Any:
+    import matplotlib.pyplot as plt
+
+    from rmtstab import figures
+    from rmtstab.claims import ledger
+    from rmtstab.figures._style import COLUMN
+
+    drawn, axes = plt.subplots(1, 2, figsize=(2.6 * COLUMN, 1.5 * COLUMN))
+    points = ledger.points(ledger.rows_of(results))
+    for ax, ratio in zip(axes, (False, True), strict=True):
+        figures.bound_sandwich(ax, points, ratio=ratio)
+    handles, labels = axes[0].get_legend_handles_labels()
+    drawn.legend(handles, labels, loc="outside lower center", ncols=3)
+    return drawn
+
+
+def _network_drawings(results: Evidence) -> Drawings:
     if "networks" not in results:
         return {}
     horizon, radius = results["preset"]["horizon"], results["preset"]["radius"]
@@ -105,7 +164,7 @@ def _drawings(results: Evidence) -> dict[str, tuple[Callable[[], Any], str]]:
         "batch. Lines: predicted finite-time frontiers; between them rare runs carry the mean "
         "square."
     )
-    drawings: dict[str, tuple[Callable[[], Any], str]] = {
+    drawings: Drawings = {
         "against_snr": (
             lambda: _against_snr(results),
             "Resistance, escape time and coherence against SNR. Points: mean and standard error "
@@ -137,7 +196,8 @@ def _drawings(results: Evidence) -> dict[str, tuple[Callable[[], Any], str]]:
             lambda: _maps(results, "map", "digits"),
             maps + " Digits 0–4 against 5–9.",
         )
-    return drawings
+    needs = {"against_snr": "escapes", "spectra": "networks", "trajectories": "trajectories"}
+    return {k: v for k, v in drawings.items() if needs.get(k, "outcomes") in results}
 
 
 def _against_snr(results: Evidence) -> Any:
@@ -281,7 +341,7 @@ def _page(results: Record, pictures: dict[str, bytes], captions: dict[str, str])
             html.escape(f"{claim['assumptions']}. {claim['normalisation']}. ")
             + f"<i>Horizon:</i> {html.escape(claim['horizon'])}",
             html.escape(f"{claim['measured']} [{number(claim)}]"),
-            html.escape(claim["fails"]),
+            html.escape(claim["fails"] + _there(claim)),
         ]
         rows.append(
             f'<tr class="{kind}"><td>{verdict}</td>'

@@ -2,6 +2,6 @@
 
 from rmtstab.claims.catalogue import CLAIMS
 from rmtstab.claims.presets import PRESETS, Preset
-from rmtstab.claims.registry import Claim, Outcome
+from rmtstab.claims.registry import Claim, Outcome, theory_claim
 
-__all__ = ["CLAIMS", "PRESETS", "Claim", "Outcome", "Preset"]
+__all__ = ["CLAIMS", "PRESETS", "Claim", "Outcome", "Preset", "theory_claim"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -386,8 +386,3 @@ def _nothing(text: str) -> Outcome:
 
 def _log_radius(evidence: Evidence) -> float:
     return math.log(evidence["preset"]["radius"])
-
-
-def from_theory(name: str, judge: Callable[[Record], Outcome]) -> Callable[[Evidence], Outcome]:
-    """Judge one of the checks that need no network."""
-    return lambda evidence: judge(evidence["theory"][name])

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Evidence = Mapping[str, Any]  # results.json without the claims: the numbers of one run
+Check = Callable[["np.random.Generator"], dict[str, Any]]
+WORDS = (
+    "name", "statement", "latex", "assumptions", "normalisation", "horizon", "source", "fails",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,12 +31,15 @@ class Outcome:
         Of ``value``, in its units; NaN where it has none.
     holds : bool or None
         None: reported without a threshold.
+    failing : float
+        The same number in the nearest setting in which the claim fails; NaN where not measured.
     """
 
     measured: str
     value: float
     error_bar: float
     holds: bool | None
+    failing: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -55,8 +66,17 @@ class Claim:
         The nearest setting in which it does not hold.
     judge : callable
         From the evidence to an `Outcome`.
-    needs_torch : bool
-        Whether its evidence comes from trained networks.
+    needs : tuple of str
+        Stages of a run (see `rmtstab.claims.validation`) without which it cannot be judged.
+    uses : tuple of str
+        Further stages that it takes up where torch is installed.
+    check : callable or None
+        Of a theory claim: from a generator to JSON numbers, the record it is judged by. An entry
+        ``"figure"`` in the record is drawn by `rmtstab.figures.check_series`.
+
+    See Also
+    --------
+    theory_claim : registers a claim that needs no network.
     """
 
     name: str
@@ -68,28 +88,75 @@ class Claim:
     source: str
     fails: str
     judge: Callable[[Evidence], Outcome]
-    needs_torch: bool = True
+    needs: tuple[str, ...] = ("networks",)
+    uses: tuple[str, ...] = ()
+    check: Check | None = None
+
+    @property
+    def needs_torch(self) -> bool:
+        """Whether its evidence comes from trained networks."""
+        return self.needs != ("theory",)
 
     def record(self, evidence: Evidence) -> dict[str, Any]:
         """Judge, and return statement and outcome as JSON values."""
         outcome = self.judge(evidence)
-        words = {
-            key: getattr(self, key)
-            for key in (
-                "name",
-                "statement",
-                "latex",
-                "assumptions",
-                "normalisation",
-                "horizon",
-                "source",
-                "fails",
-            )
-        }
+        words = {key: getattr(self, key) for key in WORDS}
         return {
             **words,
             "measured": outcome.measured,
             "value": outcome.value,
             "error_bar": outcome.error_bar,
             "holds": outcome.holds,
+            "failing": outcome.failing,
         }
+
+
+def theory_claim(
+    *,
+    name: str,
+    check: Check,
+    judge: Callable[[dict[str, Any]], Outcome],
+    uses: tuple[str, ...] = (),
+    **words: str,
+) -> Claim:
+    """Make a claim that needs no network: a check that samples, and a judge of its record.
+
+    Parameters
+    ----------
+    name : str
+        Also the key of the record, ``evidence["theory"][name]``.
+    check : callable
+        ``check(rng)`` → JSON numbers; a module-level function. An entry
+        ``"figure"`` is drawn in the report.
+    judge : callable
+        ``judge(record)`` → `Outcome`; give `Outcome.failing` the number measured
+        where the claim fails.
+    uses : tuple of str
+        As in `Claim`.
+    **words : str
+        The other fields of `Claim`.
+
+    Returns
+    -------
+    Claim
+
+    Examples
+    --------
+    >>> from rmtstab.claims.registry import Outcome, theory_claim
+    >>> claim = theory_claim(
+    ...     name="mean-of-normals", check=lambda rng: {"mean": float(rng.normal(size=100).mean())},
+    ...     judge=lambda r: Outcome(f"mean {r['mean']:.2f}", r["mean"], 0.1, abs(r["mean"]) < 0.5),
+    ...     statement="Normal numbers have mean 0.", latex="E g = 0", assumptions="none",
+    ...     normalisation="none", horizon="none", source="textbook", fails="for mean 1",
+    ... )
+    >>> claim.needs_torch, claim.record({"theory": {"mean-of-normals": {"mean": 0.1}}})["holds"]
+    (False, True)
+    """
+    return Claim(
+        name=name,
+        judge=lambda evidence: judge(evidence["theory"][name]),
+        needs=("theory",),
+        uses=uses,
+        check=check,
+        **words,
+    )

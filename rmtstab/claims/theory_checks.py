@@ -1,25 +1,23 @@
-"""Checks that need no network: each samples its own instances and returns JSON numbers."""
+"""Checks of the closed forms against sampled instances: a generator in, JSON numbers out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from rmtstab._results import FloatArray
+from rmtstab.claims.figure_data import figure_of, series
 from rmtstab.dynamics.problem import UnlearningProblem
 from rmtstab.ensembles import SignalPlusNoise
 from rmtstab.theory import cnn, signal_plus_noise
 from rmtstab.theory.high_dimensional import volterra_step_size
 
-SAMPLINGS = ("without_replacement", "with_replacement", "bernoulli")
-
 
 def spectral_intervals(rng: np.random.Generator) -> dict[str, Any]:
     """Share of sampled Gram matrices inside the intervals, and the outlier's relative error."""
     n, dim, delta, draws = 60, 150, 0.05, 60
-    inside, errors, needed = 0, [], []
+    inside, errors, needed, extremes = 0, [], [], []
     allowed = np.sqrt(2.0 * np.log(2.0 / delta))
     for k in range(draws):
         snr = (0.0, 0.5, 2.0)[k % 3]
@@ -29,6 +27,7 @@ def spectral_intervals(rng: np.random.Generator) -> dict[str, Any]:
         values = np.linalg.eigvalsh(rows @ rows.T)
         bounds = signal_plus_noise.spectral_bounds(n, dim, snr, delta)
         low, high = bounds.bulk_interval
+        extremes.append([float(values[0]), float(values[-2])])
         bulk_inside = values[0] >= low * (1 - 1e-12) and values[-2] <= high
         inside += bool(
             bulk_inside and bounds.top_interval[0] <= values[-1] <= bounds.top_interval[1]
@@ -51,12 +50,23 @@ def spectral_intervals(rng: np.random.Generator) -> dict[str, Any]:
         "outlier_bias": float(np.mean(errors)),
         "outlier_error": float(np.std(errors, ddof=1) / np.sqrt(len(errors))),
         "correlated_top_over_bound": float(np.median(tops) / high),
+        "correlated_inside": float(np.mean(tops <= high)),
+        "figure": figure_of(
+            "draw",
+            "eigenvalue (in σ²)",
+            [
+                series("smallest", range(draws), [e[0] for e in extremes]),
+                series("second largest", range(draws), [e[1] for e in extremes]),
+                series("largest, correlated rows", range(len(tops)), tops),
+            ],
+            levels=[low, high],
+        ),
     }
 
 
 def coherence_formula(rng: np.random.Generator) -> dict[str, Any]:
     """Relative error of the closed-form coherence on sampled signal-plus-noise Grams."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for n, dim in ((60, 150), (120, 300), (240, 240)):
         for snr in (0.0, 0.1, 0.3, 1.0):
             sampled = []
@@ -64,23 +74,46 @@ def coherence_formula(rng: np.random.Generator) -> dict[str, Any]:
                 patches, labels = SignalPlusNoise(n, dim, snr).sample(rng)
                 aligned = patches.sum(axis=1)
                 aligned[:, 0] *= labels
-                gram = aligned @ aligned.T
-                sampled.append(np.linalg.eigvalsh(np.abs(gram))[-1] / np.diag(gram).max())
+                sampled.append(_coherence(aligned))
             formula = signal_plus_noise.coherence(n, dim, snr)
             rows.append({"n": n, "dim": dim, "snr": snr, "ratio": formula / np.mean(sampled)})
-    # The nearest failure: many more samples than dimensions, over repeated draws.
-    ratios = []
+    # The nearest failures, over repeated draws: uneven norms, and far more samples than dimensions.
+    uneven, ratios = [], []
     for _ in range(20):
+        noise = SignalPlusNoise(120, 300, 0.0).sample(rng)[0][:, 1]
+        noise = noise * 10.0 ** rng.uniform(-0.25, 0.25, size=(120, 1))
+        uneven.append(signal_plus_noise.coherence(120, 300, 0.0) / _coherence(noise))
         noise = SignalPlusNoise(400, 2, 0.0).sample(rng)[0][:, 1]
-        gram = noise @ noise.T
-        actual = np.linalg.eigvalsh(np.abs(gram))[-1] / np.diag(gram).max()
-        ratios.append(signal_plus_noise.coherence(400, 2, 0.0) / actual)
+        ratios.append(signal_plus_noise.coherence(400, 2, 0.0) / _coherence(noise))
     return {
         "rows": [{k: float(v) for k, v in row.items()} for row in rows],
         "worst": float(max(abs(row["ratio"] - 1.0) for row in rows)),
+        "uneven_ratio": float(np.mean(uneven)),
         "low_dimensional_ratio": float(np.mean(ratios)),
         "low_dimensional_error": float(np.std(ratios, ddof=1) / np.sqrt(len(ratios))),
+        "figure": figure_of(
+            "signal-to-noise ratio",
+            "closed form over sampled coherence",
+            [
+                series(
+                    f"n = {n}, d = {dim}",
+                    *zip(*((r["snr"], r["ratio"]) for r in rows if r["n"] == n), strict=True),
+                )
+                for n, dim in ((60, 150), (120, 300), (240, 240))
+            ]
+            + [
+                series("uneven norms (fails)", [0.0], [np.mean(uneven)]),
+                series("n = 400, d = 2 (fails)", [0.0], [np.mean(ratios)]),
+            ],
+            levels=[0.94, 1.06],
+        ),
     }
+
+
+def _coherence(rows: FloatArray) -> float:
+    """Coherence of rank-one samples."""
+    gram = rows @ rows.T
+    return float(np.linalg.eigvalsh(np.abs(gram))[-1] / np.diag(gram).max())
 
 
 def escape_formula(rng: np.random.Generator) -> dict[str, Any]:
@@ -89,11 +122,11 @@ def escape_formula(rng: np.random.Generator) -> dict[str, Any]:
     for n, repeats in ((60, 12), (240, 8)):
         dim, filters, n_forget = 5 * n // 2, 128, n // 5
         for snr in (0.1, 0.5, 1.0, 2.0):
-            found = [
+            pairs = [
                 _sampled_escape(n, n_forget, dim, snr, filters, 0.3, rng) for _ in range(repeats)
             ]
-            curvature, resistance = np.mean(found, axis=0)
-            errors = np.std(found, axis=0, ddof=1) / np.sqrt(repeats)
+            curvature, resistance = np.mean(pairs, axis=0)
+            errors = np.std(pairs, axis=0, ddof=1) / np.sqrt(repeats)
             formula = cnn.escape(n - n_forget, n_forget, dim, snr, filters, 0.3)
             rows.append(
                 {
@@ -105,7 +138,43 @@ def escape_formula(rng: np.random.Generator) -> dict[str, Any]:
                     "resistance_error": float(errors[1] / resistance),
                 }
             )
-    return {"rows": rows}
+    # The nearest failure: few filters, masks still independent.
+    few = []
+    for snr in (0.5, 1.0, 2.0):
+        found = [_sampled_escape(240, 48, 600, snr, 4, 0.3, rng)[1] for _ in range(8)]
+        few.append(
+            {
+                "snr": snr,
+                "ratio": float(cnn.escape(192, 48, 600, snr, 4, 0.3).resistance / np.mean(found)),
+                "error": float(np.std(found, ddof=1) / np.sqrt(len(found)) / np.mean(found)),
+            }
+        )
+
+    def column(n: int, key: str) -> list[float]:
+        return [row[key] for row in rows if row["n"] == n]
+
+    return {
+        "rows": rows,
+        "few_filters": few,
+        "figure": figure_of(
+            "signal-to-noise ratio",
+            "closed form over sampled resistance Ψ",
+            [
+                series(f"n = {n}", column(n, "snr"), column(n, "resistance_ratio"),
+                        error=column(n, "resistance_error"))
+                for n in (60, 240)
+            ]
+            + [
+                series(
+                    "n = 240, 4 filters (fails)",
+                    [row["snr"] for row in few],
+                    [row["ratio"] for row in few],
+                    error=[row["error"] for row in few],
+                )
+            ],
+            levels=[1.0],
+        ),
+    }  # fmt: skip
 
 
 def _sampled_escape(
@@ -134,153 +203,38 @@ def _sampled_escape(
 
 def volterra_gap(rng: np.random.Generator) -> dict[str, Any]:
     """Gap of the Volterra threshold above the exact one, and its slope in n."""
-    sizes, gaps = (40, 80, 160), []
-    for n in sizes:
-        found = []
-        for _ in range(960 // n):
-            factors = rng.standard_normal((n, 2 * n))
-            problem = UnlearningProblem.from_factors(factors, factors[:0])
-            exact = float(problem.critical_step_size(4, 0.0, sampling="without_replacement"))
-            spectrum = np.linalg.eigvalsh(factors @ factors.T / n)
-            found.append(volterra_step_size(spectrum, n, 4, "without_replacement") / exact - 1.0)
-        gaps.append(float(np.mean(found)))
+    sizes = (40, 80, 160)
+    gaps = [_volterra_gap(n, 960 // n, 0.0, rng) for n in sizes]
     slope = np.polyfit(np.log(sizes), np.log(gaps), 1)[0]
-    return {"sizes": list(sizes), "gaps": gaps, "slope": float(slope)}
-
-
-def bound_sandwich(rng: np.random.Generator) -> dict[str, Any]:
-    """Closed-form bounds against the exact growth factor on random problems."""
-    violations, thresholds = 0, 0
-    lower: list[float] = []
-    upper: list[float] = []
-    for k in range(150):
-        problem = _random_problem(rng)
-        batch = (
-            int(rng.integers(1, problem.n_retain + 1)),
-            int(rng.integers(1, problem.n_forget + 1)),
-        )
-        alpha = (0.0, 0.05, 0.3, 1.0)[k % 4]
-        largest = problem.factors.singular_values[0] ** 2 / problem.factors.n_samples
-        dyn = problem.dynamics(
-            step_size=float(rng.uniform(0.2, 1.5)) / largest,
-            batch_size=batch,
-            alpha=alpha,
-            sampling=SAMPLINGS[k % 3],
-        )
-        growth = dyn.growth()
-        slack = 1e-10 * growth.value + growth.error_bound
-        bounds = dyn.bounds()
-        below = [b.rho_bound for b in bounds if b.kind == "necessary"]
-        above = [
-            b.rho_bound for b in bounds if b.kind == "sufficient" and b.rho_bound == b.rho_bound
-        ]
-        violations += sum(not b <= growth.value + slack for b in below)
-        violations += sum(not b >= growth.value - slack for b in above)
-        stable = growth.value <= 1.0 + slack
-        violations += sum(
-            b.satisfied and not stable for b in bounds if b.kind == "sufficient"
-        ) + sum(stable and not b.satisfied for b in bounds if b.kind == "necessary")
-        for b in bounds:
-            if 0.0 < b.critical_step_size < np.inf:
-                thresholds += 1
-                there = problem.dynamics(
-                    step_size=b.critical_step_size,
-                    batch_size=batch,
-                    alpha=alpha,
-                    sampling=SAMPLINGS[k % 3],
-                ).growth()
-                low, high = there.value * (1 - 1e-9), there.value + there.error_bound
-                violations += high < 1.0 - 1e-9 if b.kind == "necessary" else low > 1.0 + 1e-9
-        lower.append(max(below) / growth.value)
-        upper.append(growth.value / min(above))
+    # The nearest failure: samples' norms over half a decade.
+    uneven = [_volterra_gap(n, 320 // n, 0.5, rng) for n in sizes]
     return {
-        "instances": len(lower),
-        "violations": int(violations),
-        "lower_median": float(np.median(lower)),
-        "lower_1_percent": float(np.quantile(lower, 0.01)),
-        "upper_median": float(np.median(upper)),
-        "upper_1_percent": float(np.quantile(upper, 0.01)),
-        "thresholds": thresholds,
+        "sizes": list(sizes),
+        "gaps": gaps,
+        "slope": float(slope),
+        "uneven_gaps": uneven,
+        "uneven_slope": float(np.polyfit(np.log(sizes), np.log(uneven), 1)[0]),
+        "figure": figure_of(
+            "number of samples n",
+            "closed form over exact threshold − 1",
+            [
+                series("isotropic gradients", sizes, gaps),
+                series("norms over half a decade (fails)", sizes, uneven),
+            ],
+            logarithmic="xy",
+        ),
     }
 
 
-def one_step_moments(rng: np.random.Generator) -> dict[str, Any]:
-    """``E[‖w⁺‖² | w]`` from drawn batches and explicit factors, against ``tr Φ(wwᵀ)``."""
-    scores: list[float] = []
-    wrong: list[float] = []
-    for k in range(18):
-        sampling = SAMPLINGS[k % 3]
-        retain, forget = rng.standard_normal((7, 5)), rng.standard_normal((4, 5))
-        problem = UnlearningProblem.from_factors(retain, forget)
-        step, batch, alpha = 0.2, (2, 1), 0.4
-        w = rng.standard_normal(5)
-        draws = 100_000
-        moves = np.zeros((draws, 5))
-        for factors, b, a in ((retain, batch[0], 1 - alpha), (forget, batch[1], -alpha)):
-            counts = _inclusions(len(factors), b, sampling, draws, rng)
-            moves += a / b * (counts * (factors @ w)) @ factors
-        squares = ((w - step * moves) ** 2).sum(axis=1)
-        error = squares.std(ddof=1) / np.sqrt(draws)
-        inside = problem.from_predictions(np.concatenate([retain, forget]) @ w)
-        for name in SAMPLINGS:
-            dyn = problem.dynamics(step_size=step, batch_size=batch, alpha=alpha, sampling=name)
-            predicted = float(np.trace(dyn.apply(np.outer(inside, inside))))
-            (scores if name == sampling else wrong).append((squares.mean() - predicted) / error)
-    return {
-        "worst_z": float(np.abs(scores).max()),
-        "tests": len(scores),
-        "median_wrong_z": float(np.median(np.abs(wrong))),
-    }
-
-
-def typical_below_mean_square(rng: np.random.Generator) -> dict[str, Any]:
-    """Lyapunov rate against ``½ log ρ`` where batch noise is strong, and where it is absent."""
-    patches, _ = SignalPlusNoise(40, 100, 0.0).sample(rng)
-    problem = UnlearningProblem.from_factors(patches[:32, 1], patches[32:, 1])
-    threshold = float(problem.critical_step_size((2, 1), 0.0, sampling="without_replacement"))
-    rows = []
-    for batch in ((2, 1), (32, 8)):
-        dyn = problem.dynamics(
-            step_size=4.0 * threshold, batch_size=batch, alpha=0.1, sampling="without_replacement"
-        )
-        rate = dyn.lyapunov(rng, replicas=64, steps=300)
-        rows.append(
-            {
-                "batch_size": list(batch),
-                "mean_square_rate": float(dyn.escape_rate()),
-                "lyapunov": rate.value,
-                "lyapunov_error": rate.standard_error,
-            }
-        )
-    return {"rows": rows}
-
-
-def _random_problem(rng: np.random.Generator) -> UnlearningProblem:
-    """Random sizes and ranks; the samples' norms spread over a decade."""
-    d = int(rng.integers(2, 7))
-    shape = int(rng.integers(2, 9)), int(rng.integers(1, 7))
-    outputs = int(rng.integers(1, 3))
-    sets = [
-        rng.standard_normal((n, outputs, d)) * 10.0 ** rng.uniform(-0.5, 0.5, size=(n, 1, 1))
-        for n in shape
-    ]
-    return UnlearningProblem.from_factors(*sets)
-
-
-def _inclusions(n: int, b: int, sampling: str, draws: int, rng: np.random.Generator) -> FloatArray:
-    if sampling == "bernoulli":
-        return (rng.random((draws, n)) < b / n).astype(float)
-    if sampling == "with_replacement":
-        return rng.multinomial(b, np.full(n, 1.0 / n), size=draws).astype(float)
-    return (rng.random((draws, n)).argsort(axis=1) < b).astype(float)
-
-
-CHECKS: dict[str, Callable[[np.random.Generator], dict[str, Any]]] = {
-    "one-step-moments": one_step_moments,
-    "bound-sandwich": bound_sandwich,
-    "typical-below-mean-square": typical_below_mean_square,
-    "spectral-intervals": spectral_intervals,
-    "coherence-formula": coherence_formula,
-    "escape-formula": escape_formula,
-    "volterra-gap": volterra_gap,
-}
+def _volterra_gap(n: int, repeats: int, decades: float, rng: np.random.Generator) -> float:
+    """Mean relative gap at one size; the samples' norms log-uniform over some decades."""
+    found = []
+    for _ in range(repeats):
+        factors = rng.standard_normal((n, 2 * n))
+        if decades:
+            factors *= 10.0 ** rng.uniform(-0.5 * decades, 0.5 * decades, size=(n, 1))
+        problem = UnlearningProblem.from_factors(factors, factors[:0])
+        exact = float(problem.critical_step_size(4, 0.0, sampling="without_replacement"))
+        spectrum = np.linalg.eigvalsh(factors @ factors.T / n)
+        found.append(volterra_step_size(spectrum, n, 4, "without_replacement") / exact - 1.0)
+    return float(np.mean(found))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from rmtstab.claims import ledger
+from rmtstab.claims.catalogue import CLAIMS
 from rmtstab.claims.presets import PRESETS, PROTOCOLS, Preset
+from rmtstab.claims.registry import Claim
 from rmtstab.sweeps import Cell, run
 
 Progress = Callable[[str, int], None]
@@ -38,6 +41,7 @@ def collect(
     executor: Executor | None,
     device: str = "cpu",
     progress: Progress = lambda stage, size: None,
+    claims: Sequence[Claim] | None = None,
 ) -> dict[str, Any]:
     """Run every cell of a preset that is not on disk yet; return the evidence.
 
@@ -52,12 +56,18 @@ def collect(
     progress : callable, optional
         ``progress(stage, size)`` announces a stage of ``size`` cells;
         ``progress("", 1)`` reports one done.
+    claims : sequence of Claim, optional
+        Only the stages that these need or use; default all. The cells are the
+        same, so that another run takes them up.
 
     Returns
     -------
     dict
-        JSON values: every number that a claim or a figure uses.
+        JSON values: every number that a claim or a figure uses; a stage that
+        did not run has no key.
     """
+    claims = CLAIMS if claims is None else claims
+    wanted = {stage for claim in claims for stage in (*claim.needs, *claim.uses)}
 
     def stage(name: str, cells: list[Cell]) -> list[dict[str, Any]]:
         progress(name, len(cells))
@@ -70,43 +80,65 @@ def collect(
         return Cell.of(task, seed, preset=preset.name, **identity, **parameters)
 
     evidence: dict[str, Any] = {"preset": preset.describe(), "seed": seed}
-    theory = stage("theory", [Cell.of("theory", seed, name=name) for name in theory_names()])
+    checks = [claim.name for claim in claims if claim.check is not None]
+    theory = stage("theory", [Cell.of("theory", seed, name=name) for name in checks])
     evidence["theory"] = {result["name"]: result for result in theory}
-    evidence["closed_form"] = closed_forms(preset)
     if not has_torch():
         return evidence
 
-    common = evidence["closed_form"]["common_step_size"]
     specs = network_specs(preset)
+    if "ledger" in wanted:
+        evidence["ledger"] = stage("ledger", [cell("ledger", s) for s in specs])
+    if wanted <= {"theory", "ledger"}:
+        return evidence
+    evidence["closed_form"] = closed_forms(preset)
+    common = evidence["closed_form"]["common_step_size"]
     networks = stage("networks", [cell("network", s, common_step=common) for s in specs])
     for network in networks:
         network["weights"] = None  # megabytes; they stay in the cell's file
     plots = [n for n in networks if n["data"] == "signal_plus_noise"]
     evidence["networks"] = networks
-    evidence["collapse"] = stage(
-        "collapse", [cell("collapse", n, common_step=common) for n in plots if n["index"] == 0]
-    )
-    evidence["one_step"] = stage(
-        "one-step moments",
-        [
-            cell("one_step", n, common_step=common, fraction=fraction)
-            for n in networks
-            for fraction in (0.0, 0.5, 1.0)
-        ],
-    )
-    evidence["trajectories"] = stage(
-        "trajectories",
-        [
-            cell("trajectory", n, common_step=common, kind=kind)
-            for n in plots
-            if n["index"] == 0
-            for kind in ("mean_driven", "noise_driven")
-        ],
-    )
-    evidence["escapes"] = stage(
-        "escapes",
-        [cell("escape", n, common_step=common, protocol=p) for n in plots for p in PROTOCOLS],
-    )
+    stages: dict[str, tuple[str, list[Cell]]] = {
+        "collapse": (
+            "collapse",
+            [cell("collapse", n, common_step=common) for n in plots if n["index"] == 0],
+        ),
+        "one_step": (
+            "one-step moments",
+            [
+                cell("one_step", n, common_step=common, fraction=fraction)
+                for n in networks
+                for fraction in (0.0, 0.5, 1.0)
+            ],
+        ),
+        "trajectories": (
+            "trajectories",
+            [
+                cell("trajectory", n, common_step=common, kind=kind)
+                for n in plots
+                if n["index"] == 0
+                for kind in ("mean_driven", "noise_driven")
+            ],
+        ),
+        "escapes": (
+            "escapes",
+            [cell("escape", n, common_step=common, protocol=p) for n in plots for p in PROTOCOLS],
+        ),
+        "outcomes": (
+            "unlearning",
+            outcome_cells(preset, networks, partial(cell, "outcome", common_step=common)),
+        ),
+    }
+    for key, (name, cells) in stages.items():
+        if key in wanted:
+            evidence[key] = stage(name, cells)
+    return evidence
+
+
+def outcome_cells(
+    preset: Preset, networks: list[dict[str, Any]], cell: Callable[..., Cell]
+) -> list[Cell]:
+    """List the cells of the maps: real unlearning at each predicted cell."""
     maps = []
     for n in networks:
         scales = [("map", preset.displacement)]
@@ -118,9 +150,7 @@ def collect(
                 predicted = predicted[::3]
             maps += [
                 cell(
-                    "outcome",
                     n,
-                    common_step=common,
                     scale=scale,
                     displacement=displacement,
                     step_size=n[scale]["step_size"],
@@ -129,15 +159,7 @@ def collect(
                 )
                 for p in predicted
             ]
-    evidence["outcomes"] = stage("unlearning", maps)
-    return evidence
-
-
-def theory_names() -> list[str]:
-    """Names of the checks that need no network."""
-    from rmtstab.claims.theory_checks import CHECKS
-
-    return list(CHECKS)
+    return maps
 
 
 def network_specs(preset: Preset) -> list[dict[str, Any]]:
@@ -206,9 +228,8 @@ def closed_forms(preset: Preset) -> dict[str, Any]:
 def compute(cell: Cell, folder: str, device: str) -> dict[str, Any]:
     """Compute one cell; runs in a worker process."""
     if cell.task == "theory":
-        from rmtstab.claims.theory_checks import CHECKS
-
-        return CHECKS[cell["name"]](cell.rng())
+        (check,) = (c.check for c in CLAIMS if c.name == cell["name"] and c.check is not None)
+        return check(cell.rng())
     import torch
 
     torch.set_num_threads(1)
@@ -216,6 +237,11 @@ def compute(cell: Cell, folder: str, device: str) -> dict[str, Any]:
 
     preset = PRESETS[cell["preset"]]
     spec = {k: cell[k] for k in ("data", "snr", "forget", "index")} | {"seed": cell.seed}
+    if cell.task == "ledger":
+        trained, _ = networks.train(preset, spec, device)
+        real = cell["data"] == "digits"
+        batches = preset.digits_batch_sizes if real else preset.batch_sizes
+        return ledger.network(trained.problem(), batches, "digits" if real else "trained CNNs")
     if cell.task == "network":
         return networks.describe(preset, spec, cell["common_step"], device)
     record = _network_record(cell, folder)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rmtstab.claims.presets import PRESETS, Preset
 from rmtstab.sweeps.run import write_atomically
+
+if TYPE_CHECKING:
+    from rmtstab.claims.registry import Claim
 
 MANIFEST = "run.json"
 CRASHED = 70  # EX_SOFTWARE
@@ -34,8 +38,29 @@ CRASHED = 70  # EX_SOFTWARE
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 …")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes. [default: one a core]")
-def validate(preset: str, seed: int, out: Path | None, device: str, workers: int | None) -> None:
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help="Judge this claim alone, from the evidence that it needs; repeatable. The report goes to "
+    "the folder `only` below the report folder, the cells are shared with a whole run.",
+)
+@click.option("--list", "listed", is_flag=True, help="Name the claims, gather nothing.")
+def validate(
+    preset: str,
+    seed: int,
+    out: Path | None,
+    device: str,
+    workers: int | None,
+    only: tuple[str, ...],
+    listed: bool,
+) -> None:
     """Check the theorems on trained networks; print the claims, write figures and a report."""
+    claims = _chosen(only)
+    if listed:
+        for claim in claims:
+            click.echo(f"{claim.name}: {claim.statement}")
+        return
     if preset not in PRESETS:
         raise click.UsageError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
     folder = out or Path("reports") / f"{preset}-{seed}"
@@ -43,7 +68,7 @@ def validate(preset: str, seed: int, out: Path | None, device: str, workers: int
     _check_device(device)
     _claim_folder(folder, chosen, seed, device)
     try:
-        results, seconds = _collect(chosen, seed, folder, device, workers)
+        results, seconds = _collect(chosen, seed, folder, device, workers, claims)
     except KeyboardInterrupt:
         click.echo("interrupted: the same command resumes from what is computed", err=True)
         raise SystemExit(130) from None
@@ -54,6 +79,9 @@ def validate(preset: str, seed: int, out: Path | None, device: str, workers: int
 
     from rmtstab import report
 
+    if only:
+        folder = folder / "only"
+        folder.mkdir(exist_ok=True)
     report.write(folder, results)
     click.echo(report.table(results["claims"]))
     for note in results["notes"]:
@@ -66,13 +94,38 @@ def validate(preset: str, seed: int, out: Path | None, device: str, workers: int
     click.echo(f"all {len(results['claims'])} claims hold or are reported without a threshold")
 
 
+def _chosen(only: tuple[str, ...]) -> tuple[Claim, ...]:
+    """Return the claims named, in the catalogue's order; all without a name."""
+    from rmtstab import claims
+    from rmtstab.claims import validation
+
+    known = {claim.name: claim for claim in claims.CLAIMS}
+    for name in only:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            raise click.UsageError(
+                f"only must name a claim (see --list), got {name!r}: did you mean {near[0]!r}?"
+            )
+        if known[name].needs_torch and not validation.has_torch():
+            raise click.UsageError(
+                f"only must name a claim that can run, got {name!r}: it needs trained networks, "
+                "and torch is not installed (pip install 'rmtstab[torch,data]')"
+            )
+    return tuple(claim for claim in claims.CLAIMS if not only or claim.name in only)
+
+
 def _collect(
-    preset: Preset, seed: int, folder: Path, device: str, workers: int | None
+    preset: Preset,
+    seed: int,
+    folder: Path,
+    device: str,
+    workers: int | None,
+    claims: tuple[Claim, ...],
 ) -> tuple[dict[str, Any], float]:
     from tqdm import tqdm
 
     from rmtstab import report
-    from rmtstab.claims import CLAIMS, validation
+    from rmtstab.claims import validation
 
     started = time.monotonic()
     with tqdm(total=0, unit="cell", dynamic_ncols=True) as bar:
@@ -88,20 +141,26 @@ def _collect(
         count = workers or os.cpu_count() or 1
         with validation.worker_pool(count) as pool:
             evidence = validation.collect(
-                preset, seed, folder / "cells", pool, device=device, progress=progress
+                preset,
+                seed,
+                folder / "cells",
+                pool,
+                device=device,
+                progress=progress,
+                claims=claims,
             )
     notes = []
-    if not validation.has_torch():
-        skipped = sum(claim.needs_torch for claim in CLAIMS)
+    skipped = sum(claim.needs_torch for claim in claims)
+    if not validation.has_torch() and skipped:
         notes.append(
             f"{skipped} claims about trained networks did not run: torch is not installed "
             "(pip install 'rmtstab[torch,data]')"
         )
-    elif not validation.has_digits():
+    elif skipped and not validation.has_digits():
         notes.append("digits did not run: scikit-learn is not installed (rmtstab[data])")
     judged = [
         claim.record(evidence)
-        for claim in CLAIMS
+        for claim in claims
         if validation.has_torch() or not claim.needs_torch
     ]
     results = {**evidence, "claims": judged, "notes": notes, "versions": report.versions()}

@@ -5,6 +5,8 @@ from rmtstab.figures.against_snr import (
     escape_against_snr,
     resistance_against_snr,
 )
+from rmtstab.figures.bound_sandwich import bound_sandwich
+from rmtstab.figures.check_series import check_series
 from rmtstab.figures.gram_spectrum import gram_spectrum
 from rmtstab.figures.outcome_map import outcome_map
 from rmtstab.figures.spectrum import spectrum
@@ -12,6 +14,8 @@ from rmtstab.figures.stability_map import stability_map
 from rmtstab.figures.trajectories import losses, trajectories
 
 __all__ = [
+    "bound_sandwich",
+    "check_series",
     "coherence_against_snr",
     "escape_against_snr",
     "gram_spectrum",

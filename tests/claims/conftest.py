@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 
-from rmtstab.claims.theory_checks import CHECKS
+from rmtstab.claims import ledger
+from rmtstab.claims.theory_claims import THEORY_CLAIMS
 
 
 @pytest.fixture(scope="session")
 def theory_evidence():
-    return {name: check(np.random.default_rng(1)) for name, check in CHECKS.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger, "EXTREMAL_DRAWS", 3)
+        patch.setattr(ledger, "ENSEMBLE_DRAWS", 36)
+        return {claim.name: claim.check(np.random.default_rng(1)) for claim in THEORY_CLAIMS}

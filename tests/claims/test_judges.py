@@ -245,24 +245,43 @@ def test_claims_are_complete_and_distinct():
 @pytest.mark.parametrize(
     ("name", "broken"),
     [
-        ("one-step-moments", {"worst_z": 6.0}),
-        ("bound-sandwich", {"violations": 1}),
-        ("spectral-intervals", {"inside": 0.5}),
-        ("spectral-intervals", {"correlated_top_over_bound": 0.9}),
-        ("coherence-formula", {"worst": 0.2}),
-        ("volterra-gap", {"slope": -0.1}),
+        ("second-moment-operator", {"worst_z": 6.0}),
+        ("second-moment-operator", {"worst_wrong_z": 2.0}),
+        ("bounds-enclose-growth", {"violations": 1}),
+        ("bounds-enclose-growth", {"other_scheme_violated": 0.0}),
+        ("typical-below-mean-square", {"rows": [{"mean_square_rate": 0.1, "lyapunov": 0.1,
+                                                 "lyapunov_error": 0.01}] * 2}),
+        ("gram-spectrum-intervals", {"inside": 0.5}),
+        ("gram-spectrum-intervals", {"correlated_top_over_bound": 0.9}),
+        ("coherence-closed-form", {"worst": 0.2}),
+        ("coherence-closed-form", {"uneven_ratio": 1.01}),
+        ("escape-closed-form", {"rows": [{"n": n, "snr": 1.0, "curvature_ratio": 1.2,
+                                          "resistance_ratio": 1.0, "curvature_error": 0.01,
+                                          "resistance_error": 0.01} for n in (60, 240)]}),
+        ("escape-closed-form", {"few_filters": [{"snr": 1.0, "ratio": 1.04, "error": 0.001}]}),
+        ("volterra-threshold", {"slope": -0.1}),
+        ("volterra-threshold", {"uneven_slope": -1.0}),
+        ("tightness-ledger", {"wrong_verdicts": ["mean (heavy)"]}),
     ],
-)
+)  # fmt: skip
 def test_theory_claims_can_fail(name, broken, theory_evidence):
-    claims = {c.name: c for c in THEORY_CLAIMS}
-    titles = {
-        "one-step-moments": "second-moment-operator",
-        "bound-sandwich": "bounds-enclose-growth",
-        "spectral-intervals": "gram-spectrum-intervals",
-        "coherence-formula": "coherence-closed-form",
-        "volterra-gap": "volterra-threshold",
-    }
-    judge = claims[titles[name]].judge
-    assert judge({"theory": theory_evidence}).holds
+    (claim,) = (c for c in THEORY_CLAIMS if c.name == name)
+    assert claim.judge({"theory": theory_evidence}).holds
     damaged = {**theory_evidence, name: {**theory_evidence[name], **broken}}
-    assert not judge({"theory": damaged}).holds
+    assert not claim.judge({"theory": damaged}).holds
+
+
+@pytest.mark.parametrize("claim", THEORY_CLAIMS, ids=lambda c: c.name)
+def test_the_failing_setting_is_measured(claim, theory_evidence):
+    record = claim.record({"theory": theory_evidence})
+    assert math.isfinite(record["failing"]) and record["failing"] != record["value"]
+    assert "figure" in theory_evidence[claim.name] or claim.name == "tightness-ledger"
+
+
+def test_every_stage_named_is_one_that_runs():
+    stages = {"networks", "escapes", "outcomes", "collapse", "one_step", "trajectories"}
+    for claim in NETWORK_CLAIMS:
+        assert claim.needs[0] == "networks" and set(claim.needs) <= stages and not claim.uses
+        assert claim.check is None
+    for claim in THEORY_CLAIMS:
+        assert claim.needs == ("theory",) and set(claim.uses) <= {"ledger"} and claim.check
