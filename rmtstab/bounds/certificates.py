@@ -16,7 +16,7 @@ from rmtstab.bounds.subspace import Map, Span
 from rmtstab.bounds.view import View
 
 EPS = float(np.finfo(np.float64).eps)
-SHIFT = 3e-4  # relative distance of the resolvent's level from the lower bound
+SHIFTS = (3e-4, 3e-3, 3e-2)  # relative distance of the resolvent's level from the lower bound
 STEPS = 4  # preconditioned conjugate-gradient steps
 LIFTS = (1e-5, 1e-4, 1e-3)
 
@@ -43,16 +43,22 @@ def quotient(x: FloatArray, image: FloatArray) -> float:
 
 
 def smoothed(phi: Map, span: Span) -> float:
-    """Collatz–Wielandt at ``Φ³(X) + εP``, X the span's Ritz matrix: four applications."""
-    _, x, image = span.top()
-    eye = np.eye(len(x))
+    """Collatz–Wielandt at ``Φ²(|X|) + εP``, X the span's Ritz matrix: three applications.
+
+    ``|X|`` has at least X's Rayleigh quotient, Φ being positive, and no negative part: where
+    the top eigenvalue is multiple, X may have one.
+    """
+    values, vectors = np.linalg.eigh(span.top()[1])
+    x = np.ascontiguousarray((vectors * np.abs(values)) @ vectors.T)
+    image = phi(x)
     for _ in range(2):
         size = float(np.linalg.norm(image))
         if size == 0.0:
             break
         x, image = image / size, phi(image / size)
-    flat = phi(eye)
-    size = float(np.linalg.norm(x))
+    # the span's first member is P/√r
+    eye, flat = span.members[0], span.images[0]
+    size = float(np.linalg.norm(x)) * math.sqrt(len(x))
     return min(quotient(x + e * size * eye, image + e * size * flat) for e in LIFTS)
 
 
@@ -61,11 +67,20 @@ def resolvent(view: View, span: Span, lower: float) -> float:
 
     The exact solution is positive definite iff ``ρ < λ`` and has ``Φ(X) ≺ λX``. It is
     started from the span's Galerkin solution and improved by `STEPS` conjugate-gradient
-    steps preconditioned by ``1/(λ − j_p j_q)``: `STEPS` + 1 applications.
+    steps preconditioned by ``1/(λ − j_p j_q)``: `STEPS` + 1 applications. The next wider δ
+    of `SHIFTS` is tried only where none came out positive definite.
     """
+    for shift in SHIFTS:
+        found = _resolvent(view, span, lower, shift)
+        if math.isfinite(found):
+            return found
+    return math.inf
+
+
+def _resolvent(view: View, span: Span, lower: float, shift: float) -> float:
     phi = view.dyn.second_moment()
     products = view.mean_products
-    level = max(lower, float(products.diagonal().max())) * (1.0 + SHIFT)
+    level = max(lower, float(products.diagonal().max())) * (1.0 + shift)
     if not level > 0.0:
         return math.inf
     eye = np.eye(len(products))

@@ -115,17 +115,13 @@ def _values(view: View, dearest: int) -> dict[str, tuple[float, float]]:
     """``(bound on ρ, critical step size)`` of each bound, by name."""
     dyn, step = view.dyn, view.step
     eta, decay = dyn.step_size, dyn.weight_decay
-    direction = view.direction[0]
     values: dict[str, tuple[float, float]] = {
         "mean": (mean.growth(view.mu, eta), mean.critical_step_size(view.mu)),
         "trace": (
             view.trace.growth(eta, weight_decay=decay, **step),
             view.trace.critical_step_size(weight_decay=decay, **step),
         ),
-        "direction": (
-            direction.growth(eta, weight_decay=decay, **step),
-            direction.critical_step_size(weight_decay=decay, **step),
-        ),
+        "direction": view.direction[:2],
     }
     noisy: dict[str, Any] = {"single sample": view.heavy_sample}
     pair = view.coherence()

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import scipy.linalg
 
 from rmtstab._results import FloatArray
-from rmtstab.bounds.view import View
+from rmtstab.bounds.view import SMALL, View
 from rmtstab.theory import reduced
 
 Map = Callable[[FloatArray], FloatArray]
@@ -88,7 +87,7 @@ def ritz_5(view: View, floor: float) -> tuple[float, Span]:
     phi = view.dyn.second_moment()
     span = Span(phi)
     span.add(np.eye(len(view.mu)))
-    v = view.direction[1]
+    v = view.direction[2]
     trials = [np.diag(_perron_diagonal(view)), np.outer(v, v)]
     level = resolvent_level(view, floor)
     for x in trials:
@@ -121,6 +120,8 @@ def resolvent_level(view: View, floor: float) -> float:
 
 def _perron_diagonal(view: View) -> FloatArray:
     """Perron vector of G; only a trial, so neither fixed-size terms nor cross terms matter."""
+    from scipy.sparse.linalg import eigsh
+
     squares = np.square(view.rows)
     h = squares if view.rank_one else np.add.reduceat(squares, view.offsets[:-1], axis=0)
     weights = np.zeros(len(h))
@@ -128,8 +129,10 @@ def _perron_diagonal(view: View) -> FloatArray:
         weights[view.members(s)] = (view.dyn.step_size * a) ** 2 * c
     g = (h.T * weights) @ h
     g.flat[:: len(g) + 1] += view.mean_products.diagonal()
-    last = len(g) - 1
-    vector = scipy.linalg.eigh(g, subset_by_index=[last, last])[1][:, 0]
+    if len(g) <= SMALL:
+        vector = np.linalg.eigh(g)[1][:, -1]
+    else:
+        vector = eigsh(g, k=1, which="LA", v0=np.ones(len(g)), tol=1e-6)[1][:, 0]
     result: FloatArray = np.abs(vector)
     return result
 

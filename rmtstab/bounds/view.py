@@ -101,38 +101,39 @@ class View:
     # --- lower bounds ------------------------------------------------------------------------
 
     @cached_property
-    def direction(self) -> tuple[RayleighBound, FloatArray]:
-        """Best direction bound and its unit vector.
+    def direction(self) -> tuple[float, float, FloatArray]:
+        """``(bound on ρ, critical step size, v)`` of the best directions.
 
         Tried: D's eigenvectors, each sample's top eigenvector, and the best of these
-        power-iterated, ``v ← Φ(vvᵀ)v``.
+        power-iterated, ``v ← Φ(vvᵀ)v``. The step size is the least over all tried.
         """
-        r = len(self.mu)
-        active = [self.tops[1][self.members(s)] for s, *_ in self.weighted]
-        own = np.concatenate(active)
+        r, eta = len(self.mu), self.dyn.step_size
+        own = np.concatenate([self.tops[1][self.members(s)] for s, *_ in self.weighted])
         own = own[np.einsum("ik,ik->i", own, own) > 0.5]
-        h = np.concatenate(
-            [self.sample_sums(np.square(self.rows).T)]
-            + ([self.sample_sums(np.square(own @ self.rows.T))] if len(own) else [])
-        )
-        values = self._direction_values(h)
-        best = np.argsort(values)[::-1][:POLISHED]
-        vectors = np.array([np.eye(1, r, k)[0] if k < r else own[k - r] for k in best])
-        champion, top = vectors[0], float(values[best[0]])
-        for _ in range(SWEEPS):
-            vectors = self._power(vectors)
-            h_next = self.sample_sums(np.square(vectors @ self.rows.T))
-            values = self._direction_values(h_next)
+        curvatures = self.sample_sums(np.square(self.rows).T)
+        if len(own):
+            along = self.sample_sums(np.square(own @ self.rows.T))
+            curvatures = np.concatenate([curvatures, along])
+        champion, top, critical = np.eye(1, r)[0], -math.inf, math.inf
+        vectors = np.zeros((0, r))
+        for sweep in range(SWEEPS + 1):
+            drift, noise = self._direction_parts(curvatures)
+            values = (1.0 - eta * drift) ** 2 + eta * eta * noise
+            critical = min(critical, _critical_step(drift, noise))
+            if sweep == 0:
+                best = np.argsort(values)[::-1][:POLISHED]
+                vectors = np.array([np.eye(1, r, k)[0] if k < r else own[k - r] for k in best])
+                values = values[best]
             k = int(np.argmax(values))
             if values[k] > top:
                 champion, top = vectors[k], float(values[k])
-        h_best = self.sample_sums(np.square(champion[None] @ self.rows.T))[0]
-        split = self.sizes[0]
-        return RayleighBound.direction(h_best[:split], h_best[split:]), champion
+            if sweep < SWEEPS:
+                vectors = self._power(vectors)
+                curvatures = self.sample_sums(np.square(vectors @ self.rows.T))
+        return top, critical, champion
 
-    def _direction_values(self, h: FloatArray) -> FloatArray:
-        """Direction bounds of curvatures (k, n), all at once."""
-        eta = self.dyn.step_size
+    def _direction_parts(self, h: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """``(b, c)`` of ``(1 − ηb)² + η²c`` for curvatures (k, n) along k directions."""
         drift = np.full(len(h), self.dyn.weight_decay)
         noise = np.zeros(len(h))
         for s, a, c, e, _ in self.weighted:
@@ -141,8 +142,7 @@ class View:
             drift += (a if s == 0 else -a) * mean
             centred = part - mean[:, None] if e else part
             noise += a * a * c * np.einsum("ki,ki->k", centred, centred)
-        result: FloatArray = (1.0 - eta * drift) ** 2 + eta * eta * noise
-        return result
+        return drift, noise
 
     def _power(self, v: FloatArray) -> FloatArray:
         """Rows ``Φ(vvᵀ)v``, normalised."""
@@ -255,6 +255,16 @@ class View:
         j = self.dyn.mean_multipliers
         result: FloatArray = np.outer(j, j)
         return result
+
+
+def _critical_step(drift: FloatArray, noise: FloatArray) -> float:
+    """Least step size beyond which one of ``(1 − ηb)² + η²c`` exceeds 1."""
+    moving = (drift != 0.0) | (noise != 0.0)
+    if not moving.any():
+        return math.inf
+    drift, noise = np.maximum(drift[moving], 0.0), noise[moving]
+    total = drift * drift + noise
+    return float(np.divide(2.0 * drift, total, out=np.zeros_like(total), where=total > 0.0).min())
 
 
 def _top(matrix: FloatArray) -> float:

@@ -364,12 +364,16 @@ def _sgd_noise(sharpness: float, sample: float, n: int, batch_size: float, sampl
     return c * n * max(sample - (sharpness if e else 0.0), 0.0)
 
 
-def top_value(matrix: FloatArray) -> float:
-    """Largest eigenvalue of a symmetric matrix; −inf for an empty one."""
-    last = len(matrix) - 1
-    if last < 0:
+def top_value(matrix: FloatArray, metric: FloatArray | None = None) -> float:
+    """Largest λ with ``matrix v = λ metric v``, metric ≻ 0; −inf for an empty matrix.
+
+    All eigenvalues by divide and conquer: LAPACK's route to one of them gives up on
+    multiples of the identity.
+    """
+    if not len(matrix):
         return -math.inf
-    return float(scipy.linalg.eigh(matrix, eigvals_only=True, subset_by_index=[last, last])[0])
+    driver = "evd" if metric is None else "gvd"
+    return float(scipy.linalg.eigh(matrix, metric, eigvals_only=True, driver=driver)[-1])
 
 
 def last_of_convex(excess: Any) -> float:
@@ -400,10 +404,7 @@ def least_matrix_batch(
     values = np.linalg.eigvalsh(room)
     if values[0] <= 1e-13 * max(abs(values[-1]), 1e-300):
         return math.nan
-    last = len(room) - 1
-    found = float(
-        scipy.linalg.eigh(slope, room, eigvals_only=True, subset_by_index=[last, last])[0]
-    )
+    found = top_value(slope, room)
     return max(found, least) if found <= min(sizes) * (1.0 + 1e-12) else math.nan
 
 
@@ -424,6 +425,4 @@ def _two_over_top(a: Any, d: Any) -> float:
     values = np.linalg.eigvalsh(d)
     if values[0] <= 1e-13 * max(abs(values[-1]), 1e-300):
         return 0.0
-    last = len(d) - 1
-    top = scipy.linalg.eigh(a, d, eigvals_only=True, subset_by_index=[last, last])[0]
-    return float(2.0 / top)
+    return 2.0 / top_value(a, d)
