@@ -168,17 +168,20 @@ class Trajectory:
     Attributes
     ----------
     displacement : ndarray, shape (steps + 1,), float64
-        E‖w_k‖² on the range.
+        E‖w_k‖² on the range; with gradients outside it, in all directions.
     retain_loss, forget_loss : ndarray, shape (steps + 1,), float64
         Predicted excess losses ``½ tr(H_R M_k)`` and ``½ tr(H_F M_k)``.
     observed : ndarray, shape (n_observables, steps + 1), float64
         Further linear functionals ``tr(W M_k)``, where asked for.
+    quantiles : ndarray, shape (n_quantiles, steps + 1), float64
+        Quantiles of ``‖w_k‖²`` over simulated runs, where asked for: what typical runs do.
     """
 
     displacement: FloatArray
     retain_loss: FloatArray
     forget_loss: FloatArray
     observed: FloatArray = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
+    quantiles: FloatArray = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
 
 
 @dataclass(frozen=True)
