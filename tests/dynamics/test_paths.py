@@ -65,7 +65,7 @@ def test_gradients_make_the_dynamics_affine(sampling, c, rng):
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.05])
-def test_mulayoff_michaeli_theorem_5_stationary_covariance(alpha, rng):
+def test_stationary_state_is_the_limit_of_the_dense_operator(alpha, rng):
     problem, _ = problem_of(rng, 1, 0.6)
     g = problem.sample_gradients(rng.standard_normal(9))
     dyn = problem.dynamics(0.1, (2, 1), alpha)
