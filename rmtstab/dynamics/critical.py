@@ -189,7 +189,7 @@ def alpha(
             if current == 1.0:
                 return Threshold(1.0, 0.0, ok, "stable at every mixing")
             if current == upper:  # the hint was not above the answer
-                current = 1.0
+                current = upper = 1.0
                 continue
             break
         q = dyn.basis.vectors[:, : len(top.matrix)]

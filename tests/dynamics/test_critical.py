@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given
 
 from rmtstab import UnlearningProblem
+from rmtstab.dynamics import critical
 from tests import naive
 from tests.strategies import SAMPLINGS, hessians, instances
 
@@ -52,6 +53,17 @@ def test_growth_is_one_at_the_critical_mixing(x):
     elif np.isnan(critical.value):
         values = [dense(x, alpha=a) for a in (0.01, 0.1, 0.3, 0.5, 0.7, 0.9)]
         assert min(values) > 1.0 - 1e-9
+
+
+def test_a_hint_at_or_below_the_critical_mixing_does_no_harm(rng):
+    z = rng.standard_normal((12, 4))
+    problem = UnlearningProblem.from_factors(z[:8], z[8:])
+    step = 0.5 * float(problem.critical_step_size((2, 1)))
+    exact = problem.critical_alpha(step, (2, 1))
+    assert exact.converged and 0.0 < exact.value < 1.0
+    for hint in (exact.value, 0.5 * exact.value, 1.1 * exact.value):
+        found = critical.alpha(problem, step, (2, 1), upper=hint)
+        assert found.converged and found.value == pytest.approx(exact.value, rel=1e-9)
 
 
 def test_critical_mixing_is_zero_where_retain_misses_a_direction():

@@ -1,0 +1,128 @@
+"""Maps: every cell is certified, by the dense operator too, and nothing open is hidden."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from rmtstab import UnlearningProblem, Verdict
+from rmtstab.dynamics import growth, rows
+from tests import naive
+from tests.strategies import SAMPLINGS, hessians, instances
+
+ALPHAS = np.array([0.0, 0.04, 0.2, 0.6, 1.0])
+
+
+def judged(problem, found, retain, forget, step, sampling, momentum=0.0, decay=0.0):
+    """Check each cell of a map against the dense operator."""
+    for i, alpha in enumerate(found.alphas):
+        for k, batch in enumerate(found.batch_sizes):
+            h = hessians(retain), hessians(forget)
+            exact = naive.growth_factor(*h, step, batch, alpha, sampling, decay, momentum)
+            low = found.values[i, k]
+            tolerance = 1e-7 if momentum else 1e-9
+            assert low <= exact * (1 + tolerance)
+            assert exact <= (low + found.error_bounds[i, k]) * (1 + tolerance)
+            verdict = found.verdicts[i, k]
+            if abs(exact - 1.0) > 1e-6:
+                expected = Verdict.ESCAPES if exact > 1.0 else Verdict.STABLE
+                assert verdict in (expected, Verdict.UNDECIDED)
+            if abs(exact - 1.0) > 1e-3:
+                assert verdict is not Verdict.UNDECIDED
+
+
+@given(instances())
+def test_every_cell_is_certified(x):
+    if not (np.abs(x["retain"]).max() > 0 and np.abs(x["forget"]).max() > 0):
+        x = {**x, "retain": np.ones_like(x["retain"]), "forget": np.ones_like(x["forget"])}
+    problem = UnlearningProblem.from_factors(x["retain"], x["forget"])
+    sizes = len(x["retain"]), len(x["forget"])
+    batches = [(1, 1), x["batches"], sizes]
+    rest = {"sampling": x["sampling"], "weight_decay": x["weight_decay"]}
+    found = problem.frontier(x["step"], batches, ALPHAS, **rest)
+    judged(
+        problem, found, x["retain"], x["forget"], x["step"], x["sampling"], 0, rest["weight_decay"]
+    )
+    assert np.isfinite(found.error_bounds).all()
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_cells_with_momentum_are_certified(sampling, rng):
+    z = rng.standard_normal((9, 1, 4))
+    problem = UnlearningProblem.from_factors(z[:6], z[6:])
+    step = 0.7 * float(problem.critical_step_size((2, 1), 0.0, sampling=sampling, momentum=0.5))
+    batches = [(1, 1), (4, 2), (6, 3)]
+    found = problem.frontier(step, batches, ALPHAS, sampling=sampling, momentum=0.5)
+    judged(problem, found, z[:6], z[6:], step, sampling, 0.5)
+    assert {Verdict.STABLE, Verdict.ESCAPES} <= set(found.verdicts.ravel())
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_verdicts_next_to_the_frontier(sampling, rng):
+    # a relative 1e-6 beside the critical mixing, where the subspace's own enclosure is open
+    problem = UnlearningProblem.from_factors(
+        rng.standard_normal((30, 8)), rng.standard_normal((12, 8))
+    )
+    step = 0.5 * float(problem.critical_step_size((4, 2), 0.0, sampling=sampling))
+    critical = float(problem.critical_alpha(step, (4, 2), sampling=sampling))
+    alphas = critical * np.array([1 - 1e-6, 1.0, 1 + 1e-6])
+    found = problem.frontier(step, [(2, 1), (4, 2), (8, 4)], alphas, sampling=sampling)
+    at = found.verdicts[:, 1]
+    assert at[0] is Verdict.STABLE and at[2] is Verdict.ESCAPES
+    assert at[1] in (Verdict.MARGINAL, Verdict.UNDECIDED)
+    assert (found.verdicts[:, 0] == Verdict.ESCAPES).all()
+    assert (found.verdicts[:, 2] == Verdict.STABLE).all()
+    assert (found.critical_error < 1e-6).all()
+
+
+def test_marginal_rows_say_so():
+    problem = UnlearningProblem.from_factors(np.ones((4, 3)), np.ones((2, 3)))
+    found = problem.frontier(0.1, [(1, 1), (2, 1), (4, 2)], [0.0, 0.5, 0.9])
+    assert (found.verdicts[0] == Verdict.STABLE).all()
+    assert (found.verdicts[1] == Verdict.MARGINAL).all()
+    assert (found.verdicts[2] == Verdict.ESCAPES).all()
+
+
+def test_a_row_that_does_not_fit_is_solved_cell_by_cell(rng, monkeypatch):
+    problem = UnlearningProblem.from_factors(
+        rng.standard_normal((20, 8)), rng.standard_normal((9, 8))
+    )
+    arguments = 0.1, [(2, 1), (5, 3), (20, 9)], [0.0, 0.1, 0.4]
+    together = problem.frontier(*arguments)
+    monkeypatch.setattr(rows, "WIDEST", 3)
+    apart = problem.frontier(*arguments)
+    np.testing.assert_allclose(together.values, apart.values, rtol=1e-6)
+    np.testing.assert_array_equal(together.verdicts, apart.verdicts)
+    assert not np.array_equal(together.values, apart.values)
+
+
+def test_a_failure_to_converge_shows(rng, monkeypatch):
+    problem = UnlearningProblem.from_factors(
+        rng.standard_normal((20, 8)), rng.standard_normal((9, 8))
+    )
+    real = growth.solve
+    monkeypatch.setattr(rows, "WIDEST", 3)
+    monkeypatch.setattr(growth, "solve", lambda dyn: replace(real(dyn), upper=np.inf))
+    found = problem.frontier(0.02, [(2, 1), (20, 9)], [0.0, 0.05, 0.9])
+    below = found.values < 1.0
+    assert below.any() and not below.all()
+    assert (found.verdicts[below] == Verdict.UNDECIDED).all()
+    assert np.isinf(found.error_bounds).all()
+    # a lower bound above 1 is a verdict all the same
+    assert (found.verdicts[~below] == Verdict.ESCAPES).all()
+
+
+def test_finite_horizon_cells_have_verdicts(rng):
+    problem = UnlearningProblem.from_factors(
+        rng.standard_normal((8, 20)), rng.standard_normal((4, 20))
+    )
+    step = 0.5 * float(problem.critical_step_size((2, 2)))
+    found = problem.frontier(step, [(2, 2), (8, 4)], [0.0, 0.2, 0.6], horizon=30, radius=10.0)
+    escapes = found.values > 100.0
+    assert escapes.any() and not escapes.all()
+    assert (found.verdicts[escapes] == Verdict.ESCAPES).all()
+    assert (found.verdicts[~escapes] == Verdict.STABLE).all()
+    assert (found.error_bounds == 0.0).all() and (found.critical_error < 1e-9).all()
+    wild = problem.frontier(1e6, [(2, 2)], [0.5], horizon=200, radius=10.0)
+    assert wild.values[0, 0] == np.inf and wild.verdicts[0, 0] is Verdict.ESCAPES
