@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rmtstab import _checks
-from rmtstab._results import FloatArray, Frontier, Verdict
-from rmtstab.dynamics import critical, growth, trajectory
+from rmtstab._results import FloatArray, Frontier, Threshold, Verdict
+from rmtstab.dynamics import growth, trajectory
+from rmtstab.dynamics.curve import critical_mixings
 from rmtstab.dynamics.rows import Row, row_growth
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rmtstab.dynamics.problem import UnlearningProblem
 
 TOLERANCE = 1e-4  # relative residual of a map's cells: values are good to its square over the gap
+STRETCH = 10  # neighbouring columns whose critical mixings are followed one after the other
 SLACK = 1e-12  # rounding of a Ritz value
 
 
@@ -80,9 +82,9 @@ def stability_map(
     plan = _Plan(problem, step_size, batch_sizes, pairs, options, steps, level)
     with ThreadPoolExecutor(_checks.integer("workers", workers, low=1)) as pool:
         rows = list(pool.map(plan.row, [float(a) for a in mixings]))
-    values, uppers = (np.array([row[k] for row in rows]) for k in (0, 1))
-    verdicts = np.array([row[2] for row in rows], dtype=object)
-    curve, error = _curve(plan, mixings, values, rows[0])
+        values, uppers = (np.array([row[k] for row in rows]) for k in (0, 1))
+        verdicts = np.array([row[2] for row in rows], dtype=object)
+        curve, error = _curve(plan, mixings, values, rows[0], pool)
     # ∞ − ∞ beyond the floating-point range: no bound
     bounds = np.full_like(values, np.inf)
     np.subtract(uppers, values, out=bounds, where=np.isfinite(values))
@@ -175,7 +177,11 @@ def _side(ratio: float, slack: float) -> Verdict:
 
 
 def _curve(
-    plan: _Plan, mixings: FloatArray, values: FloatArray, first: tuple[Any, Any, list[Verdict]]
+    plan: _Plan,
+    mixings: FloatArray,
+    values: FloatArray,
+    first: tuple[Any, Any, list[Verdict]],
+    pool: ThreadPoolExecutor,
 ) -> tuple[FloatArray, FloatArray]:
     """Critical mixing of each column, with its error bound."""
     problem, level = plan.problem, plan.level
@@ -187,19 +193,27 @@ def _curve(
         start = first[2] if mixings[0] == 0.0 else plan.row(0.0)[2]
         curve = np.array([np.nan if v is Verdict.ESCAPES else 0.0 for v in start])
         return curve, np.array([np.inf if v is Verdict.UNDECIDED else 0.0 for v in start])
-    curve, error = np.zeros(len(columns)), np.zeros(len(columns))
+    if plan.steps:
+
+        def crossing(k: int) -> tuple[float, float]:
+            return _crossing(lambda alpha: plan.horizon_value(alpha, k) - level, mixings)
+
+        found = np.array(list(pool.map(crossing, columns)))
+        return found[:, 0], found[:, 1]
+    hints = []
     for k in columns:
-        if plan.steps:
-            curve[k], error[k] = _crossing(lambda a, k=k: plan.horizon_value(a, k) - level, mixings)
-            continue
         above = mixings[_after_last_stable(values[:, k], level) :]
-        hint = float(above[0]) if above.size else 1.0
-        found = critical.alpha(
-            problem, plan.step_size, plan.batch_sizes[k], *plan.options, upper=hint
+        hints.append(float(above[0]) if above.size else 1.0)
+
+    def stretch(start: int) -> list[Threshold]:
+        part = slice(start, start + STRETCH)
+        return critical_mixings(
+            problem, plan.step_size, plan.batch_sizes[part], plan.options, hints[part]
         )
-        curve[k] = found.value
-        error[k] = found.error_bound if found.converged else np.inf
-    return curve, error
+
+    thresholds = [t for part in pool.map(stretch, columns[::STRETCH]) for t in part]
+    error = [t.error_bound if t.converged else np.inf for t in thresholds]
+    return np.array([t.value for t in thresholds]), np.array(error)
 
 
 def _after_last_stable(column: FloatArray, level: float) -> int:

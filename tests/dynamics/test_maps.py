@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from rmtstab import UnlearningProblem, Verdict
-from rmtstab.dynamics import growth, rows
+from rmtstab.dynamics import davidson, growth
 from tests import naive
 from tests.strategies import SAMPLINGS, hessians, instances
 
@@ -90,7 +90,7 @@ def test_a_row_that_does_not_fit_is_solved_cell_by_cell(rng, monkeypatch):
     )
     arguments = 0.1, [(2, 1), (5, 3), (20, 9)], [0.0, 0.1, 0.4]
     together = problem.frontier(*arguments)
-    monkeypatch.setattr(rows, "WIDEST", 3)
+    monkeypatch.setattr(davidson, "WIDEST", 3)
     apart = problem.frontier(*arguments)
     np.testing.assert_allclose(together.values, apart.values, rtol=1e-6)
     np.testing.assert_array_equal(together.verdicts, apart.verdicts)
@@ -102,7 +102,7 @@ def test_a_failure_to_converge_shows(rng, monkeypatch):
         rng.standard_normal((20, 8)), rng.standard_normal((9, 8))
     )
     real = growth.solve
-    monkeypatch.setattr(rows, "WIDEST", 3)
+    monkeypatch.setattr(davidson, "WIDEST", 3)
     monkeypatch.setattr(growth, "solve", lambda dyn: replace(real(dyn), upper=np.inf))
     found = problem.frontier(0.02, [(2, 1), (20, 9)], [0.0, 0.05, 0.9])
     below = found.values < 1.0
@@ -126,3 +126,40 @@ def test_finite_horizon_cells_have_verdicts(rng):
     assert (found.error_bounds == 0.0).all() and (found.critical_error < 1e-9).all()
     wild = problem.frontier(1e6, [(2, 2)], [0.5], horizon=200, radius=10.0)
     assert wild.values[0, 0] == np.inf and wild.verdicts[0, 0] is Verdict.ESCAPES
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_curve_is_that_of_the_single_critical_mixings(sampling, rng):
+    problem = UnlearningProblem.from_factors(
+        rng.standard_normal((40, 12)), rng.standard_normal((15, 12))
+    )
+    step = 1.1 * float(problem.critical_step_size((4, 1), 0.0, sampling=sampling))
+    batches = [(b, max(1, b // 3)) for b in range(2, 41, 3)]
+    found = problem.frontier(step, batches, np.linspace(0, 1, 9), sampling=sampling)
+    again = problem.frontier(step, batches, np.linspace(0, 1, 9), sampling=sampling, workers=2)
+    np.testing.assert_array_equal(found.critical_alpha, again.critical_alpha)
+    exact = [problem.critical_alpha(step, b, sampling=sampling) for b in batches]
+    values = np.array([float(t) for t in exact])
+    assert np.isnan(values).any() and (values > 0.0).any()
+    np.testing.assert_allclose(found.critical_alpha, values, rtol=1e-9)
+    inside = ~np.isnan(values)
+    assert (found.critical_error[inside] < 1e-5).all()
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_davidson_and_lanczos_agree(sampling, rng):
+    z = rng.standard_normal((14, 2, 6))
+    dyn = UnlearningProblem.from_factors(z[:9], z[9:]).dynamics(0.05, (2, 2), 0.2, sampling)
+    phi, j = dyn.second_moment(), dyn.mean_multipliers
+    space = davidson.Subspace([phi], np.ones((1, 1)), np.outer(j, j))
+    assert space.refine(0, 1e-11)
+    exact = dyn.growth()
+    value, m = space.ritz(0)[0], space.matrix(0)
+    assert value == pytest.approx(exact.value, rel=1e-13)
+    np.testing.assert_allclose(phi(m), value * m, atol=1e-10)
+    assert np.linalg.eigvalsh(m)[0] > -1e-10
+    assert value < space.upper(0, 1e-8, patience=20) <= value * (1 + 1.01e-8)
+    # an upper end below the truth is never certified
+    space.times = 0.999 * space.times
+    low = space.upper(0, 1e-8)
+    assert 0.999 * value <= low < value
