@@ -2,7 +2,8 @@ r"""The critical mixings of a map's columns, each started from its neighbour's e
 
 Any matrix M bounds ρ from below by the quadratic ``α ↦ ⟨M, Φ_α(M)⟩``, so that the larger
 root of ``⟨M, Φ_α(M)⟩ = 1`` bounds the critical mixing from above: that of one batch size's
-eigenmatrix is already close for the next one (docs/theory/critical_values).
+eigenmatrix is already close for the next one. M is the eigenmatrix of the critical step
+size at α, which D's smallest eigenvalues do not blur (docs/theory/critical_values).
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import numpy as np
 from rmtstab._results import FloatArray, Threshold
 from rmtstab.dynamics import critical
 from rmtstab.dynamics.davidson import Subspace
+from rmtstab.dynamics.second_moment import SecondMoment
 
 if TYPE_CHECKING:
     from rmtstab.dynamics.linearised import Dynamics
     from rmtstab.dynamics.problem import UnlearningProblem
 
 TOLERANCES = (1e-4, 1e-5, 1e-7)  # relative residuals of successive solutions
-ROUNDS = 12
+ROUNDS = 40
 RESOLUTION = 1e-11  # relative change of the mixing at which to stop
 
 
@@ -54,54 +56,112 @@ def critical_mixings(
     matrix: FloatArray | None = None
     for batch, hint in zip(batches, hints, strict=True):
         threshold = None
-        if options[2] == 0.0:
-            threshold, matrix = _follow(problem, step_size, batch, options, hint, matrix)
+        if options[2] == 0.0 and problem.rank:
+            threshold, matrix = follow(problem, step_size, batch, options, hint, matrix)
         if threshold is None:
             threshold = critical.alpha(problem, step_size, batch, *options, upper=hint)
         found.append(threshold)
     return found
 
 
-def _follow(
+def follow(
     problem: UnlearningProblem,
     step_size: Any,
     batch: Any,
     options: tuple[str, float, float],
     hint: float,
-    matrix: FloatArray | None,
+    matrix: FloatArray | None = None,
+    tolerances: tuple[float, ...] = TOLERANCES,
 ) -> tuple[Threshold | None, FloatArray | None]:
-    """One column: its threshold, or None where it is not interior, and its eigenmatrix."""
-    current = hint
-    dyn = problem.dynamics(step_size, batch, current, *options)
+    """One critical mixing, or None where it is not interior, and its eigenmatrix.
+
+    ``hint`` lies at or above the answer; ``matrix`` is any matrix to start from.
+    """
+    current, solved = hint, 0
     if matrix is not None:
-        below = _root(dyn, matrix)
+        below = _root(problem.dynamics(step_size, batch, current, *options), matrix)
         if below is not None and 0.0 < below < current:
             current = below
-    for k in range(ROUNDS):
+    for _ in range(ROUNDS):
         dyn = problem.dynamics(step_size, batch, current, *options)
-        space = _space(dyn, matrix)
-        tolerance = TOLERANCES[min(k, len(TOLERANCES) - 1)]
+        q = dyn.basis.vectors[:, : dyn.basis.n_active]
+        d = dyn.mean_eigenvalues + dyn.weight_decay
+        if not len(d):
+            return None, matrix
+        worst = int(np.argmin(d))
+        if d[worst] <= critical.NULL * float(np.abs(d).max()):
+            matrix = np.outer(q[:, worst], q[:, worst])  # the mean ascends along it
+            below = _root(dyn, matrix)
+            if below is None or below <= 0.0:
+                return None, matrix  # nothing is stable
+            if below >= current * (1.0 - RESOLUTION):
+                found, below, matrix = _under_the_mean(dyn, matrix)
+                if below is None:
+                    return found, matrix
+            current = below
+            continue
+        tolerance = tolerances[min(solved, len(tolerances) - 1)]
+        solved += 1
+        space, root = _space(dyn, d, matrix)
         if not space.refine(0, tolerance):
             return None, matrix
-        q = dyn.basis.vectors[:, : dyn.basis.n_active]
-        matrix = q @ space.matrix(0) @ q.T
+        matrix = q @ (root * space.matrix(0)) @ q.T
         below = _root(dyn, matrix)
-        if below is None or not 0.0 < below <= current * (1.0 + RESOLUTION):
-            return None, matrix  # nothing is stable, or the hint lay below the answer
-        close = current - below <= RESOLUTION * current
-        if close and tolerance == TOLERANCES[-1]:
-            return _threshold(dyn, space, matrix, below), matrix
-        current = below
+        if below is None or below <= 0.0:
+            return None, matrix
+        final = tolerance == tolerances[-1]
+        if final and abs(current - below) <= RESOLUTION * current:
+            finest = 10.0 * tolerance
+            return _threshold(dyn, space, d, q.T @ matrix @ q, below, finest), matrix
+        if below >= current and final:
+            return None, matrix  # the hint lay below the answer
+        current = min(current, below)
     return None, matrix
 
 
-def _space(dyn: Dynamics, matrix: FloatArray | None) -> Subspace:
-    j = dyn.mean_multipliers
-    space = Subspace([dyn.second_moment()], np.ones((1, 1)), np.outer(j, j))
+def _under_the_mean(
+    dyn: Dynamics, matrix: FloatArray
+) -> tuple[Threshold | None, float | None, FloatArray]:
+    """Where D turns singular: the threshold, or a smaller mixing that bounds it.
+
+    Noise along the nearly null directions is resolved only somewhat below.
+    """
+    problem, rest = dyn.problem, (dyn.sampling, dyn.weight_decay, dyn.momentum)
+    for gap in (1e-10, 1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 0.5):
+        inside = problem.dynamics(dyn.step_size, dyn.batch_size, dyn.alpha * (1.0 - gap), *rest)
+        d = inside.mean_eigenvalues + inside.weight_decay
+        if d.min() <= critical.NULL * float(np.abs(d).max()):
+            continue
+        found = critical._critical(inside)
+        if found.converged and dyn.step_size < found.value - found.error_bound:
+            threshold = Threshold(dyn.alpha, gap * dyn.alpha, True, "interior")
+            return threshold, None, matrix
+        space, root = _space(inside, d, None)
+        if space.refine(0, 1e-5):
+            q = inside.basis.vectors[:, : inside.basis.n_active]
+            trial = q @ (root * space.matrix(0)) @ q.T
+            below = _root(inside, trial)
+            if below is None or below <= 0.0:
+                return None, None, trial  # nothing is stable
+            if below < inside.alpha:
+                return None, below, trial
+    status = "D(alpha) is singular here; no stable mixing below could be certified"
+    return Threshold(dyn.alpha, math.inf, False, status), None, matrix
+
+
+def _space(dyn: Dynamics, d: FloatArray, matrix: FloatArray | None) -> tuple[Subspace, FloatArray]:
+    """Subspace for ``1/η*`` of the cell, and ``1/√L``; it resolves what ρ − 1 does not."""
+    noise, mu = dyn.noise(), dyn.mean_eigenvalues
+    left = d[:, None] + d
+    root = 1.0 / np.sqrt(left)
+    elementwise = (np.outer(d, d) + noise.shift * np.outer(mu, mu)) / left
+    space = Subspace(
+        [SecondMoment(noise, elementwise, 1.0, root)], np.ones((1, 1)), np.outer(d, d) / left
+    )
     if matrix is not None:
         q = dyn.basis.vectors[:, : dyn.basis.n_active]
-        space.add(space.packed(q.T @ matrix @ q))
-    return space
+        space.add(space.packed((q.T @ matrix @ q) / root))
+    return space, root
 
 
 def _root(dyn: Dynamics, matrix: FloatArray) -> float | None:
@@ -109,11 +169,22 @@ def _root(dyn: Dynamics, matrix: FloatArray) -> float | None:
     return critical._larger_root(constant - 1.0, slope, curve)
 
 
-def _threshold(dyn: Dynamics, space: Subspace, matrix: FloatArray, value: float) -> Threshold:
-    upper = space.upper(0, TOLERANCES[-1], patience=40)
-    _, slope, curve = critical._quadratic(dyn, matrix)
+def _threshold(
+    dyn: Dynamics,
+    space: Subspace,
+    d: FloatArray,
+    turned: FloatArray,
+    value: float,
+    finest: float,
+) -> Threshold:
+    """Error bound: ``⟨M, (L − ηN)M⟩`` over its slope, at the certified lower end of η*."""
+    size = float(np.linalg.norm(turned))
+    q = dyn.basis.vectors[:, : dyn.basis.n_active]
+    _, slope, curve = critical._quadratic(dyn, q @ (turned / size) @ q.T)
     steepness = slope + 2.0 * curve * dyn.alpha
+    upper = space.upper(0, finest, patience=40)
     error = math.inf
     if math.isfinite(upper) and steepness > 0.0:
-        error = (upper - space.ritz(0)[0]) / steepness
+        pull = dyn.step_size * float(np.vdot(d[:, None] + d, turned**2)) / size**2
+        error = pull * (upper / space.ritz(0)[0] - 1.0) / steepness
     return Threshold(value, error, math.isfinite(error), "interior")

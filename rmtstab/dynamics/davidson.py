@@ -35,7 +35,8 @@ class Subspace:
         (r, r) → (r, r), or None for the elementwise product with ``products``.
     times : ndarray, shape (n_problems, n_maps)
     products : ndarray, shape (r, r)
-        ``j jᵀ``, of the preconditioner.
+        ``j jᵀ``, of the preconditioner; its largest diagonal entry is the mean's own
+        escape, which starts the subspace too.
     """
 
     def __init__(self, maps: Sequence[Map | None], times: FloatArray, products: FloatArray) -> None:
@@ -55,6 +56,8 @@ class Subspace:
         self._projected = np.zeros((len(maps), width, width))
         self.size = 0
         self.add(self.packed(np.eye(r)))
+        top = int(np.argmax(np.diag(products)))
+        self.add(self.packed(np.diag(np.arange(r) == top).astype(np.float64)))
 
     @property
     def vectors(self) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray, Frontier, Threshold, Verdict
-from rmtstab.dynamics import growth, trajectory
+from rmtstab.dynamics import critical, growth, trajectory
 from rmtstab.dynamics.curve import critical_mixings
 from rmtstab.dynamics.rows import Row, row_growth
 
@@ -161,12 +161,39 @@ class _Plan:
                 settle(k, Verdict.STABLE)
         for k in np.lexsort(self.pairs.T):
             if verdicts[k] is None:
-                dyn = self.dynamics(alpha, int(k))
-                top = tops.get(int(k)) or growth.solve(dyn)
-                values[k], uppers[k] = max(values[k], top.value), min(uppers[k], top.upper)
-                settle(int(k), growth.judge(dyn, top)[0])
-        uppers = np.maximum(uppers, values)
+                verdict = _from_critical_step(self.dynamics(alpha, int(k)))
+                if verdict is not None:
+                    settle(int(k), verdict)
+        while None in verdicts:  # halve what is open
+            still = [int(k) for k in np.lexsort(self.pairs.T) if verdicts[k] is None]
+            k = still[len(still) // 2]
+            dyn = self.dynamics(alpha, k)
+            top = tops.get(k) or growth.solve(dyn)
+            values[k], uppers[k] = max(values[k], top.value), min(uppers[k], top.upper)
+            settle(k, growth.judge(dyn, top)[0])
+        stable = np.array([verdict is Verdict.STABLE for verdict in verdicts])
+        uppers = np.maximum(np.where(stable, np.minimum(uppers, 1.0), uppers), values)
         return values, uppers, [v or Verdict.UNDECIDED for v in verdicts]
+
+
+def _from_critical_step(dyn: Dynamics) -> Verdict | None:
+    """Verdict from η*, which resolves ρ − 1 relative to the curvature; None where it cannot.
+
+    ``1/η*`` is found as a Rayleigh quotient: η* is never above its value.
+    """
+    found = critical._critical(dyn)
+    if dyn.step_size == 0.0:
+        return Verdict.MARGINAL
+    if found.status.endswith("ascent direction on the range"):
+        return Verdict.ESCAPES
+    if found.status != "interior":
+        return None
+    slack = 1e-12 * found.value
+    if dyn.step_size > found.value + slack:
+        return Verdict.ESCAPES
+    if found.converged and dyn.step_size < found.value - found.error_bound - slack:
+        return Verdict.STABLE
+    return Verdict.MARGINAL if dyn.step_size >= found.value - slack else None
 
 
 def _side(ratio: float, slack: float) -> Verdict:

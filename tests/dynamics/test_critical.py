@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 
-from rmtstab import UnlearningProblem
+from rmtstab import UnlearningProblem, Verdict
 from rmtstab.dynamics import critical
 from tests import naive
 from tests.strategies import SAMPLINGS, hessians, instances
@@ -53,6 +53,21 @@ def test_growth_is_one_at_the_critical_mixing(x):
     elif np.isnan(critical.value):
         values = [dense(x, alpha=a) for a in (0.01, 0.1, 0.3, 0.5, 0.7, 0.9)]
         assert min(values) > 1.0 - 1e-9
+
+
+@pytest.mark.parametrize("decades", [2, 5])
+def test_critical_mixing_of_ill_conditioned_curvature(decades, rng):
+    # ρ − 1 is of the order of D's least eigenvalue at α = 0.2: a root of ρ = 1 is blurred
+    z = rng.standard_normal((60, 20)) * 10.0 ** np.linspace(0, -decades, 20)
+    problem = UnlearningProblem.from_factors(z[:40], z[40:])
+    step = 0.5 * float(problem.critical_step_size((20, 8), 0.0))
+    found = problem.critical_alpha(step, (20, 8))
+    assert found.converged and found.error_bound < 0.2 * found.value
+    inside, outside = found.value - max(2.0 * found.error_bound, 1e-3), found.value * (1 + 1e-3)
+    assert float(problem.critical_step_size((20, 8), inside)) > step
+    assert problem.dynamics(step, (20, 8), inside).verdict() is Verdict.STABLE
+    ends = problem.dynamics(step, (20, 8), outside)
+    assert ends.mean_eigenvalues.min() < 0.0 or ends.growth_factor() > 1.0
 
 
 def test_a_hint_at_or_below_the_critical_mixing_does_no_harm(rng):

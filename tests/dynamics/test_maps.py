@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 
 from rmtstab import UnlearningProblem, Verdict
-from rmtstab.dynamics import davidson, growth
+from rmtstab._results import Threshold
+from rmtstab.dynamics import critical, davidson, growth
 from tests import naive
 from tests.strategies import SAMPLINGS, hessians, instances
 
@@ -90,7 +91,7 @@ def test_a_row_that_does_not_fit_is_solved_cell_by_cell(rng, monkeypatch):
     )
     arguments = 0.1, [(2, 1), (5, 3), (20, 9)], [0.0, 0.1, 0.4]
     together = problem.frontier(*arguments)
-    monkeypatch.setattr(davidson, "WIDEST", 3)
+    monkeypatch.setattr(davidson, "WIDEST", 2)
     apart = problem.frontier(*arguments)
     np.testing.assert_allclose(together.values, apart.values, rtol=1e-6)
     np.testing.assert_array_equal(together.verdicts, apart.verdicts)
@@ -102,8 +103,9 @@ def test_a_failure_to_converge_shows(rng, monkeypatch):
         rng.standard_normal((20, 8)), rng.standard_normal((9, 8))
     )
     real = growth.solve
-    monkeypatch.setattr(davidson, "WIDEST", 3)
+    monkeypatch.setattr(davidson, "WIDEST", 2)
     monkeypatch.setattr(growth, "solve", lambda dyn: replace(real(dyn), upper=np.inf))
+    monkeypatch.setattr(critical, "_critical", lambda dyn: Threshold(1.0, 1.0, False, "interior"))
     found = problem.frontier(0.02, [(2, 1), (20, 9)], [0.0, 0.05, 0.9])
     below = found.values < 1.0
     assert below.any() and not below.all()
@@ -163,3 +165,35 @@ def test_davidson_and_lanczos_agree(sampling, rng):
     space.times = 0.999 * space.times
     low = space.upper(0, 1e-8)
     assert 0.999 * value <= low < value
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_maps_over_sixteen_decades_of_gram_eigenvalues(sampling, rng):
+    # ρ − 1 is below rounding where the mixing is stable: only the critical step size tells
+    z = rng.standard_normal((24, 12)) * 10.0 ** np.linspace(0, -8, 12)
+    problem = UnlearningProblem.from_factors(z, z[:8])
+    step = 0.5 * float(problem.critical_step_size((2, 2), 0.0, sampling=sampling))
+    batches = [(2, 2), (6, 4), (24, 8)]
+    found = problem.frontier(step, batches, [0.0, 0.1, 0.9], sampling=sampling)
+    assert (found.verdicts[0] == Verdict.STABLE).all()
+    for i, alpha in enumerate(found.alphas):
+        for k, batch in enumerate(batches):
+            critical = problem.critical_step_size(batch, float(alpha), sampling=sampling)
+            wrong = Verdict.ESCAPES if step < critical.value else Verdict.STABLE
+            assert found.verdicts[i, k] is not wrong
+    assert (found.verdicts[2] == Verdict.ESCAPES).all()
+
+
+def test_maps_of_nearly_aligned_samples_leave_nothing_open(rng):
+    # directions of differences: multipliers within 1e-6 of 1, no spectral gap
+    z = rng.standard_normal(30) + 1e-3 * rng.standard_normal((20, 30))
+    problem = UnlearningProblem.from_factors(z[:15], z[15:])
+    step = 1.0 / float(z[0] @ z[0])
+    found = problem.frontier(step, [(2.0, 2.0), (9.0, 4.0)], [0.0, 0.3, 0.9], sampling="bernoulli")
+    assert (found.verdicts[1:] == Verdict.ESCAPES).all()
+    for i, alpha in enumerate(found.alphas):
+        for k, batch in enumerate(found.batch_sizes):
+            dyn = problem.dynamics(step, tuple(batch), alpha, "bernoulli")
+            low, high = dyn.enclosure()
+            assert found.values[i, k] <= high and low <= found.values[i, k] * (1 + 1e-6)
+            assert found.verdicts[i, k] is dyn.verdict()
