@@ -89,7 +89,7 @@ def follow(
         if not len(d):
             return None, matrix
         worst = int(np.argmin(d))
-        if d[worst] <= critical.NULL * float(np.abs(d).max()):
+        if d[worst] <= _null(dyn):
             matrix = np.outer(q[:, worst], q[:, worst])  # the mean ascends along it
             below = _root(dyn, matrix)
             if below is None or below <= 0.0:
@@ -130,14 +130,13 @@ def _under_the_mean(
     for gap in (1e-10, 1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 0.5):
         inside = problem.dynamics(dyn.step_size, dyn.batch_size, dyn.alpha * (1.0 - gap), *rest)
         d = inside.mean_eigenvalues + inside.weight_decay
-        if d.min() <= critical.NULL * float(np.abs(d).max()):
+        if d.min() <= _null(inside):
             continue
-        found = critical._critical(inside)
-        if found.converged and dyn.step_size < found.value - found.error_bound:
-            threshold = Threshold(dyn.alpha, gap * dyn.alpha, True, "interior")
-            return threshold, None, matrix
         space, root = _space(inside, d, None)
         if space.refine(0, 1e-5):
+            if dyn.step_size * space.upper(0, 1e-6, patience=20) < 1.0:
+                threshold = Threshold(dyn.alpha, gap * dyn.alpha, True, "interior")
+                return threshold, None, matrix
             q = inside.basis.vectors[:, : inside.basis.n_active]
             trial = q @ (root * space.matrix(0)) @ q.T
             below = _root(inside, trial)
@@ -164,6 +163,13 @@ def _space(dyn: Dynamics, d: FloatArray, matrix: FloatArray | None) -> tuple[Sub
     return space, root
 
 
+def _null(dyn: Dynamics) -> float:
+    """Eigenvalues of D at most this are rounding of the two curvatures that it is made of."""
+    basis, alpha = dyn.basis, dyn.alpha
+    unsigned = (1.0 - alpha) * basis.retain.diagonal() + alpha * basis.forget.diagonal()
+    return critical.NULL * (float(unsigned.max(initial=0.0)) + dyn.weight_decay)
+
+
 def _root(dyn: Dynamics, matrix: FloatArray) -> float | None:
     constant, slope, curve = critical._quadratic(dyn, matrix / np.linalg.norm(matrix))
     return critical._larger_root(constant - 1.0, slope, curve)
@@ -186,5 +192,6 @@ def _threshold(
     error = math.inf
     if math.isfinite(upper) and steepness > 0.0:
         pull = dyn.step_size * float(np.vdot(d[:, None] + d, turned**2)) / size**2
-        error = pull * (upper / space.ritz(0)[0] - 1.0) / steepness
+        theta = space.ritz(0)[0]
+        error = pull * (upper / theta - 1.0) / steepness if theta > 0.0 else math.inf
     return Threshold(value, error, math.isfinite(error), "interior")

@@ -21,6 +21,7 @@ WIDEST = 160
 SPACE_BYTES = 1e9
 FLOOR = 1e-3  # of θ: the preconditioner's least denominator
 GAPS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of enclosures, relative
+TINY = 1e-30  # least upper end that is tried
 BELOW_ONE = 1.0 - 1e-12
 
 Map = Callable[[FloatArray], FloatArray]
@@ -127,7 +128,8 @@ class Subspace:
         while True:
             theta, y = self.ritz(problem)
             residual = self.image(problem, y) - theta * (y @ self.vectors)
-            if float(np.linalg.norm(residual)) <= tolerance * theta:
+            whole = self.size == self.flat.size  # then what is left is rounding
+            if whole or float(np.linalg.norm(residual)) <= tolerance * theta:
                 return True
             if not self.add(residual, np.maximum(theta - self.products, FLOOR * theta)):
                 return False
@@ -143,12 +145,16 @@ class Subspace:
         ``patience`` directions at most are added for the sake of the finest.
         """
         value = self.ritz(problem)[0]
-        shifts = [value * (1.0 + gap) for gap in GAPS if gap >= finest]
+        base = max(value, TINY)
+        shifts = [base * (1.0 + gap) for gap in GAPS if gap >= finest]
         if value < BELOW_ONE < shifts[0]:
             shifts.insert(0, BELOW_ONE)
         for shift in shifts:
             while True:
-                x, image = self._resolvent(problem, shift)
+                try:
+                    x, image = self._resolvent(problem, shift)
+                except np.linalg.LinAlgError:  # the shift is an eigenvalue to the last digit
+                    break
                 if is_certificate(self.unpacked(x), self.unpacked(image), shift):
                     return float(shift)
                 missing = image - self.packed(np.eye(len(self.place)))
