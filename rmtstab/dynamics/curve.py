@@ -89,12 +89,12 @@ def follow(
         if not len(d):
             return None, matrix
         worst = int(np.argmin(d))
-        if d[worst] <= _null(dyn):
+        if d[worst] <= _null(dyn):  # to rounding
             matrix = np.outer(q[:, worst], q[:, worst])  # the mean ascends along it
             below = _root(dyn, matrix)
             if below is None or below <= 0.0:
                 return None, matrix  # nothing is stable
-            if below >= current * (1.0 - RESOLUTION):
+            if below >= current * (1.0 - RESOLUTION) or d[worst] >= -_null(dyn):
                 found, below, matrix = _under_the_mean(dyn, matrix)
                 if below is None:
                     return found, matrix
