@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rmtstab.dynamics.linearised import Dynamics
 
 FINEST = 1e-4  # relative width of the enclosures
+EXTRA = 16  # directions added for their sake
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,15 @@ def row_growth(dyn: Dynamics, batches: Sequence[Pair], tolerance: float) -> Row 
     times = np.column_stack([np.ones(len(batches)), np.array(noise)])
     maps = [None, *(part.apply for part in parts if part is not None)]
     space = Subspace(maps, times, np.outer(dyn.mean_multipliers, dyn.mean_multipliers))
-    for column in _spread_out(len(batches)):
+    order = _spread_out(len(batches))
+    for column in order:
         if not space.refine(column, tolerance):
             return None
-    columns = range(len(batches))
-    values = np.array([space.ritz(column)[0] for column in columns])
-    return Row(values, np.array([space.upper(column, FINEST) for column in columns]))
+    uppers, limit = np.empty(len(batches)), space.size + EXTRA
+    for column in order:  # what one column's certificate adds, the others find there
+        uppers[column] = space.upper(column, FINEST, patience=limit - space.size)
+    values = np.array([space.ritz(column)[0] for column in range(len(batches))])
+    return Row(values, np.maximum(uppers, values))
 
 
 def _spread_out(n: int) -> list[int]:
