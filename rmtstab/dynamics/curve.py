@@ -17,6 +17,7 @@ import numpy as np
 from rmtstab._results import FloatArray, Threshold
 from rmtstab.dynamics import critical
 from rmtstab.dynamics.davidson import Subspace
+from rmtstab.dynamics.eigen import BASIS_BYTES
 from rmtstab.dynamics.second_moment import SecondMoment
 
 if TYPE_CHECKING:
@@ -155,7 +156,10 @@ def _space(dyn: Dynamics, d: FloatArray, matrix: FloatArray | None) -> tuple[Sub
     root = 1.0 / np.sqrt(left)
     elementwise = (np.outer(d, d) + noise.shift * np.outer(mu, mu)) / left
     space = Subspace(
-        [SecondMoment(noise, elementwise, 1.0, root)], np.ones((1, 1)), np.outer(d, d) / left
+        [SecondMoment(noise, elementwise, 1.0, root)],
+        np.ones((1, 1)),
+        np.outer(d, d) / left,
+        memory=BASIS_BYTES,
     )
     if matrix is not None:
         q = dyn.basis.vectors[:, : dyn.basis.n_active]

@@ -38,9 +38,17 @@ class Subspace:
     products : ndarray, shape (r, r)
         ``j jᵀ``, of the preconditioner; its largest diagonal entry is the mean's own
         escape, which starts the subspace too.
+    memory : float
+        Of the subspace and its images, in bytes.
     """
 
-    def __init__(self, maps: Sequence[Map | None], times: FloatArray, products: FloatArray) -> None:
+    def __init__(
+        self,
+        maps: Sequence[Map | None],
+        times: FloatArray,
+        products: FloatArray,
+        memory: float = SPACE_BYTES,
+    ) -> None:
         r = len(products)
         self.maps, self.times = maps, times
         upper = np.triu_indices(r)
@@ -50,8 +58,7 @@ class Subspace:
         # inner products of packed vectors are those of the matrices
         self.packing = np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0))
         self.products = products[upper]
-        memory = SPACE_BYTES / (4.0 * (1 + len(maps)) * r * r)
-        width = int(min(WIDEST, self.flat.size, memory))
+        width = int(min(WIDEST, self.flat.size, memory / (4.0 * (1 + len(maps)) * r * r)))
         self._vectors = np.empty((width, self.flat.size))
         self._images = np.empty((len(maps), width, self.flat.size))
         self._projected = np.zeros((len(maps), width, width))

@@ -8,6 +8,7 @@ from hypothesis import assume, given
 
 from rmtstab import UnlearningProblem, Verdict
 from rmtstab.dynamics import critical
+from rmtstab.dynamics.curve import follow
 from tests import naive
 from tests.strategies import SAMPLINGS, hessians, instances
 
@@ -68,6 +69,20 @@ def test_critical_mixing_of_ill_conditioned_curvature(decades, rng):
     assert problem.dynamics(step, (20, 8), inside).verdict() is Verdict.STABLE
     ends = problem.dynamics(step, (20, 8), outside)
     assert ends.mean_eigenvalues.min() < 0.0 or ends.growth_factor() > 1.0
+
+
+@pytest.mark.parametrize("tolerance", [0.5, 0.2, 0.1, 0.03, 0.01])
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_a_loosely_solved_critical_mixing_lies_within_its_error_bound(sampling, tolerance, rng):
+    z = rng.standard_normal((40, 10))
+    problem = UnlearningProblem.from_factors(z[:28], z[28:])
+    step = 0.9 * float(problem.critical_step_size((4, 2), 0.0, sampling=sampling))
+    exact = problem.critical_alpha(step, (4, 2), sampling=sampling)
+    assert exact.error_bound < 1e-8
+    options = (sampling, 0.0, 0.0)
+    found, _ = follow(problem, step, (4, 2), options, 1.0, tolerances=(tolerance,))
+    assert found.converged
+    assert found.value - found.error_bound <= exact.value < found.value
 
 
 def test_a_hint_at_or_below_the_critical_mixing_does_no_harm(rng):

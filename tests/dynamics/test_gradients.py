@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rmtstab import UnlearningProblem
+from rmtstab.dynamics import trajectory
 from tests import naive
 from tests.strategies import SAMPLINGS, hessians
 
@@ -80,8 +81,10 @@ def test_stability_is_judged_by_the_curvatures_alone(rng):
     assert float(with_gradients.critical_step_size(2)) == float(without.critical_step_size(2))
     again = pickle.loads(pickle.dumps(with_gradients))
     np.testing.assert_array_equal(again.gradients, with_gradients.gradients)
-    inside = build(z, np.einsum("ncd,nc->nd", z, rng.standard_normal((8, C))))
+    residuals = rng.standard_normal((8, C))
+    inside = build(z, np.einsum("ncd,nc->nd", z, residuals))
     assert inside.complement == 0
+    np.testing.assert_allclose(inside.gradients, inside.sample_gradients(residuals), atol=1e-12)
     from_hessians = UnlearningProblem.from_hessians(
         hessians(z[:5]), hessians(z[5:]), gradients=(g[:5], g[5:])
     )
@@ -130,6 +133,19 @@ def test_stationary_state_is_the_limit_of_the_dense_operator(
         rest @ (s[:D, :D] - np.outer(s[:D, -1], s[:D, -1])) @ rest.T for s in (early, later)
     ]
     np.testing.assert_allclose(found.diffusion[r:, r:], covariances[1] - covariances[0], atol=1e-8)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_rescaling_does_not_change_affine_trajectories(momentum, rng, monkeypatch):
+    z, g = explicit(rng)
+    problem = build(z, g)
+    dyn = problem.dynamics(5.0, (2, 1), 0.3, momentum=momentum)
+    plain = dyn.trajectory(30, gradients=problem.gradients)
+    assert plain.displacement[-1] > 1e9
+    monkeypatch.setattr(trajectory, "HUGE", 1e2)
+    scaled = dyn.trajectory(30, gradients=problem.gradients)
+    for name in ("displacement", "retain_loss", "forget_loss"):
+        np.testing.assert_allclose(getattr(scaled, name), getattr(plain, name), rtol=1e-11)
 
 
 def test_escaping_affine_trajectories_overflow_to_infinity_not_to_nan(rng):
