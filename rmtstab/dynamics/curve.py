@@ -17,7 +17,7 @@ import numpy as np
 from rmtstab._results import FloatArray, Threshold
 from rmtstab.dynamics import critical
 from rmtstab.dynamics.davidson import Subspace
-from rmtstab.dynamics.eigen import BASIS_BYTES
+from rmtstab.dynamics.eigen import BASIS_BYTES, EPS
 from rmtstab.dynamics.second_moment import SecondMoment
 
 if TYPE_CHECKING:
@@ -197,5 +197,7 @@ def _threshold(
     if math.isfinite(upper) and steepness > 0.0:
         pull = dyn.step_size * float(np.vdot(d[:, None] + d, turned**2)) / size**2
         theta = space.ritz(0)[0]
-        error = pull * (upper / theta - 1.0) / steepness if theta > 0.0 else math.inf
+        rounding = 16.0 * EPS * dyn.step_size * _null(dyn) / critical.NULL  # of D's eigenvalues
+        gap = pull * (upper / theta - 1.0) if theta > 0.0 else math.inf
+        error = (gap + rounding) / steepness
     return Threshold(value, error, math.isfinite(error), "interior")
