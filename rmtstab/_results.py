@@ -177,17 +177,20 @@ class Trajectory:
     Attributes
     ----------
     displacement : ndarray, shape (steps + 1,), float64
-        E‖w_k‖² on the range.
+        E‖w_k‖² on the range; with gradients outside it, in all directions.
     retain_loss, forget_loss : ndarray, shape (steps + 1,), float64
         Predicted excess losses ``½ tr(H_R M_k)`` and ``½ tr(H_F M_k)``.
     observed : ndarray, shape (n_observables, steps + 1), float64
         Further linear functionals ``tr(W M_k)``, where asked for.
+    quantiles : ndarray, shape (n_quantiles, steps + 1), float64
+        Quantiles of ``‖w_k‖²`` over simulated runs, where asked for: what typical runs do.
     """
 
     displacement: FloatArray
     retain_loss: FloatArray
     forget_loss: FloatArray
     observed: FloatArray = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
+    quantiles: FloatArray = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
 
 
 @dataclass(frozen=True)
@@ -200,12 +203,19 @@ class Frontier:
         Retain and forget batch sizes of each column.
     alphas : ndarray, shape (n_alphas,), float64
     values : ndarray, shape (n_alphas, n_batches), float64
-        ρ, or ``E‖w_K‖² / E‖w_0‖²`` when a horizon was given.
+        ρ, as a lower bound, or ``E‖w_K‖² / E‖w_0‖²`` when a horizon was given.
     level : float
         The value at which a cell escapes: 1, or ``radius²``.
     critical_alpha : ndarray, shape (n_batches,), float64
         The upper end of the stable mixings; NaN where no mixing is stable.
     horizon : int or None
+    error_bounds : ndarray, shape (n_alphas, n_batches), float64
+        The true value lies in ``[values, values + error_bounds]``, up to rounding;
+        ``inf`` where no certificate was found.
+    verdicts : ndarray of Verdict, shape (n_alphas, n_batches)
+        Certified for each cell; UNDECIDED where neither side could be.
+    critical_error : ndarray, shape (n_batches,), float64
+        Error bound of ``critical_alpha``; ``inf`` where its root-finder did not converge.
     """
 
     batch_sizes: NDArray[np.float64]
@@ -214,3 +224,6 @@ class Frontier:
     level: float
     critical_alpha: FloatArray
     horizon: int | None
+    error_bounds: FloatArray
+    verdicts: NDArray[np.object_]
+    critical_error: FloatArray

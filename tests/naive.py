@@ -301,3 +301,89 @@ def growth_factor(retain, forget, step, batches, alpha, sampling, weight_decay=0
     )
     dense = second_moment(retain, forget, step, batches, alpha, sampling, weight_decay, momentum)
     return float(np.abs(np.linalg.eigvals(dense)).max())
+
+
+def affine_second_moment(
+    retain, forget, gradients, step, batches, alpha, sampling, weight_decay=0.0, momentum=0.0
+):
+    """Dense one-step map of the second moment of the state (w, 1), or (w, w₋, 1) with momentum.
+
+    ``gradients`` is a pair of (n, d). The scheme's covariance of the counts is used as it is;
+    every sample contributes its own affine matrix.
+    """
+    import numpy as np
+
+    d = retain.shape[1]
+    side = d + 1 if momentum == 0.0 else 2 * d + 1
+    mean = np.zeros((side, side))
+    mean[-1, -1] = 1.0
+    mean[:d, :d] = (1.0 + momentum - step * weight_decay) * np.eye(d)
+    if momentum:
+        mean[:d, d : 2 * d] = -momentum * np.eye(d)
+        mean[d : 2 * d, :d] = np.eye(d)
+    noise = np.zeros((side**2, side**2))
+    for hessians, slopes, batch, a in (
+        (retain, gradients[0], batches[0], 1 - alpha),
+        (forget, gradients[1], batches[1], -alpha),
+    ):
+        n = len(hessians)
+        if n == 0 or a == 0:
+            continue
+        pieces = np.zeros((n, side, side))
+        pieces[:, :d, :d], pieces[:, :d, -1] = hessians, slopes
+        mean -= step * a * pieces.mean(axis=0)
+        c = (step * a / batch) ** 2 * batch_covariance(n, batch, sampling)
+        for i in range(n):
+            for j in range(n):
+                noise += c[i, j] * np.kron(pieces[i], pieces[j])
+    return np.kron(mean, mean) + noise
+
+
+# --- published theorems at alpha = 0, from explicit Hessians -----------------------------------
+
+
+def batch_fraction(n, batch):
+    """``p = (n − B)/(B (n − 1))``: 1 at B = 1, 0 at B = n."""
+    return (n - batch) / (batch * (n - 1))
+
+
+def stability_pencil(hessians, batch):
+    """``C = ½ H ⊕ H`` and ``D = (1−p) H ⊗ H + p mean(H_i ⊗ H_i)``."""
+    import numpy as np
+
+    n, d = hessians.shape[:2]
+    mean, eye, p = hessians.mean(axis=0), np.eye(d), batch_fraction(n, batch)
+    c = 0.5 * (np.kron(mean, eye) + np.kron(eye, mean))
+    return c, (1 - p) * np.kron(mean, mean) + p * sum(np.kron(h, h) for h in hessians) / n
+
+
+def kronecker_threshold(hessians, batch):
+    """``2/λ_max(C† D)``."""
+    import numpy as np
+
+    c, d = stability_pencil(hessians, batch)
+    return 2.0 / np.linalg.eigvals(np.linalg.pinv(c, rcond=1e-10, hermitian=True) @ d).real.max()
+
+
+def full_or_single(hessians, gradients, step, p):
+    """Second moment of (w, 1) under: a single sample's step with probability p, else the full."""
+    import numpy as np
+
+    n, d = gradients.shape
+    steps = np.zeros((n, d + 1, d + 1))
+    steps[:, :d, :d], steps[:, :d, d] = np.eye(d) - step * hessians, -step * gradients
+    steps[:, d, d] = 1.0
+    full = steps.mean(axis=0)
+    return (1 - p) * np.kron(full, full) + p * sum(np.kron(s, s) for s in steps) / n
+
+
+def coherence(hessians):
+    """``λ_max(S)/max_i λ_max(H_i)``, ``S_ij = √tr(H_i H_j)``, by loops."""
+    import numpy as np
+
+    n = len(hessians)
+    s = np.zeros((n, n))
+    for i in range(n):
+        for j in range(n):
+            s[i, j] = np.sqrt(max(np.trace(hessians[i] @ hessians[j]), 0.0))
+    return np.linalg.eigvalsh(s)[-1] / max(np.linalg.eigvalsh(h)[-1] for h in hessians)

@@ -8,6 +8,8 @@ from typing import Any
 import click
 import numpy as np
 
+from rmtstab._results import Verdict
+
 
 @click.command()
 @click.argument("data", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -74,9 +76,13 @@ def frontier(
     click.echo(f"{what} (escapes above {found.level:g}); columns: batch sizes retain/forget")
     head = "".join(f"{int(r)}/{int(f)}".rjust(12) for r, f in found.batch_sizes)
     click.echo("alpha".rjust(8) + head)
-    for alpha, row in zip(found.alphas, found.values, strict=True):
-        click.echo(f"{alpha:8.4f}" + "".join(f"{value:12.5g}" for value in row))
+    open_cells = found.verdicts == Verdict.UNDECIDED
+    for alpha, row, marks in zip(found.alphas, found.values, open_cells, strict=True):
+        cells = (f"{v:.5g}{'?' if m else ''}".rjust(12) for v, m in zip(row, marks, strict=True))
+        click.echo(f"{alpha:8.4f}" + "".join(cells))
     click.echo("critical" + "".join(f"{a:12.5g}" for a in found.critical_alpha))
+    if open_cells.any():
+        click.echo("? undecided: neither side of the frontier could be certified")
     if out is not None:
         _draw(found, out)
         click.echo(f"map: {out}")

@@ -162,18 +162,7 @@ class ReducedFactors:
         ValueError
             If a matrix is not symmetric or not positive semi-definite.
         """
-        tolerance = _checks.real("tolerance", tolerance, low=0.0, high=1.0)
-        factors: list[list[FloatArray]] = []
-        for k, given in enumerate(sets):
-            name = f"hessians[{k}]"
-            array = _checks.array(name, given)
-            if array.size == 0:
-                factors.append([])
-                continue
-            if array.ndim != 3 or array.shape[1] != array.shape[2]:
-                raise ValueError(f"{name} must have shape (n, d, d), got {array.shape}")
-            factors.append([_root(f"{name}[{i}]", h, tolerance) for i, h in enumerate(array)])
-        return cls.from_factors(*factors, rank_tolerance=None)
+        return cls.from_factors(*hessian_roots(*sets, tolerance=tolerance))
 
     @classmethod
     def _reduce(
@@ -197,6 +186,28 @@ class ReducedFactors:
         return cls(
             np.ascontiguousarray(singular[:, None] * left[:, :r].T), offsets, singular, tolerance
         )
+
+
+def hessian_roots(*sets: Any, tolerance: float) -> list[list[FloatArray]]:
+    """Factors ``Z_iᵀ`` of explicit Hessians; as `ReducedFactors.from_hessians`, unreduced."""
+    tolerance = _checks.real("tolerance", tolerance, low=0.0, high=1.0)
+    factors: list[list[FloatArray]] = []
+    for k, given in enumerate(sets):
+        name = f"hessians[{k}]"
+        array = _checks.array(name, given)
+        if array.size == 0:
+            factors.append([])
+            continue
+        if array.ndim != 3 or array.shape[1] != array.shape[2]:
+            raise ValueError(f"{name} must have shape (n, d, d), got {array.shape}")
+        factors.append([_root(f"{name}[{i}]", h, tolerance) for i, h in enumerate(array)])
+    return factors
+
+
+def stacked_rows(*sets: Any) -> FloatArray:
+    """Rows ``Zᵀ``, shape (N, d), of sets that `ReducedFactors.from_factors` accepts."""
+    blocks = [_rows(f"factors[{k}]", given)[0] for k, given in enumerate(sets)]
+    return np.concatenate([block for block in blocks if len(block)])
 
 
 def _rows(name: str, given: Any) -> tuple[FloatArray, list[int]]:

@@ -180,6 +180,15 @@ def alpha(
             status = "marginal at 0: the retain set misses a forget direction"
             return Threshold(0.0, 0.0, math.isfinite(start.upper), status)
         return Threshold(math.nan, 0.0, True, "no mixing is stable")
+    if level == 1.0:
+        from rmtstab.dynamics.curve import follow  # which builds on this module
+
+        options = (sampling, decay, 0.0)
+        found, _ = follow(
+            problem, eta, first.batch_size, options, upper, tolerances=(1e-4, 1e-6, 1e-9)
+        )
+        if found is not None:
+            return found
     current, ok = upper, True
     for _ in range(MAX_ROUNDS):
         dyn = problem.dynamics(step, first.batch_size, current, *common)
@@ -189,7 +198,7 @@ def alpha(
             if current == 1.0:
                 return Threshold(1.0, 0.0, ok, "stable at every mixing")
             if current == upper:  # the hint was not above the answer
-                current = 1.0
+                current = upper = 1.0
                 continue
             break
         q = dyn.basis.vectors[:, : len(top.matrix)]

@@ -3,11 +3,12 @@ r"""Non-zero per-sample gradients: the affine dynamics, and where it settles.
 With gradients ``g_i`` at the trained point, ``w⁺ = Ĵ w − η ĝ`` and
 
     m⁺ = J m − η ḡ,
-    M⁺ = Φ(M) − η (J m ḡᵀ + ḡ mᵀ J) + η² ḡ ḡᵀ
-         + η² Σ_s a_s² [ c_s Σ_i (u_i g_iᵀ + g_i u_iᵀ + g_i g_iᵀ)
-                         − e_s n_s (u_s ḡ_sᵀ + ḡ_s u_sᵀ + ḡ_s ḡ_sᵀ) ],
+    M⁺ = Φ(M) − η (J m ḡᵀ + ḡ mᵀ J) + η² ḡ ḡᵀ + η² [ S(m) − S₀(m) ],
+    S(m) = Σ_s a_s² [ c_s Σ_i (H_i m + g_i)(·)ᵀ − e_s n_s (H_s m + ḡ_s)(·)ᵀ ],
 
-``u_i = H_i m``, ``u_s = H_s m``: the first two moments of the state (w, 1).
+``S₀`` the same without gradients: the first two moments of the state (w, 1).
+Momentum makes the state (w_k, w_{k−1}, 1). What of a gradient lies outside the
+range of the curvatures moves coordinates that no curvature sees: they random-walk.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
+from rmtstab.dynamics.momentum import HeavyBall
 from rmtstab.dynamics.sampling import noise_coefficients
 
 if TYPE_CHECKING:
@@ -26,47 +28,65 @@ if TYPE_CHECKING:
 
 
 class GradientSource:
-    """The inhomogeneous part of the moments, in D's eigenbasis (full range)."""
+    """The inhomogeneous part of the moments, in D's eigenbasis and the gradients' complement."""
 
     def __init__(self, dyn: Dynamics, gradients: Any) -> None:
-        problem, basis = dyn.problem, dyn.basis
+        problem = dyn.problem
         n, r = problem.n_retain + problem.n_forget, problem.rank
         given = _checks.array("gradients", gradients, ndim=2)
-        if given.shape != (n, r):
-            raise ValueError(f"gradients must have shape ({n}, {r}), got {given.shape}")
+        widths = sorted({r, r + problem.complement})
+        if given.shape[0] != n or given.shape[1] not in widths:
+            listed = " or ".join(f"({n}, {width})" for width in widths)
+            raise ValueError(f"gradients must have shape {listed}, got {given.shape}")
+        self.extra = given.shape[1] - r
+        self.basis = basis = dyn.basis.padded(self.extra)
         self.g = given @ basis.vectors
         self.split, self.eta = problem.n_retain, dyn.step_size
         self.offsets, self.rows = problem.factors.offsets, basis.rows
-        self.j = dyn._multipliers(basis.mix)
+        self.beta = dyn.momentum
+        self.a = self.beta + dyn._multipliers(basis.mix)
         sizes = (problem.n_retain, problem.n_forget)
         a = (1.0 - dyn.alpha, dyn.alpha)
         pairs = [noise_coefficients(sizes[s], dyn.batch_size[s], dyn.sampling) for s in (0, 1)]
         self.c = np.repeat([a[s] ** 2 * pairs[s][0] for s in (0, 1)], sizes)
         self.kappa = [a[s] ** 2 * pairs[s][1] * sizes[s] for s in (0, 1)]
         parts = (self.g[: self.split], self.g[self.split :])
-        self.slopes = np.array([p.mean(axis=0) if len(p) else np.zeros(r) for p in parts])
+        self.slopes = np.array([p.mean(axis=0) if len(p) else np.zeros(len(self.a)) for p in parts])
         self.mean_gradient = a[0] * self.slopes[0] - a[1] * self.slopes[1]
         self.curvatures = (basis.retain, basis.forget)
 
-    def first(self, m: FloatArray) -> FloatArray:
-        """``J m − η ḡ``."""
-        result: FloatArray = self.j * m - self.eta * self.mean_gradient
+    def _drift(self, state: FloatArray) -> FloatArray:
+        """Mean of the next state without gradients: ``J m``, or ``𝒥 (m_k, m_{k−1})``."""
+        r = len(self.a)
+        if not self.beta:
+            return self.a * state
+        return np.concatenate([self.a * state[:r] - self.beta * state[r:], state[:r]])
+
+    def first(self, state: FloatArray, unit: float = 1.0) -> FloatArray:
+        """Mean of the next state; ``unit`` is the 1 of (w, 1) in the state's scale."""
+        moved = self._drift(state)
+        moved[: len(self.a)] -= unit * self.eta * self.mean_gradient
+        return moved
+
+    def second(self, state: FloatArray, unit: float = 1.0) -> FloatArray:
+        """What the next second moment has beyond ``Φ(M)`` when the mean is ``state``."""
+        r = len(self.a)
+        mean, drift = self.first(state, unit), self._drift(state)
+        result = np.outer(mean, mean) - np.outer(drift, drift)
+        m = state[:r]
+        result[:r, :r] += self.eta**2 * (self.covariance(m, unit) - self.covariance(m, 0.0))
         return result
 
-    def second(self, m: FloatArray) -> FloatArray:
-        """What M⁺ has beyond ``Φ(M)`` when the mean is m."""
+    def covariance(self, m: FloatArray, unit: float = 1.0) -> FloatArray:
+        """``S(m)``: covariance of the batch's gradient at the displacement m."""
         along = self.rows * (self.rows @ m)[:, None]
-        moved = np.add.reduceat(along, self.offsets[:-1], axis=0)
-        moved[np.diff(self.offsets) == 0] = 0.0
-        total = moved + self.g
-        noise = (total * self.c[:, None]).T @ total - (moved * self.c[:, None]).T @ moved
+        total = np.add.reduceat(along, self.offsets[:-1], axis=0) + unit * self.g
+        noise = (total * self.c[:, None]).T @ total
         for s in (0, 1):
             if self.kappa[s]:
-                u, g = self.curvatures[s] @ m, self.slopes[s]
-                noise -= self.kappa[s] * (np.outer(u + g, u + g) - np.outer(u, u))
-        mean = self.first(m)
-        drift = self.j * m
-        result: FloatArray = np.outer(mean, mean) - np.outer(drift, drift) + self.eta**2 * noise
+                mean = self.curvatures[s] @ m + unit * self.slopes[s]
+                noise -= self.kappa[s] * np.outer(mean, mean)
+        result: FloatArray = noise
         return result
 
 
@@ -74,33 +94,49 @@ class GradientSource:
 class Stationary:
     """Where the affine dynamics settles, in the problem's coordinates.
 
+    Directions that no weighted curvature sees (and weight decay does not hold) never
+    settle: there ``mean`` and ``covariance`` are 0, and ``drift`` and ``diffusion`` tell
+    how fast mean and covariance grow in the long run.
+
     Attributes
     ----------
-    mean : ndarray, shape (r,)
+    mean : ndarray, shape (r,), or (r + complement,) as the gradients
         ``E w``.
-    covariance : ndarray, shape (r, r)
+    covariance : ndarray, shape (r, r), or (r + complement, r + complement)
         ``E w wᵀ − E w E wᵀ``.
     residual : float
         Relative residual of the Stein equation.
     converged : bool
+    retain_loss, forget_loss : float
+        Expected excess losses ``½ tr(H_s E w wᵀ) + ḡ_sᵀ E w`` of the settled directions.
+    drift : ndarray, same shape as ``mean``
+        Per step.
+    diffusion : ndarray, same shape as ``covariance``
+        Per step.
     """
 
     mean: FloatArray
     covariance: FloatArray
     residual: float
     converged: bool
+    retain_loss: float
+    forget_loss: float
+    drift: FloatArray
+    diffusion: FloatArray
 
 
 def stationary(dyn: Dynamics, gradients: Any, tolerance: float = 1e-12) -> Stationary:
     r"""Stationary mean and covariance when ρ < 1, matrix-free.
 
-    Solves ``M = Φ(M) + S(m)``, ``D m = −ḡ`` by conjugate gradients: ``1 − Φ`` is
-    self-adjoint and positive definite exactly when ρ < 1.
+    With ``D m = −ḡ`` and g the stationary second moment per unit of injected noise
+    (``1/(1 − j_p j_q)`` without momentum, else as in docs/theory/critical_values), the
+    covariance solves ``C/g − η² N(C) = η² S(m)``: self-adjoint, and positive definite
+    exactly when ρ < 1. Conjugate gradients, preconditioned by g.
 
     Parameters
     ----------
     dyn : Dynamics
-    gradients : array_like, shape (n, r)
+    gradients : array_like, shape (n, r) or (n, r + complement)
         Per-sample gradients in the problem's coordinates.
     tolerance : float
         Relative residual at which to stop.
@@ -112,43 +148,105 @@ def stationary(dyn: Dynamics, gradients: Any, tolerance: float = 1e-12) -> Stati
     Raises
     ------
     ValueError
-        If ρ is not certified below 1, or with momentum.
+        If ρ is not certified below 1, or weight decay itself diverges (``ηλ ≥ 2(1+β)``).
 
     References
     ----------
-    Mulayoff and Michaeli, arXiv:2306.07850, Theorem 5, at alpha = 0.
+    Mulayoff and Michaeli, arXiv:2306.07850, Theorem 5, at alpha = 0; with ascent and
+    momentum derived in docs/theory/trajectories.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rmtstab as rs
+    >>> problem = rs.UnlearningProblem.from_factors(np.ones((2, 1)))
+    >>> dyn = problem.dynamics(step_size=0.5, batch_size=1)
+    >>> found = dyn.stationary(problem.sample_gradients([1.0, -1.0]))
+    >>> round(float(found.covariance[0, 0]), 12)  # η²/(1 − (1 − η)²)
+    0.333333333333
     """
-    if dyn.momentum:
-        raise ValueError(f"stationary needs momentum 0, got momentum={dyn.momentum}")
     if dyn.verdict().name != "STABLE":
         raise ValueError(f"stationary needs a growth factor below 1, got {dyn.growth_factor():.6g}")
+    pull = dyn.step_size * dyn.weight_decay
+    if pull >= 2.0 * (1.0 + dyn.momentum):
+        raise ValueError(f"stationary needs step_size * weight_decay below 2, got {pull:.6g}")
     source = GradientSource(dyn, gradients)
-    basis, r = dyn.basis, dyn.basis.n_active
-    d = basis.mix[:r] + dyn.weight_decay
-    mean = np.zeros(len(basis.mix))
-    mean[:r] = -source.mean_gradient[:r] / d
-    # centred at the mean the gradients are g_i + H_i m, and the source has no cross terms
-    right = source.second(mean)[:r, :r]
-    moment = np.outer(mean[:r], mean[:r])
-    phi = dyn.second_moment()
-    right = right + phi(moment) - moment
+    basis, active = source.basis, dyn.weight_decay == 0.0
+    whole = len(basis.mix)
+    r = basis.n_active if active else whole
+    mean = np.zeros(whole)
+    mean[:r] = -source.mean_gradient[:r] / (basis.mix[:r] + dyn.weight_decay)
+    noise = dyn.step_size**2 * source.covariance(mean)
+    ball = HeavyBall(dyn, active, source.extra)
+    x, residual = _settle(ball, noise[:r, :r], tolerance)
+    covariance, diffusion, drift = np.zeros_like(noise), np.zeros_like(noise), np.zeros(whole)
+    covariance[:r, :r] = 0.5 * (x + x.T)
+    drift[r:] = -dyn.step_size * source.mean_gradient[r:] / (1.0 - dyn.momentum)
+    diffusion[r:, r:] = noise[r:, r:] / (1.0 - dyn.momentum) ** 2
+    moment = covariance + np.outer(mean, mean)
+    losses = [
+        0.5 * float(np.vdot(h, moment)) + float(slope @ mean)
+        for h, slope in zip(source.curvatures, source.slopes, strict=True)
+    ]
+    q = basis.vectors
+    return Stationary(
+        q @ mean, q @ covariance @ q.T, residual, residual <= 1e3 * tolerance,
+        losses[0], losses[1], q @ drift, q @ diffusion @ q.T,
+    )  # fmt: skip
+
+
+def _settle(ball: HeavyBall, right: FloatArray, tolerance: float) -> tuple[FloatArray, float]:
+    """Solve ``X/g − η² N(X) = right``; the solution and its relative residual."""
+    inverse = ball.denominator(1.0)  # 1/g
     right = 0.5 * (right + right.T)
-    x = np.zeros((r, r))
-    residual, direction = right.copy(), right.copy()
-    square = float(np.vdot(residual, residual))
-    goal = tolerance * np.sqrt(square)
+    x = np.zeros_like(right)
+    residual = right.copy()
+    direction = residual / inverse
+    square = float(np.vdot(residual, direction))
+    goal = tolerance**2 * square
     for _ in range(2000):
-        if np.sqrt(square) <= goal:
+        if square <= goal:
             break
-        moved = direction - phi(direction)
+        moved = inverse * direction - ball.kick(direction)
         length = square / float(np.vdot(direction, moved))
         x += length * direction
         residual -= length * moved
-        previous, square = square, float(np.vdot(residual, residual))
-        direction = residual + (square / previous) * direction
+        scaled = residual / inverse
+        previous, square = square, float(np.vdot(residual, scaled))
+        direction = scaled + (square / previous) * direction
     scale = float(np.linalg.norm(right))
-    gap = float(np.linalg.norm(right - x + phi(x)))
-    relative = gap / scale if scale else 0.0
-    q = basis.vectors
-    x = 0.5 * (x + x.T)
-    return Stationary(q @ mean, q[:, :r] @ x @ q[:, :r].T, relative, relative <= 1e3 * tolerance)
+    gap = float(np.linalg.norm(right - inverse * x + ball.kick(x)))
+    return x, gap / scale if scale else 0.0
+
+
+def split_coordinates(
+    factors: FloatArray, rows: FloatArray, gradients: FloatArray, tolerance: float = 1e-10
+) -> FloatArray:
+    """Coordinates of gradients: those of the curvatures' range, then of what is left.
+
+    Parameters
+    ----------
+    factors : ndarray, shape (r, N)
+        ``A = S Vᵀ``.
+    rows : ndarray, shape (N, d)
+        ``Zᵀ``, with ``Z = U S Vᵀ``.
+    gradients : ndarray, shape (n, d)
+    tolerance : float
+        What is left counts where its singular values exceed this times the largest
+        gradient's norm.
+
+    Returns
+    -------
+    ndarray, shape (n, r + q), float64
+        ``[Uᵀ g_i, Qᵀ g_i]`` with Q an orthonormal basis of the rest.
+    """
+    squares = np.einsum("rn,rn->r", factors, factors)  # S²
+    u, triangle = np.linalg.qr(rows.T @ (factors.T / squares))
+    u *= np.sign(np.diag(triangle))
+    inside = gradients @ u
+    rest = gradients - inside @ u.T
+    rest -= (rest @ u) @ u.T
+    left, singular, _ = np.linalg.svd(rest, full_matrices=False)
+    norms = np.linalg.norm(gradients, axis=1)
+    q = int(np.count_nonzero(singular > tolerance * norms.max(initial=0.0)))
+    return np.concatenate([inside, left[:, :q] * singular[:q]], axis=1)

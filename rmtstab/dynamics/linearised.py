@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from rmtstab.dynamics import growth as _growth
 from rmtstab.dynamics import simulate as _simulate
 from rmtstab.dynamics import trajectory as _trajectory
 from rmtstab.dynamics import words
+from rmtstab.dynamics.momentum import HeavyBall
 from rmtstab.dynamics.sampling import SAMPLINGS, Pair, check_batches
 from rmtstab.dynamics.second_moment import MixBasis, NoiseMap, SecondMoment
 
@@ -99,11 +101,15 @@ class Dynamics:
         basis = self.basis
         return self._multipliers(basis.mix[: basis.n_active])
 
-    def noise(self, active: bool = True) -> NoiseMap:
-        """Noise map in D's eigenbasis; ``active`` restricts to the judged range."""
+    def noise(self, active: bool = True, extra: int = 0) -> NoiseMap:
+        """Noise map in D's eigenbasis.
+
+        ``active`` restricts to the judged range; ``extra`` adds coordinates that no
+        curvature sees (of gradients outside the range).
+        """
         problem = self.problem
         return NoiseMap.build(
-            self.basis,
+            self.basis.padded(extra),
             problem.factors.offsets,
             (problem.n_retain, problem.n_forget),
             self.batch_size,
@@ -111,10 +117,11 @@ class Dynamics:
             active,
         )
 
-    def second_moment(self, active: bool = True) -> SecondMoment:
-        """Φ of the plain update in D's eigenbasis (momentum not included)."""
-        noise = self.noise(active)
-        mix = self.basis.mix[: self.basis.n_active] if active else self.basis.mix
+    def second_moment(self, active: bool = True, extra: int = 0) -> SecondMoment:
+        """Φ of the plain update in D's eigenbasis (momentum not included); as for `noise`."""
+        noise = self.noise(active, extra)
+        basis = self.basis.padded(extra)
+        mix = basis.mix[: basis.n_active] if active else basis.mix
         j = self._multipliers(mix)
         gain = self.step_size**2
         return SecondMoment(noise, np.outer(j, j) + gain * noise.shift * np.outer(mix, mix), gain)
@@ -132,29 +139,39 @@ class Dynamics:
 
         Parameters
         ----------
-        second_moment : array_like, shape (r, r)
-            M in the problem's coordinates; need not be symmetric.
+        second_moment : array_like, shape (r, r), or (2r, 2r) with momentum
+            M in the problem's coordinates; need not be symmetric. With momentum
+            that of the state (w_k, w_{k−1}).
 
         Returns
         -------
-        ndarray, shape (r, r), float64
+        ndarray of the same shape, float64
 
         Raises
         ------
         ValueError
-            If the shape is not (r, r), or with momentum (use `operator`).
+            If the shape is another.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rmtstab as rs
+        >>> problem = rs.UnlearningProblem.from_factors(np.eye(2))
+        >>> problem.dynamics(step_size=1.0, batch_size=2).apply(np.eye(2)).tolist()
+        [[0.25, 0.0], [0.0, 0.25]]
         """
-        r = self.problem.rank
+        side = self.problem.rank * (2 if self.momentum else 1)
         m = _checks.array("second_moment", second_moment, ndim=2)
-        if m.shape != (r, r):
-            raise ValueError(f"second_moment must have shape ({r}, {r}), got {m.shape}")
-        if self.momentum:
-            raise ValueError(
-                f"apply acts on states without momentum, got momentum={self.momentum}; "
-                "use operator()"
-            )
+        if m.shape != (side, side):
+            raise ValueError(f"second_moment must have shape ({side}, {side}), got {m.shape}")
         q = self.basis.vectors
-        result: FloatArray = q @ self._full(q.T @ m @ q) @ q.T
+        if self.momentum:
+            still = np.zeros_like(q)
+            q = np.block([[q, still], [still, q]])
+            phi: SecondMoment | HeavyBall = HeavyBall(self, active=False)
+        else:
+            phi = self._full
+        result: FloatArray = q @ phi(np.ascontiguousarray(q.T @ m @ q)) @ q.T
         return result
 
     def operator(self) -> tuple[LinearOperator, FloatArray]:
@@ -169,6 +186,56 @@ class Dynamics:
             Columns: the eigenvectors, in the problem's coordinates.
         """
         return _growth.operator(self)
+
+    def operator_matrix(self, memory_limit: float = 2e9) -> tuple[FloatArray, FloatArray]:
+        """Φ on the judged range as a dense matrix, for small r; `operator` for any r.
+
+        Parameters
+        ----------
+        memory_limit : float, > 0
+            Largest matrix made, in bytes.
+
+        Returns
+        -------
+        matrix : ndarray, shape (r², r²), float64
+            Acts on ``M.ravel()`` with M in D's eigenbasis; ((2r)², (2r)²) with
+            momentum, the state being (w_k, w_{k−1}).
+        basis : ndarray, shape (rank, r)
+            Columns: the eigenvectors, in the problem's coordinates.
+
+        Raises
+        ------
+        ValueError
+            If the matrix would exceed ``memory_limit``.
+
+        See Also
+        --------
+        operator : the same, matrix-free.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rmtstab as rs
+        >>> problem = rs.UnlearningProblem.from_factors(np.eye(2))
+        >>> matrix, basis = problem.dynamics(step_size=1.0, batch_size=1).operator_matrix()
+        >>> matrix.shape, round(float(np.linalg.eigvalsh(matrix)[-1]), 12)
+        ((4, 4), 0.5)
+        """
+        operator, basis = self.operator()
+        needed = 8.0 * operator.shape[0] ** 2
+        limit = _checks.real("memory_limit", memory_limit, low=0.0, low_open=True)
+        if needed > limit:
+            raise ValueError(
+                f"operator_matrix needs {needed / 1e9:.3g} GB for r={self.basis.n_active}, more "
+                f"than memory_limit={limit / 1e9:.3g} GB; use operator()"
+            )
+        matrix = np.empty(operator.shape)
+        unit = np.zeros(operator.shape[0])
+        for k in range(len(unit)):
+            unit[k] = 1.0
+            matrix[:, k] = operator.matvec(unit)
+            unit[k] = 0.0
+        return matrix, basis
 
     # --- growth ----------------------------------------------------------------------------
 
@@ -232,9 +299,54 @@ class Dynamics:
         *,
         gradients: Any = None,
         observables: Sequence[Any] = (),
+        quantiles: Any = None,
+        replicas: int = 256,
+        rng: Any = None,
+        workers: int = 1,
     ) -> Trajectory:
-        """Exact second moments step by step; see `rmtstab.dynamics.trajectory.iterate`."""
-        return _trajectory.iterate(self, steps, initial, gradients, observables)
+        """Exact second moments step by step; see `rmtstab.dynamics.trajectory.iterate`.
+
+        Parameters
+        ----------
+        steps, initial, gradients, observables
+            As there.
+        quantiles : sequence of float in [0, 1], optional
+            Quantiles of ``‖w_k‖²`` over simulated runs, put beside the exact mean: where
+            noise drives an escape the mean square is carried by rare runs.
+        replicas, rng, workers
+            Of the simulation, as for `simulate`; quantiles need an ``rng``.
+
+        Returns
+        -------
+        Trajectory
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``quantiles`` come without an ``rng``, outside [0, 1], or with gradients
+            (which the simulation does not know).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rmtstab as rs
+        >>> problem = rs.UnlearningProblem.from_factors([[1.0], [0.0]])
+        >>> dyn = problem.dynamics(step_size=0.5, batch_size=1)
+        >>> path = dyn.trajectory(40, quantiles=[0.5], rng=0)
+        >>> bool(path.quantiles[0, -1] < path.displacement[-1])
+        True
+        """
+        path = _trajectory.iterate(self, steps, initial, gradients, observables)
+        if quantiles is None:
+            return path
+        levels = np.atleast_1d(_checks.probabilities("quantiles", quantiles))
+        if gradients is not None:
+            raise ValueError("quantiles are of runs without gradients, got both")
+        if rng is None:
+            raise TypeError("quantiles need rng, a numpy Generator or an integer seed, got None")
+        runs = self.simulate(steps, replicas, rng, initial, workers)
+        with np.errstate(over="ignore"):
+            return replace(path, quantiles=runs.quantiles(levels) ** 2)
 
     def stationary(self, gradients: Any) -> _gradients.Stationary:
         """Stationary mean and covariance; see `rmtstab.dynamics.gradients.stationary`."""

@@ -31,12 +31,15 @@ ROUNDS = 40
 
 
 class HeavyBall:
-    """``Φ_β`` on (2r, 2r) second moments of (w_k, w_{k−1}), in D's eigenbasis."""
+    """``Φ_β`` on (2r, 2r) second moments of (w_k, w_{k−1}), in D's eigenbasis.
 
-    def __init__(self, dyn: Dynamics, active: bool = True) -> None:
-        basis = dyn.basis
+    ``active`` restricts to the judged range; ``extra`` adds coordinates without curvature.
+    """
+
+    def __init__(self, dyn: Dynamics, active: bool = True, extra: int = 0) -> None:
+        basis = dyn.basis.padded(extra)
         self.mix = basis.mix[: basis.n_active] if active else basis.mix
-        self.noise: NoiseMap = dyn.noise(active)
+        self.noise: NoiseMap = dyn.noise(active, extra)
         self.beta, self.gain = dyn.momentum, dyn.step_size**2
         self.a = 1.0 + self.beta - dyn.step_size * (self.mix + dyn.weight_decay)
 

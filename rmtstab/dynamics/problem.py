@@ -13,8 +13,9 @@ from rmtstab import _checks
 from rmtstab._results import Coherence, FloatArray, Frontier, Threshold
 from rmtstab.curvature import coherence as _coherence
 from rmtstab.curvature.coherence_map import CoherenceMap
-from rmtstab.curvature.factors import ReducedFactors
+from rmtstab.curvature.factors import ReducedFactors, hessian_roots, stacked_rows
 from rmtstab.dynamics import critical, frontier
+from rmtstab.dynamics.gradients import split_coordinates
 from rmtstab.dynamics.linearised import Dynamics
 from rmtstab.dynamics.second_moment import MixBasis
 
@@ -39,6 +40,12 @@ class UnlearningProblem:
     n_retain, n_forget : int
     rank : int
         r, the dimension of the range of all curvatures together.
+    gradients : ndarray, shape (n, r + complement), or None
+        Per-sample gradients at the trained point, where they were given.
+    complement : int
+        Number of orthonormal coordinates that hold what of the gradients lies outside
+        the range. No curvature sees them: stability, ``rank`` and every threshold are
+        those of the curvatures alone.
 
     See Also
     --------
@@ -52,8 +59,12 @@ class UnlearningProblem:
     (2, 2, 1)
     """
 
-    def __init__(self, factors: ReducedFactors, n_retain: int) -> None:
+    def __init__(
+        self, factors: ReducedFactors, n_retain: int, gradients: FloatArray | None = None
+    ) -> None:
         n = factors.n_samples
+        self.gradients = gradients
+        self.complement = 0 if gradients is None else gradients.shape[1] - factors.rank
         self.factors = factors
         self.n_retain = _checks.integer("n_retain", n_retain, low=1, high=n, high_label="n")
         self.n_forget = n - self.n_retain
@@ -64,7 +75,12 @@ class UnlearningProblem:
 
     @classmethod
     def from_factors(
-        cls, retain: Any, forget: Any = (), *, rank_tolerance: float | None = None
+        cls,
+        retain: Any,
+        forget: Any = (),
+        *,
+        gradients: Any = None,
+        rank_tolerance: float | None = None,
     ) -> UnlearningProblem:
         """Build from factors ``Z_i`` (rows: ``H_i = Σ_c z_ic z_icᵀ``).
 
@@ -72,6 +88,10 @@ class UnlearningProblem:
         ----------
         retain, forget : array_like, shape (n, d) or (n, C, d), or list of (C_i, d)
             Real; CPU torch tensors are read too. ``forget`` may be empty.
+        gradients : pair of array_like, shapes (n_retain, d) and (n_forget, d), optional
+            Per-sample gradients ``g_i`` at the trained point, of any direction; kept as
+            `gradients` in the problem's coordinates, for `Dynamics.trajectory` and
+            `Dynamics.stationary`.
         rank_tolerance : float, optional
             Singular values at most this times the largest count as zero;
             default ``max(N, d) * 2.2e-16``.
@@ -91,13 +111,20 @@ class UnlearningProblem:
         >>> from rmtstab import UnlearningProblem
         >>> UnlearningProblem.from_factors(np.ones((4, 10, 6)), np.ones((2, 10, 6))).rank
         1
+        >>> seen = UnlearningProblem.from_factors(np.eye(3)[:2], gradients=(np.eye(3)[1:], ()))
+        >>> seen.rank, seen.complement, seen.gradients.shape
+        (2, 1, (2, 3))
         """
         n_retain = _length("retain", retain)
-        _length("forget", forget)
+        n_forget = _length("forget", forget)
         if n_retain == 0:
             raise ValueError("retain must hold at least one sample, got none")
         factors = ReducedFactors.from_factors(retain, forget, rank_tolerance=rank_tolerance)
-        return cls(factors, n_retain)
+        if gradients is None:
+            return cls(factors, n_retain)
+        rows = stacked_rows(retain, forget)
+        given = _gradient_rows(gradients, (n_retain, n_forget), rows.shape[1])
+        return cls(factors, n_retain, split_coordinates(factors.matrix, rows, given))
 
     @classmethod
     def from_gram(
@@ -134,7 +161,7 @@ class UnlearningProblem:
 
     @classmethod
     def from_hessians(
-        cls, retain: Any, forget: Any = (), *, tolerance: float = 1e-10
+        cls, retain: Any, forget: Any = (), *, gradients: Any = None, tolerance: float = 1e-10
     ) -> UnlearningProblem:
         """Build from explicit Hessians, each set (n, d, d).
 
@@ -142,6 +169,8 @@ class UnlearningProblem:
         ----------
         retain, forget : array_like, shape (n, d, d)
             Symmetric positive semi-definite; ``forget`` may be empty.
+        gradients : pair of array_like, shapes (n_retain, d) and (n_forget, d), optional
+            As for `from_factors`.
         tolerance : float
             Relative to each Hessian's largest eigenvalue: smaller ones are
             zero, more negative ones an error.
@@ -162,10 +191,10 @@ class UnlearningProblem:
         >>> UnlearningProblem.from_hessians([np.eye(3), np.diag([1.0, 2.0, 0.0])]).rank
         3
         """
-        n_retain = _length("retain", retain)
-        if n_retain == 0:
+        if _length("retain", retain) == 0:
             raise ValueError("retain must hold at least one sample, got none")
-        return cls(ReducedFactors.from_hessians(retain, forget, tolerance=tolerance), n_retain)
+        roots = hessian_roots(retain, forget, tolerance=tolerance)
+        return cls.from_factors(*roots, gradients=gradients)
 
     @property
     def rank(self) -> int:
@@ -572,13 +601,26 @@ class UnlearningProblem:
         return vector
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return UnlearningProblem, (self.factors, self.n_retain)
+        return UnlearningProblem, (self.factors, self.n_retain, self.gradients)
 
     def __repr__(self) -> str:
         return (
             f"UnlearningProblem(n_retain={self.n_retain}, n_forget={self.n_forget}, "
             f"rank={self.rank})"
         )
+
+
+def _gradient_rows(given: Any, sizes: tuple[int, int], d: int) -> FloatArray:
+    """Both sets' gradients as rows (n, d), or raise."""
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise TypeError("gradients must be a pair (retain, forget) of arrays")
+    parts = []
+    for name, part, n in zip(("retain", "forget"), given, sizes, strict=True):
+        array = _checks.array(f"gradients ({name})", part)
+        if array.shape != (n, d) and not (n == 0 and array.size == 0):
+            raise ValueError(f"gradients ({name}) must have shape ({n}, {d}), got {array.shape}")
+        parts.append(array.reshape(n, d))
+    return np.concatenate(parts)
 
 
 def _length(name: str, value: Any) -> int:

@@ -113,6 +113,26 @@ class MixBasis:
         w[self.split :] = forget * self.alpha / max(self.sizes[1], 1)
         return w
 
+    def padded(self, extra: int) -> MixBasis:
+        """Return the same basis with ``extra`` more coordinates, which no curvature sees."""
+        if not extra:
+            return self
+
+        def grown(block: FloatArray, down: int) -> FloatArray:
+            return np.pad(block, ((0, down), (0, extra)))
+
+        vectors = np.eye(len(self.mix) + extra)
+        vectors[:-extra, :-extra] = self.vectors
+        return MixBasis(
+            self.alpha,
+            vectors,
+            np.pad(self.mix, (0, extra)),
+            self.n_active,
+            grown(self.rows, 0),
+            grown(self.retain, extra),
+            grown(self.forget, extra),
+        )
+
 
 def _left_vectors(part: FloatArray) -> tuple[FloatArray, FloatArray]:
     """All r left singular vectors, and the singular values."""

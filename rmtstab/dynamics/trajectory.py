@@ -19,24 +19,27 @@ if TYPE_CHECKING:
 HUGE = 1e200  # the state is rescaled beyond this, and below its inverse
 
 
-def initial_moment(dyn: Dynamics, initial: Any) -> FloatArray:
-    """Second moment of the start in D's eigenbasis (full range)."""
+def initial_moment(dyn: Dynamics, initial: Any, extra: int = 0) -> FloatArray:
+    """Second moment of the start in D's eigenbasis (full range, and ``extra`` coordinates)."""
     r = dyn.problem.rank
     if initial is None:
-        return np.eye(r) / max(r, 1)
+        return np.pad(np.eye(r) / max(r, 1), (0, extra))
     given = _checks.array("initial", initial, ndim=(1, 2))
-    q = dyn.basis.vectors
-    if given.shape == (r,):
+    side = given.shape[0]
+    if side not in (r, r + extra) or given.shape not in ((side,), (side, side)):
+        listed = " or ".join(f"({n},) or ({n}, {n})" for n in sorted({r, r + extra}))
+        raise ValueError(f"initial must have shape {listed}, got {given.shape}")
+    given = np.pad(given, (0, r + extra - side))
+    q = dyn.basis.padded(extra).vectors
+    if given.ndim == 1:
         turned = q.T @ given
         return np.outer(turned, turned)
-    if given.shape == (r, r):
-        scale = float(np.abs(given).max(initial=0.0))
-        if float(np.abs(given - given.T).max(initial=0.0)) > 1e-8 * scale:
-            raise ValueError("initial must be a vector or a symmetric second moment")
-        if r and np.linalg.eigvalsh(given)[0] < -1e-8 * scale:
-            raise ValueError("initial must be positive semi-definite as a second moment")
-        return np.ascontiguousarray(q.T @ given @ q)
-    raise ValueError(f"initial must have shape ({r},) or ({r}, {r}), got {given.shape}")
+    scale = float(np.abs(given).max(initial=0.0))
+    if float(np.abs(given - given.T).max(initial=0.0)) > 1e-8 * scale:
+        raise ValueError("initial must be a vector or a symmetric second moment")
+    if side and np.linalg.eigvalsh(given)[0] < -1e-8 * scale:
+        raise ValueError("initial must be positive semi-definite as a second moment")
+    return np.ascontiguousarray(q.T @ given @ q)
 
 
 class Walker:
@@ -47,22 +50,21 @@ class Walker:
     """
 
     def __init__(self, dyn: Dynamics, initial: Any, gradients: Any = None) -> None:
-        self.r = dyn.problem.rank
-        m = initial_moment(dyn, initial)
-        self.source: GradientSource | None = None
-        if gradients is not None:
-            if dyn.momentum:
-                raise ValueError(f"gradients need momentum 0, got momentum={dyn.momentum}")
-            self.source = GradientSource(dyn, gradients)
-            mean = np.zeros(self.r)
-            if np.ndim(initial) == 1:
-                mean = dyn.basis.vectors.T @ np.asarray(initial, dtype=np.float64)
-            self.mean = mean
+        self.source = None if gradients is None else GradientSource(dyn, gradients)
+        extra = self.source.extra if self.source else 0
+        m = initial_moment(dyn, initial, extra)
+        self.r = len(m)
+        self.vectors = dyn.basis.padded(extra).vectors
+        self.mean = np.zeros(self.r)
+        if np.ndim(initial) == 1:
+            start = np.asarray(initial, dtype=np.float64)
+            self.mean = self.vectors.T @ np.pad(start, (0, self.r - len(start)))
         if dyn.momentum:
-            self.map: Any = HeavyBall(dyn, active=False)
+            self.map: Any = HeavyBall(dyn, active=False, extra=extra)
             m = np.block([[m, m], [m, m]])
+            self.mean = np.concatenate([self.mean, self.mean])
         else:
-            self.map = dyn._full
+            self.map = dyn.second_moment(False, extra) if extra else dyn._full
         self.state = m
         self.exponent = 0.0
 
@@ -76,24 +78,32 @@ class Walker:
         """Factor taken out of the state; ``inf`` beyond the floating-point range."""
         return math.exp(self.exponent) if self.exponent < 709.0 else math.inf
 
-    def value(self, weight: FloatArray | None) -> float:
-        """``tr(W M_k)``, or ``tr M_k`` without weight."""
+    @property
+    def unit(self) -> float:
+        """The 1 of the affine state (w, 1), in the state's scale."""
+        return math.exp(-0.5 * self.exponent)
+
+    def value(self, weight: FloatArray | None, slope: FloatArray | None = None) -> float:
+        """``tr(W M_k) + slopeᵀ E w_k``, or ``tr M_k`` without weight."""
         if weight is None:
             raw = float(np.trace(self.moment))
         else:
             raw = float(np.vdot(weight, self.moment))
+        if slope is not None:
+            raw += self.unit * float(slope @ self.mean[: self.r])
         return raw * self.scale if raw else 0.0
 
     def step(self) -> None:
         """Advance one step."""
-        if self.source is not None:
-            self.state = self.map(self.state) + self.source.second(self.mean)
-            self.mean = self.source.first(self.mean)
-            return
         size = float(np.trace(self.moment))
-        self.state = self.map(self.state)
-        if size > HUGE or 0.0 < size < 1.0 / HUGE:
+        if self.source is None:
+            self.state = self.map(self.state)
+        else:
+            self.state = self.map(self.state) + self.source.second(self.mean, self.unit)
+            self.mean = self.source.first(self.mean, self.unit)
+        if size > HUGE or (self.source is None and 0.0 < size < 1.0 / HUGE):
             self.state /= size
+            self.mean /= math.sqrt(size)
             self.exponent += math.log(size)
 
 
@@ -112,11 +122,14 @@ def iterate(
     steps : int
     initial : None, vector or matrix
         None: isotropic on the range with ``E‖w_0‖² = 1``. A vector (r,) or a
-        second moment (r, r) of zero mean, in the problem's coordinates.
-    gradients : array_like, shape (n, r), optional
+        second moment (r, r) of zero mean, in the problem's coordinates. Momentum
+        starts at rest.
+    gradients : array_like, shape (n, r) or (n, r + complement), optional
         Per-sample gradients at the trained point, in the problem's coordinates
-        (`UnlearningProblem.sample_gradients`): the dynamics become affine, and
-        the losses gain ``ḡᵀE w_k``.
+        (`UnlearningProblem.sample_gradients`, or `UnlearningProblem.gradients` where
+        they leave the range): the dynamics become affine, the losses gain
+        ``ḡᵀE w_k``, and the displacement counts the complement too. ``initial`` and
+        ``observables`` may then have its coordinates.
     observables : sequence of (r, r) array_like
         Weights W of further linear functionals ``tr(W M_k)``.
 
@@ -128,7 +141,7 @@ def iterate(
     Raises
     ------
     ValueError
-        If ``initial`` has another shape, or is not positive semi-definite.
+        If a shape is another, or ``initial`` is not positive semi-definite.
 
     References
     ----------
@@ -144,19 +157,23 @@ def iterate(
     [1.0, 0.25, 0.0625]
     """
     steps = _checks.integer("steps", steps, low=0)
-    r, q, basis = dyn.problem.rank, dyn.basis.vectors, dyn.basis
+    walker = Walker(dyn, initial, gradients)
+    source, r, q = walker.source, walker.r, walker.vectors
+    basis = dyn.basis if source is None else source.basis
     weights: list[FloatArray | None] = [None, 0.5 * basis.retain, 0.5 * basis.forget]
+    slopes: list[FloatArray | None] = [None] * 3
+    if source is not None:
+        slopes[1:] = source.slopes
     for i, given in enumerate(observables):
         weight = _checks.array(f"observables[{i}]", given, ndim=2)
-        if weight.shape != (r, r):
+        if weight.shape not in ((r, r), (dyn.problem.rank, dyn.problem.rank)):
             raise ValueError(f"observables[{i}] must have shape ({r}, {r}), got {weight.shape}")
+        weight = np.pad(weight, (0, r - len(weight)))
         weights.append(q.T @ weight.T @ q)
-    walker = Walker(dyn, initial, gradients)
+        slopes.append(None)
     out = np.empty((len(weights), steps + 1))
     for k in range(steps + 1):
-        out[:, k] = [walker.value(w) for w in weights]
-        if walker.source is not None:
-            out[1:3, k] += walker.source.slopes @ walker.mean
+        out[:, k] = [walker.value(w, s) for w, s in zip(weights, slopes, strict=True)]
         if k < steps:
             walker.step()
     if gradients is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rmtstab._results import Frontier
+from rmtstab._results import Frontier, Verdict
 from rmtstab.figures import _style
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def stability_map(ax: Axes, frontier: Frontier) -> Axes:
     """Draw a stability map: logarithm of growth in colour, the frontier as a line.
+
+    Cells whose verdict is UNDECIDED carry a cross.
 
     Parameters
     ----------
@@ -51,6 +53,9 @@ def stability_map(ax: Axes, frontier: Frontier) -> Axes:
     bar = ax.figure.colorbar(mesh, ax=ax)
     bar.set_label(f"log₁₀ {name}")
     ax.plot(x, frontier.critical_alpha, color=_style.BLACK, marker=".", label="critical mixing α*")
+    row, column = np.nonzero(frontier.verdicts == Verdict.UNDECIDED)
+    if row.size:
+        ax.plot(x[column], frontier.alphas[row], "x", color=_style.BLACK, label="undecided")
     ax.set_xlabel("retain batch size")
     ax.set_ylabel("mixing α")
     ax.legend(loc="best")

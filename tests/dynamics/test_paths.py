@@ -65,7 +65,7 @@ def test_gradients_make_the_dynamics_affine(sampling, c, rng):
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.05])
-def test_mulayoff_michaeli_theorem_5_stationary_covariance(alpha, rng):
+def test_stationary_state_is_the_limit_of_the_dense_operator(alpha, rng):
     problem, _ = problem_of(rng, 1, 0.6)
     g = problem.sample_gradients(rng.standard_normal(9))
     dyn = problem.dynamics(0.1, (2, 1), alpha)
@@ -202,3 +202,47 @@ def test_shuffled_epochs_visit_each_sample_once():
     assert np.all(np.isneginf(runs.log_displacement[:, 3]))
     fresh = dyn.simulate(3, 20, 0)
     assert np.isfinite(fresh.log_displacement[:, 3]).any()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_quantiles_stand_beside_the_mean_square(momentum, rng):
+    problem, _ = problem_of(rng)
+    dyn = problem.dynamics(0.1, (2, 1), 0.2, momentum=momentum)
+    path = dyn.trajectory(30, quantiles=(0.1, 0.5, 0.9), replicas=40, rng=3)
+    np.testing.assert_array_equal(path.displacement, dyn.trajectory(30).displacement)
+    runs = np.sort(dyn.simulate(30, 40, 3).displacement ** 2, axis=0)
+    np.testing.assert_allclose(path.quantiles, runs[[3, 19, 35]], rtol=1e-14)
+    two = dyn.trajectory(30, quantiles=(0.1, 0.5, 0.9), replicas=40, rng=3, workers=2)
+    np.testing.assert_array_equal(two.quantiles, path.quantiles)
+    assert dyn.trajectory(3).quantiles.size == 0
+
+
+def test_quantiles_of_a_deterministic_run_are_the_mean_square(rng):
+    problem, _ = problem_of(rng)
+    w = rng.standard_normal(problem.rank)
+    path = problem.dynamics(0.1, (6, 3), 0.2).trajectory(20, w, quantiles=0.5, replicas=2, rng=0)
+    np.testing.assert_allclose(path.quantiles[0], path.displacement, rtol=1e-10)
+
+
+def test_where_noise_drives_the_escape_the_typical_run_decays():
+    # one direction, one of two samples a step: multipliers 0.2 and −1.7 with equal chances
+    problem = UnlearningProblem.from_factors(np.sqrt([[0.8], [2.7]]))
+    dyn = problem.dynamics(1.0, 1, sampling="with_replacement")
+    path = dyn.trajectory(100, [1.0], quantiles=[0.5], rng=0)
+    assert path.displacement[-1] == pytest.approx((0.5 * 0.2**2 + 0.5 * 1.7**2) ** 100)
+    assert path.displacement[-1] > 1e15
+    # the median of the number of 0.2s is 50, within 5 standard errors of 256 runs' median
+    larger = (np.log(path.quantiles[0, -1]) / 2 - 100 * np.log(0.2)) / np.log(1.7 / 0.2)
+    assert larger == pytest.approx(50, abs=5 * 1.26 * 5 / 16)
+    assert path.quantiles[0, -1] < 1e-30
+
+
+def test_quantiles_are_refused_without_a_source_of_randomness(rng):
+    problem, _ = problem_of(rng)
+    dyn = problem.dynamics(0.1, (2, 1), 0.2)
+    with pytest.raises(TypeError, match="quantiles need rng"):
+        dyn.trajectory(3, quantiles=[0.5])
+    with pytest.raises(ValueError, match=r"quantiles must lie in \[0, 1\], got 2.0"):
+        dyn.trajectory(3, quantiles=[0.5, 2.0], rng=0)
+    with pytest.raises(ValueError, match="runs without gradients"):
+        dyn.trajectory(3, quantiles=[0.5], rng=0, gradients=np.ones((9, problem.rank)))

@@ -1,0 +1,182 @@
+r"""Davidson's method for positive self-adjoint maps, on packed symmetric matrices.
+
+A map is a combination ``Φ = Σ_t times_t Φ_t`` of a few fixed ones; problems that differ in
+``times`` alone share one subspace. It starts from the identity, which overlaps every top
+eigenmatrix; a residual R that is not small adds ``R/(θ − j_p j_q)``, corrected as the mean
+dynamics alone would. The Ritz value θ is a lower bound on ρ. The same subspace holds an
+approximate solution of ``(λ − Φ)X = I``; where ``X ≻ 0`` and ``λX − Φ(X) ≻ 0`` hold, checked
+explicitly, ρ < λ. Images of the subspace are kept: neither end costs another application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from rmtstab._results import FloatArray
+from rmtstab.dynamics.eigen import _is_certificate as is_certificate
+
+WIDEST = 160
+SPACE_BYTES = 1e9
+FLOOR = 1e-3  # of θ: the preconditioner's least denominator
+GAPS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of enclosures, relative
+TINY = 1e-30  # least upper end that is tried
+BELOW_ONE = 1.0 - 1e-12
+
+Map = Callable[[FloatArray], FloatArray]
+
+
+class Subspace:
+    """Orthonormal symmetric matrices, packed, with their images under the given maps.
+
+    Parameters
+    ----------
+    maps : sequence of callable
+        (r, r) → (r, r), or None for the elementwise product with ``products``.
+    times : ndarray, shape (n_problems, n_maps)
+    products : ndarray, shape (r, r)
+        ``j jᵀ``, of the preconditioner; its largest diagonal entry is the mean's own
+        escape, which starts the subspace too.
+    memory : float
+        Of the subspace and its images, in bytes.
+    """
+
+    def __init__(
+        self,
+        maps: Sequence[Map | None],
+        times: FloatArray,
+        products: FloatArray,
+        memory: float = SPACE_BYTES,
+    ) -> None:
+        r = len(products)
+        self.maps, self.times = maps, times
+        upper = np.triu_indices(r)
+        self.flat = upper[0] * r + upper[1]
+        self.place = np.empty((r, r), dtype=np.intp)
+        self.place[upper] = self.place.T[upper] = np.arange(self.flat.size)
+        # inner products of packed vectors are those of the matrices
+        self.packing = np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0))
+        self.products = products[upper]
+        width = int(min(WIDEST, self.flat.size, memory / (4.0 * (1 + len(maps)) * r * r)))
+        self._vectors = np.empty((width, self.flat.size))
+        self._images = np.empty((len(maps), width, self.flat.size))
+        self._projected = np.zeros((len(maps), width, width))
+        self.size = 0
+        self.add(self.packed(np.eye(r)))
+        top = int(np.argmax(np.diag(products)))
+        self.add(self.packed(np.diag(np.arange(r) == top).astype(np.float64)))
+
+    @property
+    def vectors(self) -> FloatArray:
+        """The basis, one packed matrix a row; the first is I/√r."""
+        return self._vectors[: self.size]
+
+    def packed(self, matrix: FloatArray) -> FloatArray:
+        """Packed vector of a symmetric matrix."""
+        result: FloatArray = matrix.ravel()[self.flat] * self.packing
+        return result
+
+    def unpacked(self, vector: FloatArray) -> FloatArray:
+        """Symmetric matrix of a packed vector."""
+        result: FloatArray = (vector / self.packing)[self.place]
+        return result
+
+    def add(self, vector: FloatArray, weights: FloatArray | None = None) -> bool:
+        """Add ``vector/weights``, or the vector where that is already there; False when full."""
+        k = self.size
+        if k == len(self._vectors):
+            return False
+        new = self._orthonormal(vector if weights is None else vector / weights)
+        if new is None and weights is not None:
+            new = self._orthonormal(vector)
+        if new is None:
+            return False
+        self._vectors[k] = new
+        matrix = self.unpacked(new)
+        for t, part in enumerate(self.maps):
+            self._images[t, k] = self.products * new if part is None else self.packed(part(matrix))
+        self.size = k + 1
+        for t in range(len(self.maps)):
+            overlaps = self.vectors @ self._images[t, k]
+            self._projected[t, k, : k + 1] = self._projected[t, : k + 1, k] = overlaps
+        return True
+
+    def _orthonormal(self, vector: FloatArray) -> FloatArray | None:
+        new = vector / np.linalg.norm(vector)
+        for _ in range(2):
+            new = new - (self.vectors @ new) @ self.vectors
+            size = float(np.linalg.norm(new))
+            if size < 1e-8:
+                return None
+            new = new / size
+        return new
+
+    def _small(self, problem: int) -> FloatArray:
+        k = self.size
+        result: FloatArray = np.tensordot(self.times[problem], self._projected[:, :k, :k], axes=1)
+        return result
+
+    def ritz(self, problem: int) -> tuple[float, FloatArray]:
+        """Top Ritz value and its coefficients."""
+        values, vectors = np.linalg.eigh(self._small(problem))
+        return float(values[-1]), vectors[:, -1]
+
+    def image(self, problem: int, y: FloatArray) -> FloatArray:
+        """``Φ`` of a combination of the basis."""
+        result = np.zeros(self.flat.size)
+        for t, factor in enumerate(self.times[problem]):
+            if factor:
+                result += factor * (y @ self._images[t, : self.size])
+        return result
+
+    def refine(self, problem: int, tolerance: float) -> bool:
+        """Grow until the relative residual is at most ``tolerance``; False when full."""
+        while True:
+            theta, y = self.ritz(problem)
+            residual = self.image(problem, y) - theta * (y @ self.vectors)
+            whole = self.size == self.flat.size  # then what is left is rounding
+            if whole or float(np.linalg.norm(residual)) <= tolerance * theta:
+                return True
+            if not self.add(residual, np.maximum(theta - self.products, FLOOR * theta)):
+                return False
+
+    def matrix(self, problem: int) -> FloatArray:
+        """Top Ritz matrix, of unit norm and positive trace."""
+        m = self.unpacked(self.ritz(problem)[1] @ self.vectors)
+        return -m if np.trace(m) < 0.0 else m
+
+    def upper(self, problem: int, finest: float, patience: int = 0) -> float:
+        """Smallest certified upper end among `GAPS`, from ``finest`` on; ``inf`` if none.
+
+        ``patience`` directions at most are added for the sake of the finest.
+        """
+        value = self.ritz(problem)[0]
+        base = max(value, TINY)
+        shifts = [base * (1.0 + gap) for gap in GAPS if gap >= finest]
+        if value < BELOW_ONE < shifts[0]:
+            shifts.insert(0, BELOW_ONE)
+        for shift in shifts:
+            while True:
+                try:
+                    x, image = self._resolvent(problem, shift)
+                except np.linalg.LinAlgError:  # the shift is an eigenvalue to the last digit
+                    break
+                if is_certificate(self.unpacked(x), self.unpacked(image), shift):
+                    return float(shift)
+                missing = image - self.packed(np.eye(len(self.place)))
+                weights = np.maximum(shift - self.products, FLOOR * shift)
+                if patience <= 0 or not self.add(missing, weights):
+                    break
+                patience -= 1
+        return np.inf
+
+    def _resolvent(self, problem: int, shift: float) -> tuple[FloatArray, FloatArray]:
+        """Galerkin solution X of ``(shift − Φ)X = I``, and its ``shift X − Φ(X)``."""
+        right = np.zeros(self.size)
+        right[0] = np.sqrt(float(len(self.place)))
+        matrix = -self._small(problem)
+        matrix.flat[:: self.size + 1] += shift
+        y = np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)
+        x = y @ self.vectors
+        return x, shift * x - self.image(problem, y)
