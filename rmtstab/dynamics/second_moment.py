@@ -118,9 +118,6 @@ class MixBasis:
         if not extra:
             return self
 
-        def grown(block: FloatArray, down: int) -> FloatArray:
-            return np.pad(block, ((0, down), (0, extra)))
-
         vectors = np.eye(len(self.mix) + extra)
         vectors[:-extra, :-extra] = self.vectors
         return MixBasis(
@@ -128,9 +125,9 @@ class MixBasis:
             vectors,
             np.pad(self.mix, (0, extra)),
             self.n_active,
-            grown(self.rows, 0),
-            grown(self.retain, extra),
-            grown(self.forget, extra),
+            np.pad(self.rows, ((0, 0), (0, extra))),
+            self.split,
+            self.sizes,
         )
 
 
