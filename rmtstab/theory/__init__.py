@@ -3,19 +3,27 @@
 from rmtstab.theory import (
     cnn,
     coherence_bounds,
+    descent_ascent,
+    escape,
     high_dimensional,
     mean,
     noise,
     signal_plus_noise,
     sufficient,
+    volterra,
+    wachter,
 )
 
 __all__ = [
     "cnn",
     "coherence_bounds",
+    "descent_ascent",
+    "escape",
     "high_dimensional",
     "mean",
     "noise",
     "signal_plus_noise",
     "sufficient",
+    "volterra",
+    "wachter",
 ]

@@ -23,14 +23,20 @@ from typing import Any
 import numpy as np
 
 from rmtstab import _checks
-from rmtstab._results import FloatArray, Threshold
+from rmtstab._results import Threshold
 from rmtstab.laws import Spiked
-from rmtstab.laws.base import SpectralLaw
 from rmtstab.theory.high_dimensional import noise_scale
+from rmtstab.theory.volterra_law import (
+    BULK,
+    INTERIOR,
+    OUTLIER,
+    capped,
+    check_spikes,
+    law_step_size,
+    root,
+)
 
-INTERIOR = "interior"
-BULK = "mean-limited: at 2/edge the mean overshoots before the noise diverges"
-OUTLIER = "mean-limited: at 2/outlier the mean overshoots along a spike"
+__all__ = ["isotropic_step_size", "law_step_size", "population_step_size", "spiked_step_size"]
 
 
 def isotropic_step_size(
@@ -89,11 +95,11 @@ def isotropic_step_size(
     gamma = dim / n
     cap = 2.0 / (1.0 + math.sqrt(gamma)) ** 2
     if damping == 0.0:
-        return _capped(2.0 / (kappa * dim), cap, scale, BULK)
+        return capped(2.0 / (kappa * dim), cap, scale, BULK)
     if kappa * dim * math.sqrt(gamma) <= 0.0 or damping / (kappa * dim) >= 1.0 / math.sqrt(gamma):
         return Threshold(cap / scale, 0.0, True, BULK)
     x = damping / (kappa * dim)
-    return _capped(2.0 * x / (damping * (1.0 + x) * (1.0 + gamma * x)), cap, scale, BULK)
+    return capped(2.0 * x / (damping * (1.0 + x) * (1.0 + gamma * x)), cap, scale, BULK)
 
 
 def spiked_step_size(
@@ -155,7 +161,7 @@ def spiked_step_size(
     values = _checks.array("spikes", np.asarray(spikes, dtype=float), ndim=1)
     if values.size > dim:
         raise ValueError(f"spikes must be at most dim={dim}, got {values.size}")
-    _check_spikes(values)
+    check_spikes(values)
     kappa, damping = noise_scale(n, batch_size, sampling)
     gamma = dim / n
     outliers = Spiked(gamma, values).outliers() if values.size else np.zeros(0)
@@ -165,7 +171,7 @@ def spiked_step_size(
     limit = BULK if top == edge else OUTLIER
     if damping == 0.0:
         trace = dim + float(np.sum(values - 1.0))
-        return _capped(2.0 / (kappa * trace), 2.0 / top, scale, limit)
+        return capped(2.0 / (kappa * trace), 2.0 / top, scale, limit)
 
     def excess(y: float) -> float:
         rate = y * (1.0 - y + gamma * y) / ((1.0 - y) ** 2 - gamma * y * y)
@@ -179,7 +185,7 @@ def spiked_step_size(
     inside = highest * (1.0 - 1e-12)
     if kappa == 0.0 or excess(inside) <= 0.0:
         return Threshold(2.0 / top / scale, 0.0, True, limit)
-    y = _root(excess, 0.0, inside)
+    y = root(excess, 0.0, inside)
     status = INTERIOR if _bulk_limits(kappa, damping, dim, highest) else limit
     z = 1.0 / y + gamma / (1.0 - y)
     return Threshold(min(2.0 / (damping * z), 2.0 / top) / scale, 0.0, True, status)
@@ -257,141 +263,19 @@ def population_step_size(
     def spread(y: float) -> float:
         return float(np.sum(weights * (t * y / (1.0 - t * y)) ** 2)) / n - 1.0
 
-    at_edge = _root(spread, 0.0, 1.0 - 1e-15)
+    at_edge = root(spread, 0.0, 1.0 - 1e-15)
     cap = 2.0 * at_edge / (1.0 + trace(at_edge) / n)
     if damping == 0.0:
-        return _capped(2.0 / (kappa * float(np.sum(weights * t))), cap, unit, BULK)
+        return capped(2.0 / (kappa * float(np.sum(weights * t))), cap, unit, BULK)
     if kappa * trace(at_edge) <= damping:
         return Threshold(cap / unit, 0.0, True, BULK)
-    y = _root(lambda y: kappa * trace(y) - damping, 0.0, at_edge)
-    return _capped(2.0 * y / (damping * (1.0 + damping / (kappa * n))), cap, unit, BULK)
-
-
-def law_step_size(
-    law: SpectralLaw, size: int, n: int, batch_size: float, sampling: str
-) -> Threshold:
-    r"""Volterra threshold from the law of the curvature's spectrum, by its Stieltjes transform.
-
-    ``F(z) = size·(−z m(z) − 1)``, and for each spike of a `rmtstab.laws.Spiked` law its
-    share ``z (d/dz) log(1 + z(1 − 1/ℓ) m)`` (covariance) or ``z (d/dz) log(1 + θm)``
-    (additive); the root of ``F(z) = N`` gives ``η = 2/(δz)``, capped at ``2/edge`` or
-    ``2/outlier``.
-
-    Parameters
-    ----------
-    law : SpectralLaw
-        Of the eigenvalues of H, in its units: ``MarchenkoPastur``,
-        ``GeneralizedMarchenkoPastur``, ``Spiked`` or any other on the positive axis.
-    size : int
-        How many eigenvalues the law describes (the side of its matrix).
-    n : int
-        Number of samples.
-    batch_size : float
-        In [1, n]; real and in (0, n] for Bernoulli.
-    sampling : {"bernoulli", "without_replacement", "with_replacement"}
-
-    Returns
-    -------
-    Threshold
-        In inverse units of the law's eigenvalues.
-
-    Raises
-    ------
-    TypeError
-        If the law has no Stieltjes transform.
-    ValueError
-        If an argument is outside its range, or the law reaches below zero.
-
-    References
-    ----------
-    Derived in docs/theory/volterra.
-
-    Examples
-    --------
-    >>> from rmtstab.laws import MarchenkoPastur
-    >>> from rmtstab.theory import volterra
-    >>> found = volterra.law_step_size(MarchenkoPastur(2.0), 800, 400, 40, "without_replacement")
-    >>> round(float(found), 6)
-    0.094862
-    """
-    if not isinstance(law, SpectralLaw):
-        raise TypeError(f"law must be a spectral law of rmtstab.laws, got {type(law).__name__}")
-    size = _checks.integer("size", size, low=1)
-    kappa, damping = noise_scale(n, batch_size, sampling)
-    low, edge = law.support()
-    if low < 0.0:
-        raise ValueError(f"law must have its support at or above 0, got {low:g}")
-    spikes, outliers = np.zeros(0), np.zeros(0)
-    if isinstance(law, Spiked):
-        spikes, outliers = np.array(law.spikes), law.outliers()
-        if law.kind == "covariance":
-            _check_spikes(spikes)
-    edge = max([edge, *(location for location, _ in law.atoms())])
-    top = float(outliers[np.isfinite(outliers)].max(initial=edge))
-    limit = BULK if top == edge else OUTLIER
-    if damping == 0.0:
-        return _capped(2.0 / (kappa * _trace(law, size, spikes)), 2.0 / top, 1.0, limit)
-
-    def excess(u: float) -> float:  # in u = 1/z
-        return kappa * (_bulk(law, size, u) + _spike_share(law, spikes, u)) - damping
-
-    highest = damping / top
-    inside = highest * (1.0 - 1e-12)
-    if kappa == 0.0 or excess(inside) <= 0.0:
-        return Threshold(2.0 / top, 0.0, True, limit)
-    root = _root(excess, 0.0, inside)
-    alone = kappa * _bulk(law, size, inside) > damping
-    return Threshold(min(2.0 * root / damping, 2.0 / top), 0.0, True, INTERIOR if alone else limit)
-
-
-def _bulk(law: SpectralLaw, size: int, u: float) -> float:
-    """``size·(−z m(z) − 1)`` at ``z = 1/u``; by moments where the difference would cancel."""
-    if u == 0.0:
-        return 0.0
-    if u * law.support()[1] > 1e-3:
-        return float(size * (-law.stieltjes(1.0 / u) / u - 1.0))
-    return size * sum(law.moment(k) * u**k for k in range(1, 7))
-
-
-def _trace(law: SpectralLaw, size: int, spikes: FloatArray) -> float:
-    """Trace of the matrix, spikes included."""
-    trace = size * law.mean()
-    if isinstance(law, Spiked) and spikes.size:
-        offset = 1.0 if law.kind == "covariance" else 0.0
-        trace += law.scale * float(np.sum(spikes - offset))
-    return trace
-
-
-def _spike_share(law: SpectralLaw, spikes: FloatArray, u: float) -> float:
-    """``z (d/dz) log det`` of the finite-rank part at ``z = 1/u``: what spikes add to F."""
-    if not spikes.size or not isinstance(law, Spiked) or u == 0.0:
-        return 0.0
-    gamma, x = law.aspect_ratio, 1.0 / (u * law.scale)
-    m = float(law.bulk.stieltjes(1.0 / u)) * law.scale
-    # γxm² + (x+γ−1)m + 1 = 0, differentiated
-    slope = -(gamma * m * m + m) / (2.0 * gamma * x * m + x + gamma - 1.0)
-    if law.kind == "additive":
-        share = spikes * slope / (1.0 + spikes * m)
-    else:
-        a = 1.0 - 1.0 / spikes
-        share = a * (m + x * slope) / (1.0 + a * x * m)
-    return float(x * np.sum(share))
+    y = root(lambda y: kappa * trace(y) - damping, 0.0, at_edge)
+    return capped(2.0 * y / (damping * (1.0 + damping / (kappa * n))), cap, unit, BULK)
 
 
 def _bulk_limits(kappa: float, damping: float, dim: int, y: float) -> bool:
     """Whether the bulk alone reaches the noise's threshold before the cap."""
     return kappa * dim * y / (1.0 - y) > damping
-
-
-def _capped(value: float, cap: float, scale: float, limit: str) -> Threshold:
-    status = INTERIOR if value < cap else limit
-    return Threshold(min(value, cap) / scale, 0.0, True, status)
-
-
-def _root(function: Any, low: float, high: float) -> float:
-    from scipy.optimize import brentq
-
-    return float(brentq(function, low, high, xtol=1e-300, rtol=1e-14, maxiter=500))
 
 
 def _sizes(n: Any, dim: Any, scale: Any) -> tuple[int, int, float]:
@@ -400,11 +284,3 @@ def _sizes(n: Any, dim: Any, scale: Any) -> tuple[int, int, float]:
         _checks.integer("dim", dim, low=1),
         _checks.real("scale", scale, low=0.0, low_open=True),
     )
-
-
-def _check_spikes(spikes: FloatArray) -> None:
-    if spikes.size and spikes.min() < 1.0:
-        raise ValueError(
-            f"spikes must be >= 1, the bulk's population eigenvalue, got {spikes.min():g}; "
-            "smaller ones belong in population_step_size"
-        )
