@@ -1,8 +1,8 @@
 """How fast the high-dimensional limits are reached, and where they fail: sampled, as numbers.
 
 Each check draws instances of several sizes, takes the relative distance of each from the closed
-form, and fits the slope of the root mean square against n on logarithmic axes. The error
-bar of a slope is the one propagated from the draws.
+form, and fits the slope of its size against n on logarithmic axes. The error bar of a slope is
+the one propagated from the draws.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Rng = np.random.Generator
 Sample = Callable[[int], float]
 
 
-def fit_rate(sizes: Sequence[int], errors: Sequence[Any]) -> dict[str, Any]:
-    """Slope of log RMS(error) in log n, with the error bar that the draws give it.
+def fit_rate(sizes: Sequence[int], errors: Sequence[Any], statistic: str = "rms") -> dict[str, Any]:
+    """Slope of log(size of the error) in log n, with the error bar that the draws give it.
 
     Parameters
     ----------
@@ -32,12 +32,15 @@ def fit_rate(sizes: Sequence[int], errors: Sequence[Any]) -> dict[str, Any]:
         At least two.
     errors : sequence of array_like
         Relative errors drawn at each size.
+    statistic : {"rms", "median"}
+        Root mean square, or median of the absolute error: for errors so skewed that rare
+        draws carry the square.
 
     Returns
     -------
     dict
-        ``slope``, ``slope_error``, ``sizes``, and per size ``rms``, ``rms_error`` (relative),
-        ``bias``, ``bias_error``.
+        ``slope``, ``slope_error``, ``statistic``, ``sizes``, and per size ``error`` with its
+        relative error bar ``error_bar``, ``bias``, ``bias_error``.
 
     Examples
     --------
@@ -47,26 +50,36 @@ def fit_rate(sizes: Sequence[int], errors: Sequence[Any]) -> dict[str, Any]:
     -1.0
     """
     draws = [np.asarray(e, dtype=float) for e in errors]
-    rms = np.array([math.sqrt(np.mean(e**2)) for e in draws])
-    # of log rms: half the relative error of the mean square; one draw in m at least
-    spread = [
-        max(0.5 * float(np.std(e**2, ddof=1)) / math.sqrt(e.size) / float(np.mean(e**2)), 1e-3)
-        for e in draws
-    ]
-    weights = 1.0 / np.array(spread) ** 2
+    size, bars = np.array([_size_of(e, statistic) for e in draws]).T
+    bars = np.maximum(bars, 1e-3)
+    weights = 1.0 / bars**2
     x = np.log(np.asarray(sizes, dtype=float))
-    centre = np.sum(weights * x) / weights.sum()
-    leverage = weights * (x - centre)
-    slope = np.sum(leverage * np.log(rms)) / np.sum(leverage * (x - centre))
+    leverage = weights * (x - np.sum(weights * x) / weights.sum())
+    precision = float(np.sum(leverage * x))
     return {
+        "statistic": statistic,
         "sizes": [int(n) for n in sizes],
-        "slope": float(slope),
-        "slope_error": float(1.0 / math.sqrt(np.sum(leverage * (x - centre)))),
-        "rms": rms.tolist(),
-        "rms_error": spread,
+        "slope": float(np.sum(leverage * np.log(size))) / precision,
+        "slope_error": 1.0 / math.sqrt(precision),
+        "error": size.tolist(),
+        "error_bar": bars.tolist(),
         "bias": [float(e.mean()) for e in draws],
         "bias_error": [float(e.std(ddof=1) / math.sqrt(e.size)) for e in draws],
     }
+
+
+def _size_of(errors: FloatArray, statistic: str) -> tuple[float, float]:
+    """Return a typical size of errors, and its relative error bar."""
+    if statistic == "rms":
+        square = float(np.mean(errors**2))
+        bar = 0.5 * float(np.std(errors**2, ddof=1)) / math.sqrt(errors.size) / square
+        return math.sqrt(square), bar
+    ordered = np.sort(np.abs(errors))
+    middle = float(np.median(ordered))
+    # order statistics one binomial standard error away from the median
+    away = 0.5 / math.sqrt(errors.size)
+    low, high = np.quantile(ordered, [max(0.5 - away, 0.0), min(0.5 + away, 1.0)])
+    return middle, 0.5 * float(high - low) / middle
 
 
 def volterra_rates(rng: Rng) -> dict[str, Any]:
@@ -76,29 +89,29 @@ def volterra_rates(rng: Rng) -> dict[str, Any]:
     cap of a spike, with its correction, and ``spiked_leading`` without;
     ``corner``: where both meet, without the correction; ``capped``: beyond the corner.
     """
-    spike = 5.0
 
-    def relative(share: float, spikes: list[float], leading: bool = False) -> Sample:
+    def errors(gamma: int, share: float, spikes: list[float], leading: bool = False) -> Sample:
         def sample(n: int) -> float:
+            dim, batch = gamma * n, share * n
             if leading:
-                cap = volterra.spiked_step_size(n, n, spikes, n, "bernoulli")
-                found = min(
-                    float(volterra.isotropic_step_size(n, n, share * n, "bernoulli")), float(cap)
-                )
+                cap = volterra.spiked_step_size(n, dim, spikes, n, "bernoulli")
+                bulk = volterra.isotropic_step_size(n, dim, batch, "bernoulli")
+                found = min(float(bulk), float(cap))
             else:
-                found = float(volterra.spiked_step_size(n, n, spikes, share * n, "bernoulli"))
-            return _exact_threshold(_population(n, n, spikes, rng), share * n) / found - 1.0
+                found = float(volterra.spiked_step_size(n, dim, spikes, batch, "bernoulli"))
+            return _exact_threshold(_population(n, dim, spikes, rng), batch) / found - 1.0
 
         return sample
 
-    corner = 1.0 / spike  # B/(1 − B/n) = dim/(ℓ − 1) at dim = n
+    few, many = ((48, 96, 192, 384), (90, 60, 45, 36)), ((32, 64, 128, 256), (160, 120, 80, 40))
+    corner = 1.0 / 5.0  # B/(1 − B/n) = dim/(ℓ − 1) at dim = n, ℓ = 5
     result = {
-        "noise": _rate((96, 192, 384), (80, 40, 24), relative(0.2, [])),
-        "mean": _rate((32, 64, 128, 256), (160, 120, 80, 40), relative(0.8, [])),
-        "spiked": _rate((96, 192, 384), (80, 40, 24), relative(0.1, [spike])),
-        "spiked_leading": _rate((48, 96, 192, 384), (80, 60, 30, 12), relative(0.1, [spike], True)),
-        "corner": _rate((32, 64, 128, 256), (60, 40, 30, 16), relative(corner, [spike], True)),
-        "capped": _rate((40, 80, 160, 320), (300, 200, 120, 50), relative(0.6, [9.0])),
+        "noise": _rate(*few, errors(4, 0.2, []), "median"),
+        "mean": _rate(*many, errors(1, 0.8, [])),
+        "spiked": _rate(*few, errors(4, 0.2, [6.0]), "median"),
+        "spiked_leading": _rate(*few, errors(4, 0.2, [6.0], True), "median"),
+        "corner": _rate(*many, errors(1, corner, [5.0], True), "median"),
+        "capped": _rate((40, 80, 160, 320), (300, 200, 120, 50), errors(1, 0.6, [9.0])),
     }
     # The nearest failures, both of unequal norms: lognormal ones, and a spike of order dim.
     heavy: dict[str, list[float]] = {"lognormal": [], "large_spike": [], "signal": []}
@@ -314,7 +327,7 @@ def outlier_rates(rng: Rng) -> dict[str, Any]:
     return {
         "larger_class": fit_rate(sizes, errors[0]),
         "smaller_class": fit_rate(sizes, errors[1]),
-        "edge": _rate((64, 128, 256, 512), (200, 150, 80, 40), edge),
+        "edge": _rate((128, 256, 512, 1024), (200, 120, 60, 30), edge),
         "inside": inside / (repeats * len(cases)),
         "draws": repeats * len(cases),
         "delta": delta,
@@ -413,9 +426,11 @@ def _escape_of(gram: FloatArray, n_forget: int, alpha: float) -> Escape:
     return Escape(float(-mix[0]), float((v @ h_retain @ v) / (v @ h_forget @ v)), False)
 
 
-def _rate(sizes: Sequence[int], draws: Sequence[int], sample: Sample) -> dict[str, Any]:
+def _rate(
+    sizes: Sequence[int], draws: Sequence[int], sample: Sample, statistic: str = "rms"
+) -> dict[str, Any]:
     pairs = zip(sizes, draws, strict=True)
-    return fit_rate(sizes, [[sample(n) for _ in range(m)] for n, m in pairs])
+    return fit_rate(sizes, [[sample(n) for _ in range(m)] for n, m in pairs], statistic)
 
 
 def _population(n: int, dim: int, spikes: Sequence[float], rng: Rng) -> FloatArray:

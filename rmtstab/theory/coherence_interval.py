@@ -126,7 +126,7 @@ def coherence_interval(n: int, dim: int, snr: float, delta: float = 0.05) -> Coh
     below = max(math.sqrt(max(low_mean - 1.0, 0.0)) - t, 0.0) ** 2
     above = (math.sqrt(high_mean) + t) ** 2
     interval = (
-        max(below / _largest_quantile(n, p, s, 1.0 - delta / 4), 1.0),
+        min(max(below / _largest_quantile(n, p, s, 1.0 - delta / 4), 1.0), float(n)),
         min(above / _largest_quantile(n, p, s, delta / 4), float(n)),
     )
     levels = (delta / 2, 1.0 - delta / 2)
@@ -135,7 +135,7 @@ def coherence_interval(n: int, dim: int, snr: float, delta: float = 0.05) -> Coh
         numerator / largest,
         numerator / (s + p),
         interval,
-        (max(asymptotic[0], 1.0), min(asymptotic[1], float(n))),
+        (min(max(asymptotic[0], 1.0), float(n)), min(max(asymptotic[1], 1.0), float(n))),
         delta,
         numerator,
         deviation,
