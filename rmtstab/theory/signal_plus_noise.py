@@ -273,7 +273,7 @@ def escape_rate(
     >>> def steps(snr, **how):
     ...     return round(escape_rate(48, 12, 150, snr, 0.3, **how).e_fold_steps, 1)
     >>> [steps(snr, protocol="common", step_size=0.001) for snr in (0.02, 2.0)]
-    [176.3, 125.0]
+    [177.3, 125.8]
     >>> [steps(snr, protocol="sharpness_scaled") for snr in (0.02, 2.0)]
     [27.4, 1501.8]
     """

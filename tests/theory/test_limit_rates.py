@@ -48,9 +48,8 @@ def test_descent_ascent_edge(rng):
         has_rate(found[name], SOFT_EDGE, HALF, ONE)
     distances = found["wachter_distance"]
     assert distances[0] < 0.03 and distances[2] < 1e-5
-    # it fails for an anisotropic covariance: no distance is gained from four times the size
-    assert found["anisotropic"][2] < -0.1
-    assert found["anisotropic"][2] < 0.7 * found["anisotropic"][0]
+    # it fails for an anisotropic covariance: 20 % stay where isotropic factors keep 4 %
+    assert found["anisotropic"][2] > 0.12
 
 
 def test_coherence(rng):
