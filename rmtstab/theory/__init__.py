@@ -3,6 +3,8 @@
 from rmtstab.theory import (
     cnn,
     coherence_bounds,
+    descent_ascent,
+    escape,
     high_dimensional,
     mean,
     noise,
@@ -10,11 +12,15 @@ from rmtstab.theory import (
     reduced,
     signal_plus_noise,
     sufficient,
+    volterra,
+    wachter,
 )
 
 __all__ = [
     "cnn",
     "coherence_bounds",
+    "descent_ascent",
+    "escape",
     "high_dimensional",
     "mean",
     "noise",
@@ -22,4 +28,6 @@ __all__ = [
     "reduced",
     "signal_plus_noise",
     "sufficient",
+    "volterra",
+    "wachter",
 ]

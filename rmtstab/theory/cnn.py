@@ -21,33 +21,15 @@ derived in docs/theory/cnn.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
 from rmtstab import _checks
 from rmtstab._results import Coherence, FloatArray
-from rmtstab.theory.signal_plus_noise import expected_maximum, folded_normal_mean
-
-
-@dataclass(frozen=True)
-class Escape:
-    """The direction along which the mean of descent–ascent escapes.
-
-    Attributes
-    ----------
-    curvature : float
-        ``x = −λ_min(D(α)) > 0``; the mean grows by ``1 + η x`` a step.
-    resistance : float
-        Ψ: retain loss paid per unit of forget loss gained along the direction.
-    through_signal : bool
-        Whether the direction carries the signal (an outlier) rather than noise only.
-    """
-
-    curvature: float
-    resistance: float
-    through_signal: bool
+from rmtstab.theory.escape import Escape, EscapeRate, deepest, protocol_step_size, rate_of
+from rmtstab.theory.extremes import expected_maximum, folded_normal_mean
+from rmtstab.theory.high_dimensional import volterra_step_size
 
 
 def escape(
@@ -103,45 +85,17 @@ def escape(
     [0.008, 0.028, 0.167]
     """
     n_retain, n_forget, dim, snr, filters = _check(n_retain, n_forget, dim, snr, filters)
-    alpha = _checks.real("alpha", alpha, low=0.0, high=1.0, low_open=True, high_open=True)
-    own = shared = dim / (2.0 * filters)
-    signal = snr**2 * dim / filters
-    pull, push = n_retain / (1.0 - alpha), n_forget / alpha
-
-    def depth(y: float) -> float:
-        """The smallest root x > u/p_F of the quadratic for given y; inf if there is none."""
-        u, q = own + shared * y, (1.0 - 1.0 / y) * dim / shared
-        a = q * pull * push
-        b = q * u * (push - pull) + n_retain * push - n_forget * pull
-        c = -q * u * u - (n_retain + n_forget) * u
-        discriminant = b * b - 4.0 * a * c
-        if discriminant < 0.0:
-            return math.inf
-        half = -0.5 * (b + math.copysign(math.sqrt(discriminant), b))  # without cancellation
-        roots = [half / a if a else math.inf, c / half if half else math.inf]
-        return min((x for x in roots if x > u / push), default=math.inf)
-
-    # The physical branch runs from (y = 1, x = ∞), for α < ½ through y < 1 first, to the
-    # smallest x: the edge.
-    grid = np.linspace(-12.0, 12.0, 961)
-    k = int(np.argmin([depth(math.exp(t)) for t in grid]))
-    from scipy.optimize import minimize_scalar
-
-    search = minimize_scalar(
-        lambda t: depth(math.exp(t)),
-        bounds=(float(grid[max(k - 1, 0)]), float(grid[min(k + 1, len(grid) - 1)])),
-        method="bounded",
-        options={"xatol": 1e-12},
+    half = dim / (2.0 * filters)
+    return deepest(
+        n_retain,
+        n_forget,
+        dim,
+        alpha,
+        own=half,
+        shared=half,
+        signal=snr**2 * dim / filters,
+        classes=2,
     )
-    edge = math.exp(float(search.x))
-    y, through_signal = edge, False
-    if signal > 2.0 * shared / dim:
-        candidate = 1.0 / (1.0 - 2.0 * shared / (signal * dim))
-        if candidate < edge:
-            y, through_signal = candidate, True
-    x, u = depth(y), own + shared * y
-    ratio = (x - u / push) / (x + u / pull)
-    return Escape(x, ratio * ratio, through_signal)
 
 
 def spectrum(n: int, dim: int, snr: float, filters: int) -> FloatArray:
@@ -196,6 +150,74 @@ def spectrum(n: int, dim: int, snr: float, filters: int) -> FloatArray:
             bulk = own + shared * law.ppf((np.arange(n - 2, 0, -1) - 0.5) / (n - 2))
             values = np.concatenate([np.full(2, own + shared * y + signal * n / 2.0), bulk])
     return np.asarray(values / n, dtype=np.float64)
+
+
+def escape_rate(
+    n_retain: int,
+    n_forget: int,
+    dim: int,
+    snr: float,
+    filters: int,
+    alpha: float,
+    *,
+    protocol: str,
+    step_size: float | None = None,
+    batch_size: float | None = None,
+    sampling: str = "without_replacement",
+) -> EscapeRate:
+    r"""Rate ``log(1 + ηx)`` of the mean's escape under a step-size protocol.
+
+    Parameters
+    ----------
+    n_retain, n_forget, dim, snr, filters, alpha
+        As in `escape`.
+    protocol : {"common", "sgd_scaled", "sharpness_scaled"}
+        The given ``step_size``; half of plain SGD's Volterra threshold on `spectrum` at
+        ``batch_size``; ``0.05/λ_max(H_R)``.
+    step_size : float, optional
+        For ``"common"``.
+    batch_size : float, optional
+        For ``"sgd_scaled"``, of the retain set.
+    sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+    Returns
+    -------
+    EscapeRate
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its range, missing, or set by the protocol.
+
+    Notes
+    -----
+    As for linear data, the order in SNR is reversed at a common step.
+
+    References
+    ----------
+    Derived in docs/theory/signal_plus_noise.
+
+    Examples
+    --------
+    >>> from rmtstab.theory import cnn
+    >>> def steps(snr, **how):
+    ...     return round(cnn.escape_rate(48, 12, 150, snr, 8, 0.3, **how).e_fold_steps)
+    >>> [steps(snr, protocol="common", step_size=0.02) for snr in (0.02, 2.0)]
+    [84, 51]
+    >>> [steps(snr, protocol="sharpness_scaled") for snr in (0.02, 2.0)]
+    [22, 771]
+    """
+    found = escape(n_retain, n_forget, dim, snr, filters, alpha)
+    values = spectrum(n_retain, dim, snr, filters)
+    step = protocol_step_size(
+        protocol,
+        step_size=step_size,
+        threshold=None
+        if batch_size is None
+        else lambda: volterra_step_size(values, n_retain, batch_size, sampling),
+        sharpness=lambda: float(values[0]),
+    )
+    return rate_of(protocol, step, found)
 
 
 def coherence(n_retain: int, n_forget: int, dim: int, snr: float, filters: int) -> Coherence:

@@ -42,7 +42,11 @@ def volterra_step_size(eigenvalues: Any, n: int, batch_size: float, sampling: st
 
     References
     ----------
-    Derived in docs/theory; compare Paquette et al., arXiv:2102.04396.
+    Derived in docs/theory/volterra; compare Paquette et al., arXiv:2102.04396.
+
+    See Also
+    --------
+    rmtstab.theory.volterra : the same from the population alone.
 
     Examples
     --------
@@ -53,21 +57,12 @@ def volterra_step_size(eigenvalues: Any, n: int, batch_size: float, sampling: st
     2.0
     """
     values = _checks.array("eigenvalues", eigenvalues, ndim=1)
-    n = _checks.integer("n", n, low=1)
-    _checks.choice("sampling", sampling, SAMPLINGS)
+    kappa, damping = noise_scale(n, batch_size, sampling)
     if values.size and values.min() < 0:
         raise ValueError(f"eigenvalues must be >= 0, got {values.min():g}")
     top = float(values.max(initial=0.0))
     if top == 0.0:
         return float("inf")
-    if sampling == "bernoulli":
-        b = _checks.real("batch_size", batch_size, low=0, high=n, low_open=True, high_label="n")
-        kappa, damping = (1.0 - b / n) / b, 1.0
-    else:
-        b = _checks.integer("batch_size", batch_size, low=1, high=n, high_label="n")
-        replacement = sampling == "with_replacement" or n == 1
-        kappa = 1.0 / b if replacement else (n - b) / (b * (n - 1.0))
-        damping = 1.0 - kappa
     cap = 2.0 / top
 
     def excess(eta: float) -> float:
@@ -79,3 +74,42 @@ def volterra_step_size(eigenvalues: Any, n: int, batch_size: float, sampling: st
     from scipy.optimize import brentq
 
     return float(brentq(excess, 0.0, inside, xtol=1e-300, rtol=1e-14))
+
+
+def noise_scale(n: int, batch_size: float, sampling: str) -> tuple[float, float]:
+    """``(κ, δ)`` of the equation ``κη tr[H(2 − δηH)⁻¹] = 1``.
+
+    Parameters
+    ----------
+    n : int
+        Number of samples, at least 1.
+    batch_size : float
+        In [1, n]; real and in (0, n] for Bernoulli.
+    sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+    Returns
+    -------
+    (float, float)
+        ``κ = (1 − B/n)/B``, ``δ = 1`` for Bernoulli; ``κ = (n − B)/(B(n − 1))`` without
+        and ``1/B`` with replacement, ``δ = 1 − κ``.
+
+    Raises
+    ------
+    ValueError
+        If the batch size is outside its range or the sampling unknown.
+
+    Examples
+    --------
+    >>> from rmtstab.theory.high_dimensional import noise_scale
+    >>> noise_scale(9, 3, "without_replacement")
+    (0.25, 0.75)
+    """
+    n = _checks.integer("n", n, low=1)
+    _checks.choice("sampling", sampling, SAMPLINGS)
+    if sampling == "bernoulli":
+        b = _checks.real("batch_size", batch_size, low=0, high=n, low_open=True, high_label="n")
+        return (1.0 - b / n) / b, 1.0
+    b = _checks.integer("batch_size", batch_size, low=1, high=n, high_label="n")
+    replacement = sampling == "with_replacement" or n == 1
+    kappa = 1.0 / b if replacement else (n - b) / (b * (n - 1.0))
+    return kappa, 1.0 - kappa

@@ -1,4 +1,4 @@
-"""Signal-plus-noise Gram matrices: coherence, bulk and outlier against the signal-to-noise ratio.
+"""Signal-plus-noise data: coherence, spectrum, escape and resistance against the SNR.
 
 The model is ``K = s 11ᵀ + ΞΞᵀ`` with n noise rows of dimension ``dim`` and
 unit variance (multiply by σ_p² for other noise), ``s = SNR² dim``.
@@ -7,39 +7,32 @@ unit variance (multiply by σ_p² for other noise), ``s = SNR² dim``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from scipy import special
 
 from rmtstab import _checks
-from rmtstab._results import FloatArray
+from rmtstab._results import Threshold
+from rmtstab.laws import Spiked
+from rmtstab.theory.coherence_interval import CoherenceInterval, coherence_interval
+from rmtstab.theory.escape import Escape, EscapeRate, deepest, protocol_step_size, rate_of
+from rmtstab.theory.extremes import expected_maximum, folded_normal_mean
+from rmtstab.theory.spectral_bounds import SpectralBounds, spectral_bounds
+from rmtstab.theory.volterra import law_step_size
 
-
-@dataclass(frozen=True)
-class SpectralBounds:
-    """Where the eigenvalues of a signal-plus-noise Gram matrix lie.
-
-    Attributes
-    ----------
-    bulk : (float, float)
-        Marchenko–Pastur edges, asymptotic.
-    outlier : float
-        Asymptotic position of the top eigenvalue if it leaves the bulk, else NaN.
-    bulk_interval : (float, float)
-        Holds every eigenvalue but the largest with probability at least ``1 − delta``.
-    top_interval : (float, float)
-        Holds the largest eigenvalue, on the same event.
-    delta : float
-    """
-
-    bulk: tuple[float, float]
-    outlier: float
-    bulk_interval: tuple[float, float]
-    top_interval: tuple[float, float]
-    delta: float
+__all__ = [
+    "CoherenceInterval",
+    "SpectralBounds",
+    "coherence",
+    "coherence_interval",
+    "escape",
+    "escape_rate",
+    "expected_maximum",
+    "folded_normal_mean",
+    "retain_sharpness",
+    "retain_step_size",
+    "spectral_bounds",
+]
 
 
 def coherence(n: int, dim: int, snr: float) -> float:
@@ -85,28 +78,36 @@ def coherence(n: int, dim: int, snr: float) -> float:
     return row / (snr**2 + expected_maximum(n, lambda x: special.gammainc(dim / 2, dim * x / 2)))
 
 
-def spectral_bounds(n: int, dim: int, snr: float, delta: float) -> SpectralBounds:
-    r"""Marchenko–Pastur bulk, outlier, and intervals of probability ``1 − δ``.
+def escape(
+    n_retain: int, n_forget: int, dim: int, snr: float, alpha: float, *, classes: int = 1
+) -> Escape:
+    r"""Most negative curvature of ``D(α)`` of the data itself, and the resistance along it.
 
-    With ``c = n/dim`` and ``θ = n SNR²``: bulk ``dim·(1 ± √c)²`` and, if
-    ``θ > c + √c``, one outlier at ``dim·[θ + θ/(θ − c)]``. Non-asymptotically,
-    with ``t = √(2 log(2/δ))``, all singular values of Ξ lie in
-    ``[(√dim' − √n − t)₊, √dim' + √n + t]``, ``dim' = dim − 1``; Weyl's
-    inequalities for the rank-one shift ``θ·dim`` do the rest.
+    The curvature of a linear model: ``H_i = x_i x_iᵀ``, ``x_i = μ + ξ_i``. With
+    ``p_R = n_r/(1−α)``, ``p_F = n_f/α`` and ``u = (dim−1) y``,
+
+    ``1 − 1/y = n_f/(x p_F − u) − n_r/(x p_R + u)``:
+
+    the noise's edge at ``dx/dy = 0``, the signal's eigenvalue at
+    ``y = 1/(1 − classes/(SNR² dim))``; ``Ψ = [(x − uα/n_f)/(x + u(1−α)/n_r)]²``.
 
     Parameters
     ----------
-    n, dim : int
-        Number of samples and dimension of a patch (the noise has dim − 1).
+    n_retain, n_forget : int
+        Set sizes, balanced between the classes.
+    dim : int
+        Dimension of a patch.
     snr : float
         ‖μ‖/(σ_p√dim), ≥ 0.
-    delta : float
-        Probability of failure, in (0, 1).
+    alpha : float
+        Mixing in (0, 1).
+    classes : int, default 1
+        Orthogonal signal directions: 1 when the label's sign is divided out.
 
     Returns
     -------
-    SpectralBounds
-        In units of σ_p².
+    Escape
+        Curvature in units of σ_p².
 
     Raises
     ------
@@ -115,71 +116,182 @@ def spectral_bounds(n: int, dim: int, snr: float, delta: float) -> SpectralBound
 
     Notes
     -----
-    Hypotheses: Gaussian noise, independent rows, labels ±1 divided out. The
-    intervals hold at every n and dim; for n > dim' the smallest n − dim'
-    eigenvalues but for one are 0.
+    Limit of dim, n → ∞ at fixed ratios; mean dynamics only. Error about 1/n through the
+    signal, ``n^{-2/3}`` at the noise's edge. The noise's edge is that of
+    `rmtstab.laws.DescentAscent`. Through the signal, at fixed SNR, Ψ tends to
+    ``(α/(1−α))²`` for α < ½ and to 1 above.
 
     References
     ----------
-    Davidson & Szarek 2001, Theorem II.13, for the singular values; Benaych-Georges
-    & Nadakuditi 2011 for the outlier.
+    Derived in docs/theory/signal_plus_noise.
+
+    See Also
+    --------
+    rmtstab.theory.cnn.escape : the same for the two-layer CNN.
 
     Examples
     --------
-    >>> from rmtstab.theory.signal_plus_noise import spectral_bounds
-    >>> bounds = spectral_bounds(60, 150, 1.0, delta=0.05)
-    >>> round(bounds.outlier), [round(edge) for edge in bounds.bulk]
-    (9151, [20, 400])
+    >>> from rmtstab.theory import signal_plus_noise
+    >>> [round(signal_plus_noise.escape(48, 12, 150, snr, 0.3).resistance, 3)
+    ...  for snr in (0.02, 0.3, 2.0)]
+    [0.024, 0.052, 0.175]
     """
-    n, dim, snr = _check(n, dim, snr)
-    delta = _checks.real("delta", delta, low=0, high=1, low_open=True, high_open=True)
-    c, theta = n / dim, n * snr**2
-    root = math.sqrt(c)
-    edges = (dim * (1.0 - root) ** 2 if c < 1 else 0.0, dim * (1.0 + root) ** 2)
-    outlier = dim * (theta + theta / (theta - c)) if theta > c + root else math.nan
-    t = math.sqrt(2.0 * math.log(2.0 / delta))
-    low = max(math.sqrt(dim - 1) - math.sqrt(n) - t, 0.0) ** 2
-    high = (math.sqrt(dim - 1) + math.sqrt(n) + t) ** 2
-    shift = theta * dim
-    return SpectralBounds(edges, outlier, (low, high), (shift + low, shift + high), delta)
+    n_retain = _checks.integer("n_retain", n_retain, low=1)
+    n_forget = _checks.integer("n_forget", n_forget, low=1)
+    dim = _checks.integer("dim", dim, low=2)
+    snr = _checks.real("snr", snr, low=0.0, high=1e100)
+    classes = _checks.integer("classes", classes, low=1, high=min(n_retain, n_forget))
+    return deepest(
+        n_retain,
+        n_forget,
+        dim - 1,
+        alpha,
+        own=0.0,
+        shared=dim - 1.0,
+        signal=snr**2 * dim,
+        classes=classes,
+    )
 
 
-def folded_normal_mean(mean: float, deviation: float) -> float:
-    """``E|mean + deviation·g|`` for a standard normal g."""
-    if deviation == 0.0:
-        return abs(mean)
-    ratio = mean / deviation
-    density = math.sqrt(2.0 / math.pi) * math.exp(-0.5 * ratio * ratio)
-    return deviation * density + mean * math.erf(ratio / math.sqrt(2.0))
+def retain_step_size(
+    n_retain: int, dim: int, snr: float, batch_size: float, sampling: str = "without_replacement"
+) -> Threshold:
+    r"""Plain SGD's Volterra threshold on the retain set of the data itself.
 
+    `rmtstab.theory.volterra.law_step_size` of ``(dim/n_r)·Spiked(n_r/dim, θ = n_r SNR²)``,
+    the additive law of ``K/n_r``.
 
-def expected_maximum(n: int, cdf: Callable[[FloatArray], FloatArray]) -> float:
-    """``E max`` of n independent copies of a non-negative variable: ``∫₀^∞ (1 − Fⁿ)``.
+    Parameters
+    ----------
+    n_retain, dim : int
+    snr : float
+    batch_size : float
+    sampling : {"bernoulli", "without_replacement", "with_replacement"}
 
-    Quadrature on the bracket in which Fⁿ moves from 1e-17 to 1 − 1e-16.
+    Returns
+    -------
+    Threshold
+        In units of 1/σ_p².
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its range.
+
+    Examples
+    --------
+    >>> from rmtstab.theory.signal_plus_noise import retain_step_size
+    >>> round(float(retain_step_size(48, 150, 0.3, 16)), 4)
+    0.1143
     """
-
-    def power(x: float) -> float:
-        return float(cdf(np.array([x]))[0]) ** n
-
-    def crossing(level: float, low: float, high: float) -> float:
-        for _ in range(200):
-            middle = 0.5 * (low + high)
-            low, high = (low, middle) if power(middle) > level else (middle, high)
-        return high
-
-    upper = 1.0
-    while power(upper) < 1.0 - 1e-16:
-        upper *= 2.0
-    low, high = crossing(1e-17, 0.0, upper), crossing(1.0 - 1e-16, 0.0, upper)
-    nodes, weights = special.roots_legendre(400)
-    x = low + 0.5 * (high - low) * (nodes + 1.0)
-    return float(low + 0.5 * (high - low) * np.sum(weights * (1.0 - cdf(x) ** n)))
+    n_retain, dim, snr = _check(n_retain, dim, snr, name="n_retain")
+    theta = n_retain * snr**2
+    law = Spiked(n_retain / dim, [theta] if theta else [], "additive", dim / n_retain)
+    return law_step_size(law, n_retain, n_retain, batch_size, sampling)
 
 
-def _check(n: Any, dim: Any, snr: Any) -> tuple[int, int, float]:
+def retain_sharpness(n_retain: int, dim: int, snr: float) -> float:
+    r"""Limit of ``λ_max(H_R)``: the signal's outlier, or the noise's edge.
+
+    Parameters
+    ----------
+    n_retain, dim : int
+    snr : float
+
+    Returns
+    -------
+    float
+        In units of σ_p².
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its range.
+
+    Examples
+    --------
+    >>> from rmtstab.theory.signal_plus_noise import retain_sharpness
+    >>> round(retain_sharpness(48, 150, 0.0), 3), round(retain_sharpness(48, 150, 1.0), 3)
+    (7.661, 153.146)
+    """
+    n_retain, dim, snr = _check(n_retain, dim, snr, name="n_retain")
+    bounds = spectral_bounds(n_retain, dim, snr, 0.5)
+    top = bounds.bulk[1] if math.isnan(bounds.outlier) else bounds.outlier
+    return top / n_retain
+
+
+def escape_rate(
+    n_retain: int,
+    n_forget: int,
+    dim: int,
+    snr: float,
+    alpha: float,
+    *,
+    protocol: str,
+    step_size: float | None = None,
+    batch_size: float | None = None,
+    sampling: str = "without_replacement",
+) -> EscapeRate:
+    r"""Rate ``log(1 + ηx)`` of the mean's escape under a step-size protocol.
+
+    Parameters
+    ----------
+    n_retain, n_forget, dim, snr, alpha
+        As in `escape`.
+    protocol : {"common", "sgd_scaled", "sharpness_scaled"}
+        The given ``step_size``; half of plain SGD's Volterra threshold at ``batch_size`` on the
+        retain set; ``0.05/λ_max(H_R)``.
+    step_size : float, optional
+        For ``"common"``.
+    batch_size : float, optional
+        For ``"sgd_scaled"``, of the retain set.
+    sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+    Returns
+    -------
+    EscapeRate
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its range, missing, or set by the protocol.
+
+    Notes
+    -----
+    **The order in SNR depends on the protocol**: rates rise with SNR at a common step,
+    and fall where the step follows SGD's threshold or the sharpness (α < ½). The
+    resistance does not depend on it. Batch noise, where it drives the escape, adds to
+    the rate.
+
+    References
+    ----------
+    Derived in docs/theory/signal_plus_noise.
+
+    Examples
+    --------
+    >>> from rmtstab.theory.signal_plus_noise import escape_rate
+    >>> def steps(snr, **how):
+    ...     return round(escape_rate(48, 12, 150, snr, 0.3, **how).e_fold_steps, 1)
+    >>> [steps(snr, protocol="common", step_size=0.001) for snr in (0.02, 2.0)]
+    [177.3, 125.8]
+    >>> [steps(snr, protocol="sharpness_scaled") for snr in (0.02, 2.0)]
+    [27.4, 1501.8]
+    """
+    found = escape(n_retain, n_forget, dim, snr, alpha)
+    step = protocol_step_size(
+        protocol,
+        step_size=step_size,
+        threshold=None
+        if batch_size is None
+        else lambda: float(retain_step_size(n_retain, dim, snr, batch_size, sampling)),
+        sharpness=lambda: retain_sharpness(n_retain, dim, snr),
+    )
+    return rate_of(protocol, step, found)
+
+
+def _check(n: Any, dim: Any, snr: Any, name: str = "n") -> tuple[int, int, float]:
     return (
-        _checks.integer("n", n, low=2),
+        _checks.integer(name, n, low=2),
         _checks.integer("dim", dim, low=2),
         _checks.real("snr", snr, low=0.0, high=1e100),
     )
