@@ -20,7 +20,7 @@ from rmtstab.theory import reduced
 
 Map = Callable[[FloatArray], FloatArray]
 DEPENDENT = 1e-10  # a trial matrix this close to the span of the others adds nothing
-CORRECTIONS = 2
+CORRECTIONS = 4
 DEPTH = 2  # terms of the inverse of λ − 𝒥' a source, where it is not elementwise
 
 
