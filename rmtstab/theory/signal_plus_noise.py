@@ -275,7 +275,7 @@ def escape_rate(
     >>> [steps(snr, protocol="common", step_size=0.001) for snr in (0.02, 2.0)]
     [177.3, 125.8]
     >>> [steps(snr, protocol="sharpness_scaled") for snr in (0.02, 2.0)]
-    [27.4, 1501.8]
+    [27.6, 1511.7]
     """
     found = escape(n_retain, n_forget, dim, snr, alpha)
     step = protocol_step_size(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rmtstab.claims import limit_checks
+from rmtstab.claims import limit_checks, rates
 
 HALF, SOFT_EDGE, ONE = -0.5, -2 / 3, -1.0
 
@@ -21,7 +21,7 @@ def test_a_fit_finds_a_planted_slope_and_its_error(rng):
     for statistic in ("rms", "median"):
         for _ in range(200):
             errors = [n**SOFT_EDGE * (rng.standard_normal(80) - 1) for n in sizes]
-            fit = limit_checks.fit_rate(sizes, errors, statistic)
+            fit = rates.fit_rate(sizes, errors, statistic)
             scores.append((fit["slope"] - SOFT_EDGE) / fit["slope_error"])
     assert abs(np.mean(scores)) < 0.25
     assert 0.75 < np.std(scores) < 1.35  # the error bars are neither small nor idle

@@ -325,3 +325,20 @@ def rate(**how):
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@given(st.integers(1, 3), st.integers(1, 6), st.integers(0, 2**31))
+def test_outliers_of_blocks_lie_below_the_root_of_their_norms(count, rest, seed):
+    """λ_k of [[A, B], [Bᵀ, C]] against (λ − λ_k(A))(λ − ‖C‖) = ‖B‖²; equality at 1 + 1."""
+    from rmtstab.theory.spectral_bounds import _larger_root
+
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((count + rest, count + rest)) * 10.0 ** rng.uniform(-1, 1, count + rest)
+    k = x @ x.T + np.diag([5.0] * count + [0.0] * rest)
+    a, b, c = k[:count, :count], k[:count, count:], k[count:, count:]
+    found = np.linalg.eigvalsh(k)[::-1]
+    for i, value in enumerate(np.linalg.eigvalsh(a)[::-1]):
+        bound = _larger_root(value, np.linalg.norm(c, 2), np.linalg.norm(b, 2))
+        assert value * (1 - 1e-9) <= found[i] <= bound * (1 + 1e-9)
+        if count == rest == 1:
+            assert bound == pytest.approx(found[0], rel=1e-9)
