@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rmtstab.claims import judges
+from rmtstab.claims.limit_claims import LIMIT_CLAIMS
 from rmtstab.claims.registry import Claim
 from rmtstab.claims.theory_claims import THEORY_CLAIMS
 
@@ -238,4 +239,4 @@ NETWORK_CLAIMS = (
     ),
 )
 
-CLAIMS = NETWORK_CLAIMS + THEORY_CLAIMS
+CLAIMS = NETWORK_CLAIMS + THEORY_CLAIMS + LIMIT_CLAIMS

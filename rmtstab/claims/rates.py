@@ -56,6 +56,25 @@ def fit_rate(sizes: Sequence[int], errors: Sequence[Any], statistic: str = "rms"
     }
 
 
+def supports(fit: dict[str, Any], claimed: float, others: Sequence[float]) -> bool:
+    """Whether a fit is nearer to the claimed slope than to any other, beyond its error bar.
+
+    Three error bars must reach less far than the nearest other slope.
+
+    Examples
+    --------
+    >>> from rmtstab.claims.rates import supports
+    >>> fit = {"slope": -0.7, "slope_error": 0.02}
+    >>> supports(fit, -2 / 3, [-0.5, -1.0]), supports(fit, -1.0, [-2 / 3])
+    (True, False)
+    """
+    slope, error = fit["slope"], fit["slope_error"]
+    return all(
+        3.0 * error < abs(claimed - other) and abs(slope - claimed) < abs(slope - other)
+        for other in others
+    )
+
+
 def _size_of(errors: FloatArray, statistic: str) -> tuple[float, float]:
     """Return a typical size of errors, and its relative error bar."""
     if statistic == "rms":
