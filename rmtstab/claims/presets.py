@@ -49,6 +49,8 @@ class Preset:
     digits_n, digits_filters, digits_repeats : int
         Images, filters per sign and networks for each forget set of digits.
     digits_batch_sizes : tuple of (int, int)
+    long_checks : bool
+        Whether claims whose check takes ten seconds or more are judged.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Preset:
     digits_n: int = 120
     digits_filters: int = 16
     digits_batch_sizes: tuple[tuple[int, int], ...] = ((4, 2), (12, 4), (36, 6), (72, 8))
+    long_checks: bool = True
 
     def describe(self) -> dict[str, Any]:
         """Return the sizes as JSON values."""
@@ -137,6 +140,7 @@ TINY = Preset(
     digits_n=30,
     digits_filters=10,
     digits_batch_sizes=((4, 1), (8, 2)),
+    long_checks=False,
 )
 
 PRESETS = {preset.name: preset for preset in (QUICK, FULL, TINY)}

@@ -73,6 +73,8 @@ class Claim:
     check : callable or None
         Of a theory claim: from a generator to JSON numbers, the record it is judged by. An entry
         ``"figure"`` in the record is drawn by `rmtstab.figures.check_series`.
+    long : bool
+        Whether the check takes ten seconds or more: the tiny preset leaves it out.
 
     See Also
     --------
@@ -91,6 +93,7 @@ class Claim:
     needs: tuple[str, ...] = ("networks",)
     uses: tuple[str, ...] = ()
     check: Check | None = None
+    long: bool = False
 
     @property
     def needs_torch(self) -> bool:
@@ -117,6 +120,7 @@ def theory_claim(
     check: Check,
     judge: Callable[[dict[str, Any]], Outcome],
     uses: tuple[str, ...] = (),
+    long: bool = False,
     **words: str,
 ) -> Claim:
     """Make a claim that needs no network: a check that samples, and a judge of its record.
@@ -132,6 +136,8 @@ def theory_claim(
         ``judge(record)`` → `Outcome`; give `Outcome.failing` the number measured
         where the claim fails.
     uses : tuple of str
+        As in `Claim`.
+    long : bool
         As in `Claim`.
     **words : str
         The other fields of `Claim`.
@@ -158,5 +164,6 @@ def theory_claim(
         needs=("theory",),
         uses=uses,
         check=check,
+        long=long,
         **words,
     )

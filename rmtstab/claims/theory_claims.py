@@ -164,6 +164,7 @@ THEORY_CLAIMS = (
         source="derived in docs/theory/bounds/ritz, collatz_wielandt",
         fails="without the four corrections: Ritz-5 on spread (1 % quantile beside it)",
         check=gap.close_the_gap,
+        long=True,
         judge=gap.judge,
     ),
     theory_claim(

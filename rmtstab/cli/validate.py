@@ -65,6 +65,8 @@ def validate(
         raise click.UsageError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
     folder = out or Path("reports") / f"{preset}-{seed}"
     chosen = PRESETS[preset]
+    if not (only or chosen.long_checks):
+        claims = tuple(claim for claim in claims if not claim.long)
     _check_device(device)
     _claim_folder(folder, chosen, seed, device)
     try:

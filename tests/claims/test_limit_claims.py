@@ -1,4 +1,4 @@
-"""Judges of the limits' rates: a wrong slope, a wide error bar or no failure must fail the claim."""
+"""Judges of the limits' rates: a wrong slope, a wide error bar or no failure must fail them."""
 
 import pytest
 
