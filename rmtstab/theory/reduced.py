@@ -1,7 +1,7 @@
 r"""Reduced bound: keep of every set's noise only what its mean curvature carries.
 
-By Cauchy–Schwarz ``Σ_i tr(H_i M H_i M) ≥ (n²/N) ⟨H_s, M⟩²`` with ``N = Σ_i rank H_i``
-(nC columns), so Φ dominates, as a self-adjoint operator::
+By Cauchy–Schwarz ``Σ_i tr(H_i M H_i M) ≥ (n²/N) ⟨H_s, M⟩²`` with ``N = Σ_i C_i``
+columns in the set, so Φ dominates, as a self-adjoint operator::
 
     Φ_red = 𝒥' + Σ_s |F_s⟩⟨F_s|,   F_s = η a_s n_s √(c_s/N_s) H_s,
     𝒥' = J⊗J − η² Σ_s a_s² e_s n_s H_s⊗H_s,
