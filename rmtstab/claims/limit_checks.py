@@ -331,16 +331,6 @@ def escape_rates(rng: Rng) -> dict[str, Any]:
     return result
 
 
-CHECKS: dict[str, Callable[[Rng], dict[str, Any]]] = {
-    "volterra-rates": volterra_rates,
-    "wachter-rates": wachter_rates,
-    "descent-ascent-rates": descent_ascent_rates,
-    "coherence-rates": coherence_rates,
-    "outlier-rates": outlier_rates,
-    "escape-rates": escape_rates,
-}
-
-
 def linear_gram(n: int, dim: int, snr: float, _: int, rng: Rng) -> FloatArray:
     """Gram matrix of signal plus noise itself, labels divided out."""
     x = rng.standard_normal((n, dim))
