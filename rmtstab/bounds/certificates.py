@@ -12,13 +12,14 @@ import math
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.bounds.subspace import Map, Span
+from rmtstab.bounds.subspace import Span
 from rmtstab.bounds.view import View
+from rmtstab.theory.sufficient import top_value
 
 EPS = float(np.finfo(np.float64).eps)
 SHIFTS = (3e-4, 3e-3, 3e-2)  # relative distance of the resolvent's level from the lower bound
 STEPS = 4  # preconditioned conjugate-gradient steps
-LIFTS = (1e-5, 1e-4, 1e-3)
+LIFTS = (1e-5, 1e-3)
 
 
 def quotient(x: FloatArray, image: FloatArray) -> float:
@@ -33,16 +34,15 @@ def quotient(x: FloatArray, image: FloatArray) -> float:
     -------
     float
     """
-    values, vectors = np.linalg.eigh(0.5 * (x + x.T))
+    values = np.linalg.eigvalsh(x)
     if not values[0] > 8.0 * EPS * math.sqrt(len(x)) * values[-1]:
         return math.inf
-    scaled = vectors / np.sqrt(values)
-    top = float(np.linalg.eigvalsh(scaled.T @ (0.5 * (image + image.T)) @ scaled)[-1])
+    top = top_value(image, x)
     # relative error of the scaled matrix: rounding of Φ(X) seen through X^{-1/2}
     return top + abs(top) * 4.0 * EPS * math.sqrt(len(x)) * float(values[-1] / values[0])
 
 
-def smoothed(phi: Map, span: Span) -> float:
+def smoothed(span: Span) -> float:
     """Collatz–Wielandt at ``Φ²(|X|) + εP``, X the span's Ritz matrix: three applications.
 
     ``|X|`` has at least X's Rayleigh quotient, Φ being positive, and no negative part: where
@@ -50,6 +50,7 @@ def smoothed(phi: Map, span: Span) -> float:
     """
     values, vectors = np.linalg.eigh(span.top()[1])
     x = np.ascontiguousarray((vectors * np.abs(values)) @ vectors.T)
+    phi = span.psi
     image = phi(x)
     for _ in range(2):
         size = float(np.linalg.norm(image))
@@ -78,7 +79,7 @@ def resolvent(view: View, span: Span, lower: float) -> float:
 
 
 def _resolvent(view: View, span: Span, lower: float, shift: float) -> float:
-    phi = view.dyn.second_moment()
+    phi = view.dyn.second_moment().symmetric
     products = view.mean_products
     level = max(lower, float(products.diagonal().max())) * (1.0 + shift)
     if not level > 0.0:

@@ -143,8 +143,7 @@ def _values(view: View, dearest: int) -> dict[str, tuple[float, float]]:
     values["Ritz-5"] = (value, math.nan)
     lower = max(floor, subspace.corrected_ritz(view, span, floor))
     values["corrected Ritz"] = (lower, math.nan)
-    phi = dyn.second_moment()
-    values["Collatz-Wielandt"] = (certificates.smoothed(phi, span), math.nan)
+    values["Collatz-Wielandt"] = (certificates.smoothed(span), math.nan)
     values["resolvent"] = (certificates.resolvent(view, span, lower), math.nan)
     return values
 

@@ -10,7 +10,6 @@ the noise map, ρ's eigenmatrix is the fixed point ``X = R_ρ∘N(X)``,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,39 +20,63 @@ from rmtstab.theory import reduced
 Map = Callable[[FloatArray], FloatArray]
 DEPENDENT = 1e-10  # a trial matrix this close to the span of the others adds nothing
 CORRECTIONS = 4
+MOST = 12  # members that a span may hold
 DEPTH = 2  # terms of the inverse of λ − 𝒥' a source, where it is not elementwise
 
 
-@dataclass
 class Span:
-    """Orthonormal trial matrices and their images under a self-adjoint map."""
+    """Orthonormal trial matrices and their images under a self-adjoint map.
 
-    psi: Map
-    members: list[FloatArray] = field(default_factory=list)
-    images: list[FloatArray] = field(default_factory=list)
+    Attributes
+    ----------
+    psi : callable
+        The map, (r, r) → (r, r), on symmetric matrices.
+    members, images : ndarray, shape (k, r, r)
+    compressed : ndarray, shape (k, k)
+        The map's matrix on the span.
+    """
 
-    def add(self, x: FloatArray) -> None:
-        """Add a symmetric matrix, one application; dropped if it is dependent or not finite."""
-        x = 0.5 * (x + x.T)  # rounding of the other symmetry would pass for a new direction
-        for least in (DEPENDENT, 0.5):  # lost again in the second pass: it was only rounding
-            size = float(np.linalg.norm(x))
-            if not 0.0 < size < np.inf:
-                return
-            x = x / size
-            for member in self.members:
-                x = x - float(np.vdot(member, x)) * member
-            if float(np.linalg.norm(x)) < least:
-                return
-        x = np.ascontiguousarray(x / np.linalg.norm(x))
-        self.members.append(x)
-        self.images.append(self.psi(x))
+    def __init__(self, psi: Map, side: int) -> None:
+        self.psi, self.side = psi, side
+        self.size = 0
+        self._members = np.empty((MOST, side * side))
+        self._images = np.empty((MOST, side * side))
+        self._compressed = np.zeros((MOST, MOST))
+
+    @property
+    def members(self) -> FloatArray:
+        """Orthonormal members, shape (k, r, r)."""
+        return self._members[: self.size].reshape(-1, self.side, self.side)
+
+    @property
+    def images(self) -> FloatArray:
+        """Their images, shape (k, r, r)."""
+        return self._images[: self.size].reshape(-1, self.side, self.side)
 
     @property
     def compressed(self) -> FloatArray:
-        """Matrix of the map on the span."""
-        t = np.array([[np.vdot(a, b) for b in self.images] for a in self.members])
-        result: FloatArray = 0.5 * (t + t.T)
-        return result
+        """Matrix of the map on the span, shape (k, k)."""
+        return self._compressed[: self.size, : self.size]
+
+    def add(self, x: FloatArray) -> None:
+        """Add a symmetric matrix, one application; dropped if it is dependent or not finite."""
+        k = self.size
+        known = self._members[:k]
+        # rounding of the other symmetry would pass for a new direction
+        v = (0.5 * (x + x.T)).ravel()
+        for least in (DEPENDENT, 0.5):  # lost again in the second pass: it was only rounding
+            size = float(np.linalg.norm(v))
+            if not 0.0 < size < np.inf:
+                return
+            v /= size
+            v -= (known @ v) @ known
+            if float(np.linalg.norm(v)) < least:
+                return
+        self._members[k] = v / np.linalg.norm(v)
+        self._images[k] = self.psi(self._members[k].reshape(self.side, self.side)).ravel()
+        row = self._members[: k + 1] @ self._images[k]
+        self._compressed[k, : k + 1] = self._compressed[: k + 1, k] = row
+        self.size = k + 1
 
     def top(self) -> tuple[float, FloatArray, FloatArray]:
         """Top Ritz value, its matrix of positive trace, and that matrix's image."""
@@ -64,17 +87,15 @@ class Span:
 
     def solve(self, level: float, right: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Galerkin solution of ``(level − Ψ)X = right``, and ``Ψ(X)``."""
-        side = len(self.members)
-        overlaps = np.array([np.vdot(m, right) for m in self.members])
-        return self._combine(np.linalg.solve(level * np.eye(side) - self.compressed, overlaps))
+        overlaps = self._members[: self.size] @ right.ravel()
+        shifted = level * np.eye(self.size) - self.compressed
+        weights = np.asarray(np.linalg.solve(shifted, overlaps), dtype=np.float64)
+        return self._combine(weights)
 
     def _combine(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-        pairs = zip(weights, self.members, self.images, strict=True)
-        x, image = np.zeros_like(self.members[0]), np.zeros_like(self.members[0])
-        for w, member, moved in pairs:
-            x += w * member
-            image += w * moved
-        return x, image
+        x = weights @ self._members[: self.size]
+        image = weights @ self._images[: self.size]
+        return x.reshape(self.side, self.side), image.reshape(self.side, self.side)
 
 
 def ritz_5(view: View, floor: float) -> tuple[float, Span]:
@@ -84,17 +105,16 @@ def ritz_5(view: View, floor: float) -> tuple[float, Span]:
     ``G_pq = Σ_s a_s² c_s Σ_i (H_i)_pp (H_i)_qq + j_p² δ_pq`` (for rank-one samples
     ``⟨E_pp, Φ(E_qq)⟩`` less its mean term); ``floor`` is a lower bound on ρ known before.
     """
-    phi = view.dyn.second_moment()
-    span = Span(phi)
+    span = Span(view.dyn.second_moment().symmetric, len(view.mu))
     span.add(np.eye(len(view.mu)))
     v = view.direction[2]
     trials = [np.diag(_perron_diagonal(view)), np.outer(v, v)]
     level = resolvent_level(view, floor)
     for x in trials:
-        size = len(span.members)
+        size = span.size
         span.add(x)
         # the image of the orthogonalised member serves as well as that of x itself
-        if len(span.members) > size and level > 0.0:
+        if span.size > size and level > 0.0:
             member, image = span.members[-1], span.images[-1]
             span.add((image - view.mean_products * member) / (level - view.mean_products))
     return span.top()[0], span
@@ -181,7 +201,7 @@ def _reduced_from_below(view: View, floor: float) -> tuple[float, list[FloatArra
         return result
 
     level = resolvent_level(view, floor)
-    span = Span(psi)
+    span = Span(psi, len(w))
     span.add(_peak(view))
     current = list(sources)
     for _ in range(DEPTH if level > 0.0 else 0):
@@ -199,7 +219,7 @@ def ritz(view: View, trials: list[FloatArray]) -> float:
     On those of `reduced_bound` it dominates that bound: its top eigenmatrix Y lies in the
     span and ``⟨Y, Φ(Y)⟩ ≥ ⟨Y, Φ_red(Y)⟩``.
     """
-    span = Span(view.dyn.second_moment())
+    span = Span(view.dyn.second_moment().symmetric, len(view.mu))
     for x in trials:
         span.add(x)
     return span.top()[0]

@@ -20,7 +20,7 @@ from rmtstab._results import FloatArray
 from rmtstab.curvature.factors import IntArray
 from rmtstab.kernels.coherence import block_norms
 
-SMALL = 512  # samples up to which a stored S goes to a dense eigen-solver
+SMALL = 96  # samples up to which a stored S goes to a dense eigen-solver
 STORED_BYTES = 4e9  # largest S that is stored unless asked to: n = 22,360
 TILE = 1024  # columns of Z in a tile of the Gram matrix
 EXPAND = 4  # members of the family that extend the subspace in one pass

@@ -180,12 +180,13 @@ class ReducedFactors:
         small = rows / scale
         if d > n:  # Zᵀ = rows: a triangular factor has the same Gram matrix
             small = np.asarray(np.linalg.qr(small.T, mode="r")).T
-        left, singular, _ = np.linalg.svd(small, full_matrices=False)
+        _, singular, right = np.linalg.svd(small, full_matrices=False)
         r = int(np.count_nonzero(singular > tolerance * singular[0]))
+        # Uᵀ Z, not S Vᵀ: the error of each column is then relative to that column
+        matrix = right[:r] @ small.T
+        matrix *= scale
         singular = singular[:r] * scale
-        return cls(
-            np.ascontiguousarray(singular[:, None] * left[:, :r].T), offsets, singular, tolerance
-        )
+        return cls(np.ascontiguousarray(matrix), offsets, singular, tolerance)
 
 
 def hessian_roots(*sets: Any, tolerance: float) -> list[list[FloatArray]]:

@@ -75,8 +75,7 @@ class MixBasis:
         if alpha in (0.0, 1.0):
             part = retain if alpha == 0.0 else forget
             vectors, singular = _left_vectors(part)
-            # the reduction leaves rounding of the whole problem's size in a small set
-            top = max(singular.max(initial=0.0), factors.singular_values.max(initial=0.0))
+            top = singular.max(initial=0.0)
             tolerance = max(factors.rank_tolerance, max(part.shape) * np.finfo(float).eps)
             n_active = int(np.count_nonzero(singular > tolerance * top))
             n = sizes[0] if alpha == 0.0 else sizes[1]

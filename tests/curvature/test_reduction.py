@@ -1,0 +1,33 @@
+"""Reduced factors: an isometric copy, accurate sample by sample."""
+
+import numpy as np
+import pytest
+
+import rmtstab as rs
+from rmtstab.curvature import ReducedFactors
+
+
+@pytest.mark.parametrize("dim", [3, 6, 40])
+def test_light_samples_keep_their_digits(dim):
+    """Norms over nine decades: S Vᵀ would leave errors of the heaviest sample's rounding."""
+    rng = np.random.default_rng(dim)
+    z = rng.standard_normal((8, dim)) * 10.0 ** -np.linspace(0, 9, 8)[:, None]
+    a = ReducedFactors.from_factors(z).matrix
+    scale = np.linalg.norm(z, axis=1)
+    np.testing.assert_allclose(
+        (a.T @ a) / np.outer(scale, scale), (z @ z.T) / np.outer(scale, scale), atol=1e-14
+    )
+
+
+def test_a_light_retain_set_has_the_growth_of_its_own():
+    rng = np.random.default_rng(0)
+    light, heavy = 1e-8 * rng.standard_normal((4, 3)), rng.standard_normal((3, 3))
+    alone = rs.UnlearningProblem.from_factors(light).dynamics(1e15, 2, 0.0).growth_factor()
+    beside = rs.UnlearningProblem.from_factors(light, heavy).dynamics(1e15, (2, 1), 0.0)
+    assert beside.growth_factor() == pytest.approx(alone, rel=1e-12)
+
+
+def test_a_set_without_curvature_has_no_range():
+    rng = np.random.default_rng(1)
+    problem = rs.UnlearningProblem.from_factors(np.zeros((2, 2, 4)), rng.standard_normal((4, 2, 4)))
+    assert len(problem.dynamics(1.0, (1, 1), 0.0).mean_eigenvalues) == 0
