@@ -22,13 +22,15 @@ STEPS = 4  # preconditioned conjugate-gradient steps
 LIFTS = (1e-5, 1e-3)
 
 
-def quotient(x: FloatArray, image: FloatArray) -> float:
+def quotient(x: FloatArray, image: FloatArray, rounding: float) -> float:
     """``λ_max(Φ(X), X)`` with a margin for rounding; ``inf`` where X is not positive definite.
 
     Parameters
     ----------
     x, image : ndarray, shape (r, r)
         X and Φ(X), symmetric.
+    rounding : float
+        Error of Φ(X) relative to ‖X‖, from what cancels in Φ.
 
     Returns
     -------
@@ -38,11 +40,12 @@ def quotient(x: FloatArray, image: FloatArray) -> float:
     if not values[0] > 8.0 * EPS * math.sqrt(len(x)) * values[-1]:
         return math.inf
     top = top_value(image, x)
-    # relative error of the scaled matrix: rounding of Φ(X) seen through X^{-1/2}
-    return top + abs(top) * 4.0 * EPS * math.sqrt(len(x)) * float(values[-1] / values[0])
+    # rounding of Φ(X) and of the factorisation, seen through X^{-1/2}
+    error = abs(top) * 4.0 * EPS * math.sqrt(len(x)) + rounding
+    return top + error * float(values[-1] / values[0])
 
 
-def smoothed(span: Span) -> float:
+def smoothed(view: View, span: Span) -> float:
     """Collatz–Wielandt at ``Φ²(|X|) + εP``, X the span's Ritz matrix: three applications.
 
     ``|X|`` has at least X's Rayleigh quotient, Φ being positive, and no negative part: where
@@ -60,7 +63,8 @@ def smoothed(span: Span) -> float:
     # the span's first member is P/√r
     eye, flat = span.members[0], span.images[0]
     size = float(np.linalg.norm(x)) * math.sqrt(len(x))
-    return min(quotient(x + e * size * eye, image + e * size * flat) for e in LIFTS)
+    rounding = view.rounding
+    return min(quotient(x + e * size * eye, image + e * size * flat, rounding) for e in LIFTS)
 
 
 def resolvent(view: View, span: Span, lower: float) -> float:
@@ -83,7 +87,7 @@ def _resolvent(view: View, span: Span, lower: float, shift: float) -> float:
     products = view.mean_products
     level = max(lower, float(products.diagonal().max())) * (1.0 + shift)
     if not level > 0.0:
-        return math.inf
+        level = view.rounding  # ρ = 0 to rounding
     eye = np.eye(len(products))
     x, image = span.solve(level, eye)
     residual = eye - level * x + image
@@ -104,4 +108,4 @@ def _resolvent(view: View, span: Span, lower: float, shift: float) -> float:
         previous, inner = inner, float(np.vdot(residual, z))
         direction = z + (inner / previous) * direction
     x = np.ascontiguousarray(0.5 * (x + x.T))
-    return quotient(x, phi(x))
+    return quotient(x, phi(x), view.rounding)

@@ -149,6 +149,10 @@ def _perron_diagonal(view: View) -> FloatArray:
         weights[view.members(s)] = (view.dyn.step_size * a) ** 2 * c
     g = (h.T * weights) @ h
     g.flat[:: len(g) + 1] += view.mean_products.diagonal()
+    scale = float(g.max())
+    if scale == 0.0:
+        return np.ones(len(g))
+    g /= scale
     if len(g) <= SMALL:
         vector = np.linalg.eigh(g)[1][:, -1]
     else:

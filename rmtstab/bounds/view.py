@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rmtstab._results import FloatArray
+from rmtstab.dynamics.growth import rounding
 from rmtstab.theory.coherence_bounds import CoherenceBound, HeavySample, weighted_axes
 from rmtstab.theory.noise import weighted_sets
-from rmtstab.theory.rayleigh import RayleighBound
+from rmtstab.theory.rayleigh import ROUNDING, RayleighBound
 from rmtstab.theory.sufficient import OneStepBound
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ class View:
             "alpha": dyn.alpha,
             "sampling": dyn.sampling,
         }
+
+    @cached_property
+    def rounding(self) -> float:
+        """Absolute rounding of a Rayleigh quotient of Φ; see `rmtstab.dynamics.growth.rounding`."""
+        return rounding(self.dyn)
 
     def _batches(self) -> tuple[float, float]:
         retain, forget = self.dyn.batch_size
@@ -94,8 +100,12 @@ class View:
 
     @cached_property
     def set_sharpness(self) -> tuple[float, float]:
-        """``λ_max(H_R)``, ``λ_max(H_F)``."""
-        retain, forget = (_top(m) for m in self.means)
+        """``λ_max(H_R)``, ``λ_max(H_F)``; of a set without weight only that it is at least ℓ/n."""
+        weighted = {s for s, *_ in self.weighted}
+        retain, forget = (
+            max(_top(m) if s in weighted else 0.0, self.sharpness[s] / max(self.sizes[s], 1))
+            for s, m in enumerate(self.means)
+        )
         return retain, forget
 
     # --- lower bounds ------------------------------------------------------------------------
@@ -117,9 +127,9 @@ class View:
         champion, top, critical = np.eye(1, r)[0], -math.inf, math.inf
         vectors = np.zeros((0, r))
         for sweep in range(SWEEPS + 1):
-            drift, noise = self._direction_parts(curvatures)
+            drift, size, noise = self._direction_parts(curvatures)
             values = (1.0 - eta * drift) ** 2 + eta * eta * noise
-            critical = min(critical, _critical_step(drift, noise))
+            critical = min(critical, _critical_step(drift, size, noise))
             if sweep == 0:
                 best = np.argsort(values)[::-1][:POLISHED]
                 vectors = np.array([np.eye(1, r, k)[0] if k < r else own[k - r] for k in best])
@@ -132,17 +142,19 @@ class View:
                 curvatures = self.sample_sums(np.square(vectors @ self.rows.T))
         return top, critical, champion
 
-    def _direction_parts(self, h: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """``(b, c)`` of ``(1 − ηb)² + η²c`` for curvatures (k, n) along k directions."""
+    def _direction_parts(self, h: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """``(b, what cancels in b, c)`` of ``(1 − ηb)² + η²c`` for curvatures (k, n)."""
         drift = np.full(len(h), self.dyn.weight_decay)
+        size = drift.copy()
         noise = np.zeros(len(h))
         for s, a, c, e, _ in self.weighted:
             part = h[:, self.members(s)]
             mean = part.mean(axis=1)
             drift += (a if s == 0 else -a) * mean
+            size += a * mean
             centred = part - mean[:, None] if e else part
             noise += a * a * c * np.einsum("ki,ki->k", centred, centred)
-        return drift, noise
+        return drift, size, noise
 
     def _power(self, v: FloatArray) -> FloatArray:
         """Rows ``Φ(vvᵀ)v``, normalised."""
@@ -205,7 +217,7 @@ class View:
         for s, a, *_ in self.weighted:
             heaviest[s] = a * self.sharpness[s] / self.sizes[s]
         ratio = heaviest[1] / heaviest[0] if heaviest[0] > 0.0 else math.inf
-        sigma = max(weighted_axes(retain, forget, found.cross, ratio), found.unlearning)
+        sigma = weighted_axes(retain, forget, found.cross, ratio)
         outputs = int(self.widths.max())
         return (
             CoherenceBound(self.sizes, mean, found.unlearning, outputs),
@@ -257,26 +269,35 @@ class View:
         return result
 
 
-def _critical_step(drift: FloatArray, noise: FloatArray) -> float:
-    """Least step size beyond which one of ``(1 − ηb)² + η²c`` exceeds 1."""
-    moving = (drift != 0.0) | (noise != 0.0)
-    if not moving.any():
-        return math.inf
-    drift, noise = np.maximum(drift[moving], 0.0), noise[moving]
-    total = drift * drift + noise
-    return float(np.divide(2.0 * drift, total, out=np.zeros_like(total), where=total > 0.0).min())
+def _critical_step(drift: FloatArray, size: FloatArray, noise: FloatArray) -> float:
+    """Least step size beyond which one of ``(1 − ηb)² + η²c`` exceeds 1.
+
+    ``size`` is what cancels in b: drifts within its rounding of 0 are taken there.
+    """
+    least = math.inf
+    slack = ROUNDING * size
+    near = np.abs(drift) <= slack
+    drift = np.where(near, slack, drift)
+    inert = near & (noise <= slack * size)
+    if (drift[~inert] <= 0.0).any():
+        return 0.0
+    drift, noise = drift[~inert], noise[~inert]
+    if len(drift):
+        least = float((2.0 / (drift + noise / drift)).min())
+    return least
 
 
 def _top(matrix: FloatArray) -> float:
     """Largest eigenvalue of a positive semidefinite matrix."""
     n = len(matrix)
+    scale = float(np.abs(matrix).max(initial=0.0))
+    if scale == 0.0:
+        return 0.0
     if n <= SMALL:
-        return max(float(np.linalg.eigvalsh(matrix)[-1]), 0.0) if n else 0.0
+        return max(float(np.linalg.eigvalsh(matrix)[-1]), 0.0)
     from scipy.sparse.linalg import eigsh
 
-    # the diagonal's largest entry overlaps the top eigenvector; so does a generic vector
-    start = matrix[int(np.argmax(matrix.diagonal()))] + 1e-3 * np.linalg.norm(matrix) / n
-    if not start.any():
-        return 0.0
-    found = eigsh(matrix, k=1, which="LA", v0=start, tol=1e-10, return_eigenvectors=False)
-    return max(float(found[0]), 0.0)
+    # a generic start: any structured one may miss the top eigenvector
+    start = np.random.default_rng(0).standard_normal(n)
+    found = eigsh(matrix / scale, k=1, which="LA", v0=start, tol=1e-10, return_eigenvectors=False)
+    return scale * max(float(found[0]), 0.0)

@@ -202,8 +202,8 @@ def alpha(
                 continue
             break
         q = dyn.basis.vectors[:, : len(top.matrix)]
-        constant, slope, curve = _quadratic(dyn, q @ top.matrix @ q.T)
-        below = _larger_root(constant - level, slope, curve)
+        constant, slope, curve = _excess(dyn, q @ top.matrix @ q.T)
+        below = _larger_root(constant - (level - 1.0) / eta, slope, curve)
         if below is None or below > current * (1.0 + CONVERGED):
             return Threshold(math.nan, 0.0, ok, "no mixing is stable")
         if below < -CONVERGED:
@@ -252,30 +252,33 @@ def _scan_alpha(first: Any, level: float) -> Threshold:
 def _sensitivity(dyn: Any, top: growth.Top) -> float:
     """Width of the enclosure of ρ over its slope in the mixing."""
     q = dyn.basis.vectors[:, : len(top.matrix)]
-    _, slope, curve = _quadratic(dyn, q @ top.matrix @ q.T)
-    steepness = slope + 2.0 * curve * dyn.alpha
+    _, slope, curve = _excess(dyn, q @ top.matrix @ q.T)
+    steepness = dyn.step_size * (slope + 2.0 * curve * dyn.alpha)
     return float((top.upper - top.value) / steepness) if steepness > 0.0 else math.inf
 
 
-def _quadratic(dyn: Any, m: FloatArray) -> tuple[float, float, float]:
-    """Coefficients of ``α ↦ ⟨M, Φ_α(M)⟩`` for one M in the problem's coordinates."""
-    problem, eta = dyn.problem, dyn.step_size
+def _excess(dyn: Any, m: FloatArray) -> tuple[float, float, float]:
+    """Coefficients of ``α ↦ (⟨M, Φ_α(M)⟩ − ⟨M, M⟩)/η`` for one M in the problem's coordinates.
+
+    Divided by η before anything cancels, so that small steps are resolved.
+    """
+    problem, eta, decay = dyn.problem, dyn.step_size, dyn.weight_decay
     retain, forget = problem.mean_curvatures
-    stay = (1.0 - eta * dyn.weight_decay) * m
-    p0 = stay - eta * m @ retain
-    p1 = eta * m @ (retain + forget)
-    constant = float(np.vdot(p0.T, p0))
-    slope = 2.0 * float(np.vdot(p0.T, p1))
-    curve = float(np.vdot(p1.T, p1))
+    mr, mf = m @ retain, m @ forget
+    keep = 1.0 - eta * decay
+    pull, push = float(np.vdot(m.T, mr)), float(np.vdot(m.T, mf))
+    rr, rf, ff = (float(np.vdot(x.T, y)) for x, y in ((mr, mr), (mr, mf), (mf, mf)))
     parts = []
     sizes = (problem.n_retain, problem.n_forget)
     along = _sample_noise(problem, m)
     split = problem.n_retain
-    for s, (h, squares) in enumerate(((retain, along[:split]), (forget, along[split:]))):
+    for s, (square, squares) in enumerate(((rr, along[:split]), (ff, along[split:]))):
         c, e = noise_coefficients(sizes[s], dyn.batch_size[s], dyn.sampling)
-        mh = m @ h
-        parts.append(eta**2 * (c * float(squares.sum()) - e * sizes[s] * float(np.vdot(mh.T, mh))))
-    return constant + parts[0], slope - 2.0 * parts[0], curve + parts[0] + parts[1]
+        parts.append(c * float(squares.sum()) - e * sizes[s] * square)
+    own = (rr + parts[0], ff + parts[1])
+    constant = decay * (eta * decay - 2.0) * float(np.vdot(m, m)) - 2.0 * keep * pull + eta * own[0]
+    slope = 2.0 * keep * (pull + push) - 2.0 * eta * (own[0] + rf)
+    return constant, slope, eta * (own[0] + own[1] + 2.0 * rf)
 
 
 def _sample_noise(problem: UnlearningProblem, m: FloatArray) -> FloatArray:

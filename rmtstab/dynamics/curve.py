@@ -175,8 +175,7 @@ def _null(dyn: Dynamics) -> float:
 
 
 def _root(dyn: Dynamics, matrix: FloatArray) -> float | None:
-    constant, slope, curve = critical._quadratic(dyn, matrix / np.linalg.norm(matrix))
-    return critical._larger_root(constant - 1.0, slope, curve)
+    return critical._larger_root(*critical._excess(dyn, matrix / np.linalg.norm(matrix)))
 
 
 def _threshold(
@@ -190,14 +189,14 @@ def _threshold(
     """Error bound: ``⟨M, (L − ηN)M⟩`` over its slope, at the certified lower end of η*."""
     size = float(np.linalg.norm(turned))
     q = dyn.basis.vectors[:, : dyn.basis.n_active]
-    _, slope, curve = critical._quadratic(dyn, q @ (turned / size) @ q.T)
+    _, slope, curve = critical._excess(dyn, q @ (turned / size) @ q.T)
     steepness = slope + 2.0 * curve * dyn.alpha
     upper = space.upper(0, finest, patience=40)
     error = math.inf
     if math.isfinite(upper) and steepness > 0.0:
-        pull = dyn.step_size * float(np.vdot(d[:, None] + d, turned**2)) / size**2
+        pull = float(np.vdot(d[:, None] + d, turned**2)) / size**2
         theta = space.ritz(0)[0]
-        rounding = 16.0 * EPS * dyn.step_size * _null(dyn) / critical.NULL  # of D's eigenvalues
+        rounding = 16.0 * EPS * _null(dyn) / critical.NULL  # of D's eigenvalues
         gap = pull * (upper / theta - 1.0) if theta > 0.0 else math.inf
         error = (gap + rounding) / steepness
     return Threshold(value, error, math.isfinite(error), "interior")

@@ -19,6 +19,27 @@ if TYPE_CHECKING:
 
 PATIENCE = 60  # Lanczos steps before another route is tried
 ROUNDING = 1e-13  # relative accuracy of a converged growth factor
+EPS = float(np.finfo(np.float64).eps)
+
+
+def rounding(dyn: Dynamics) -> float:
+    """Absolute rounding of ``⟨M, Φ(M)⟩``, ‖M‖ = 1: 4ε√r times the terms that cancel in Φ.
+
+    These are the mean's ``j_p²`` with what ``1 − ημ`` inherits from two curvatures that may
+    cancel in D, and the two parts of fixed-size noise. About 1e-15 unless ``η H`` is large.
+    """
+    basis, r, eta = dyn.basis, dyn.basis.n_active, dyn.step_size
+    if r == 0:
+        return 0.0
+    rows = np.einsum("ik,ik->i", basis.rows, basis.rows)
+    retain = float(rows[: basis.split].sum()) / basis.sizes[0]
+    forget = float(rows[basis.split :].sum()) / max(basis.sizes[1], 1)
+    unsigned = eta * ((1.0 - dyn.alpha) * retain + dyn.alpha * forget + dyn.weight_decay)
+    j = float(np.abs(dyn.mean_multipliers).max())
+    noise = dyn.noise()
+    fixed = noise.kappa * float(np.vdot(noise.square, noise.square)) if noise.kappa else 0.0
+    fixed += abs(noise.shift) * float(np.square(basis.mix[:r]).max())
+    return 4.0 * EPS * math.sqrt(r) * (j * (1.0 + j + unsigned) + eta * eta * fixed)
 
 
 @dataclass(frozen=True)
@@ -88,7 +109,7 @@ def record(dyn: Dynamics, top: Top) -> Growth:
 
 def judge(dyn: Dynamics, top: Top) -> tuple[Verdict, Reason]:
     """Verdict and reason; never STABLE or ESCAPES unless the enclosure says so."""
-    if top.value > 1.0 + ROUNDING:
+    if top.value > 1.0 + max(ROUNDING, rounding(dyn)):
         d = dyn.mean_eigenvalues + dyn.weight_decay
         ascent = -float(d.min(initial=0.0)) * dyn.step_size
         overshoot = float(d.max(initial=0.0)) * dyn.step_size - 2.0 * (1.0 + dyn.momentum)
@@ -98,7 +119,7 @@ def judge(dyn: Dynamics, top: Top) -> tuple[Verdict, Reason]:
         return Verdict.ESCAPES, Reason.MEAN_OVERSHOOT if steeper else Reason.ASCENT_DIRECTION
     if dyn.step_size == 0.0:
         return Verdict.MARGINAL, Reason.MARGINAL
-    if top.upper < 1.0 - ROUNDING:
+    if top.upper < 1.0 - max(ROUNDING, rounding(dyn)):
         return Verdict.STABLE, Reason.CONTRACTS
     if not math.isfinite(top.upper):
         return Verdict.UNDECIDED, Reason.NO_CONVERGENCE

@@ -161,7 +161,8 @@ class CoherenceBound:
 
     References
     ----------
-    Dexter et al., arXiv:2401.12332, Theorem 1 at α = 0; otherwise derived in docs/theory/coherence.
+    Dexter et al., arXiv:2401.12332, Theorem 1 at α = 0; otherwise derived in
+    docs/theory/bounds/coherence.
 
     Examples
     --------
@@ -262,7 +263,7 @@ def three_axes(retain: float, forget: float, cross: float) -> float:
 
     References
     ----------
-    Derived in docs/theory/coherence (three-axis theorem).
+    Derived in docs/theory/bounds/coherence (three-axis theorem).
 
     Examples
     --------
@@ -298,7 +299,7 @@ def weighted_axes(retain: float, forget: float, cross: float, ratio: float) -> f
 
     References
     ----------
-    Derived in docs/theory/coherence (three-axis theorem).
+    Derived in docs/theory/bounds/coherence (three-axis theorem).
 
     Examples
     --------

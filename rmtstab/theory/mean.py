@@ -56,7 +56,8 @@ def critical_step_size(eigenvalues: Any) -> float:
     Returns
     -------
     float
-        Largest stable step size; 0 if an eigenvalue is ≤ 0, ``inf`` for an empty range.
+        Largest stable step size; 0 if an eigenvalue is negative beyond rounding (a null one
+        neither contracts nor grows), ``inf`` without curvature.
 
     Raises
     ------
@@ -74,9 +75,9 @@ def critical_step_size(eigenvalues: Any) -> float:
     0.5
     """
     mu = _checks.array("eigenvalues", eigenvalues, ndim=1)
-    if not mu.size:
+    if not mu.size or not mu.any():
         return float("inf")
-    return 0.0 if mu.min() <= 0 else float(2.0 / mu.max())
+    return 0.0 if mu.min() < -1e-13 * np.abs(mu).max() else float(2.0 / mu.max())
 
 
 def critical_alpha(retain: Any, forget: Any) -> float:
@@ -96,7 +97,7 @@ def critical_alpha(retain: Any, forget: Any) -> float:
     Raises
     ------
     ValueError
-        On shapes that do not fit, NaN or infinities.
+        On shapes that do not fit, NaN or infinities, or an indefinite matrix.
 
     References
     ----------
@@ -114,10 +115,14 @@ def critical_alpha(retain: Any, forget: Any) -> float:
         raise ValueError(f"retain and forget must be square and alike, got {r.shape} and {f.shape}")
     if not f.any():
         return 1.0
+    rounding = len(r) * np.finfo(np.float64).eps
     values, vectors = np.linalg.eigh(r)
-    seen = values > 1e-12 * values[-1] if values[-1] > 0.0 else np.zeros(len(values), dtype=bool)
+    for name, tops in (("retain", values), ("forget", np.linalg.eigvalsh(f))):
+        if tops[0] < -1e-10 * np.abs(tops).max():
+            raise ValueError(f"{name} must be positive semi-definite, got eigenvalue {tops[0]:g}")
+    seen = values > rounding * max(values[-1], 0.0)
     missed = vectors[:, ~seen]
-    if missed.shape[1] and np.abs(f @ missed).max() > 1e-12 * np.abs(f).max():
+    if missed.shape[1] and np.abs(f @ missed).max() > rounding * np.abs(f).max():
         return 0.0
     q = vectors[:, seen] / np.sqrt(values[seen])
     b = float(scipy.linalg.eigvalsh(q.T @ f @ q)[-1])

@@ -89,14 +89,13 @@ def mixing(alpha: Any, sizes: tuple[int, int]) -> float:
     return value
 
 
-def least_batch(constant: float, slope: float, sizes: list[int], sampling: str) -> float:
-    """Smallest common batch size B with ``constant + slope/B ≤ 1``, slope ≥ 0.
+def least_batch(room: float, slope: float, sizes: list[int], sampling: str) -> float:
+    """Smallest common batch size B with ``slope/B ≤ room``, slope ≥ 0.
 
     ``sizes`` are those of the sets with weight. 1 (0 for Bernoulli) where every B
     will do, NaN where none up to the smaller set does.
     """
     least = 0.0 if sampling == "bernoulli" else 1.0
-    room = 1.0 - constant
     if slope <= 0.0:
         return least if room >= 0.0 else float("nan")
     if room <= 0.0 or slope > room * min(sizes) * (1.0 + 1e-12):

@@ -21,6 +21,8 @@ import numpy as np
 from rmtstab import _checks
 from rmtstab.theory.noise import inverse_batch, least_batch, mixing, weighted_sets
 
+ROUNDING = 1e-14  # relative: drifts of the two sets that cancel this far are equal
+
 
 @dataclass(frozen=True)
 class RayleighBound:
@@ -209,9 +211,15 @@ class RayleighBound:
             If an argument is outside its range.
         """
         drift, rest = self._step(batch_size, alpha, sampling, weight_decay)
+        # what two sets' drifts leave when they cancel is rounding; so is its square
+        size = (1.0 - alpha) * abs(self.drifts[0]) + alpha * abs(self.drifts[1])
+        if abs(drift) <= ROUNDING * size:
+            if rest <= (ROUNDING * size) * size:
+                return math.inf
+            drift = ROUNDING * size
         if drift <= 0.0:
             return math.inf if drift == rest == 0.0 else 0.0
-        return 2.0 * drift / (drift * drift + rest)
+        return 2.0 / (drift + rest / drift)
 
     def critical_alpha(
         self,
@@ -238,16 +246,20 @@ class RayleighBound:
             If an argument is outside its range, or a set is empty.
         """
         eta = _checks.real("step_size", step_size, low=0.0)
-        keep = 1.0 - eta * _checks.real("weight_decay", weight_decay, low=0.0)
+        decay = _checks.real("weight_decay", weight_decay, low=0.0)
+        keep = 1.0 - eta * decay
+        if eta == 0.0:
+            return 1.0
         noise = [0.0, 0.0]
         for s, _, c, e, _ in weighted_sets(0.5, self.sizes, batch_size, sampling):
             noise[s] = c * (self.spreads[s] if e else self.samples[s])
-        retain = eta * eta * (self.squares[0] + noise[0])
-        forget = eta * eta * (self.squares[2] + noise[1])
-        cross = eta * eta * self.squares[1]
-        pull, push = eta * keep * self.drifts[0], eta * keep * self.drifts[1]
+        # (bound − 1)/η, without the 1 that would swallow small steps
+        retain = eta * (self.squares[0] + noise[0])
+        forget = eta * (self.squares[2] + noise[1])
+        cross = eta * self.squares[1]
+        pull, push = keep * self.drifts[0], keep * self.drifts[1]
         return last_root(
-            keep * keep - 2.0 * pull + retain - 1.0,
+            decay * (eta * decay - 2.0) - 2.0 * pull + retain,
             2.0 * (pull + push - retain - cross),
             retain + 2.0 * cross + forget,
         )
@@ -276,14 +288,14 @@ class RayleighBound:
         eta = _checks.real("step_size", step_size, low=0.0)
         alpha = mixing(alpha, self.sizes)
         drift, rest = self._mean(alpha, weight_decay)
-        constant, slope = (1.0 - eta * drift) ** 2 + eta * eta * rest, 0.0
+        room, slope = 2.0 * drift - eta * (drift * drift + rest), 0.0  # of (bound − 1)/η
         weighted = [(s, a) for s, a in enumerate((1.0 - alpha, alpha)) if a > 0.0]
         for s, a in weighted:
             kappa, offset = inverse_batch(self.sizes[s], sampling)
             v = self.samples[s] if sampling == "bernoulli" else self.spreads[s]
-            slope += (eta * a) ** 2 * kappa * v
-            constant -= (eta * a) ** 2 * kappa * v * offset
-        return least_batch(constant, slope, [self.sizes[s] for s, _ in weighted], sampling)
+            slope += eta * a * a * kappa * v
+            room += eta * a * a * kappa * v * offset
+        return least_batch(room, slope, [self.sizes[s] for s, _ in weighted], sampling)
 
     def _mean(self, alpha: float, weight_decay: float) -> tuple[float, float]:
         """``p = tr(M D' M)`` and ``tr(M D' M D') − p²`` of ``D' = D + λ``."""
@@ -322,5 +334,5 @@ def last_root(constant: float, slope: float, curve: float) -> float:
         reach = math.sqrt(square)
         root = (reach - slope) / (2 * curve) if slope <= 0 else -2 * constant / (slope + reach)
     if math.isnan(root) or root < 0.0:
-        return 0.0 if abs(constant) <= 1e-15 else math.nan
-    return min(root, 1.0) if root <= 1.0 else math.nan
+        return 0.0 if abs(constant) <= 1e-15 * (abs(slope) + curve) else math.nan
+    return root + 0.0 if root <= 1.0 else math.nan

@@ -186,11 +186,15 @@ class OneStepBound:
 
         ``α ↦ Φ_α(P)`` is a matrix-convex quadratic, so the mixings that pass are an interval.
         """
+        eta = _checks.real("step_size", step_size, low=0.0)
 
         def excess(alpha: float) -> float:
-            return self.growth(step_size, batch_size, alpha, sampling, weight_decay) - 1.0
+            """``λ_max(Φ(P) − I)/η``, without the 1 that would swallow small steps."""
+            mix = self.mix(alpha, weight_decay)
+            noise = self.noise(batch_size, alpha, sampling)
+            return top_value(eta * (mix @ mix + noise) - 2.0 * mix)
 
-        return last_of_convex(excess)
+        return last_of_convex(excess) if eta > 0.0 else 1.0
 
     def critical_batch_size(
         self, step_size: float, alpha: float, sampling: str, weight_decay: float = 0.0
@@ -353,7 +357,7 @@ def sgd_batch_size(
     kappa, offset = inverse_batch(n, sampling)
     excess = sample_sharpness - (0.0 if sampling == "bernoulli" else sharpness)
     slope = 0.5 * eta * kappa * n * excess
-    return least_batch(0.5 * eta * sharpness - slope * offset, slope, [n], sampling)
+    return least_batch(1.0 - 0.5 * eta * sharpness + slope * offset, slope, [n], sampling)
 
 
 def _sgd_noise(sharpness: float, sample: float, n: int, batch_size: float, sampling: str) -> float:
@@ -386,7 +390,9 @@ def last_of_convex(excess: Any) -> float:
     if excess(0.0) > 0.0:
         low = float(minimize_scalar(excess, bounds=(0.0, 1.0), method="bounded").x)
         if excess(low) > 0.0:
-            return 0.0 if excess(0.0) <= 1e-13 else math.nan
+            # a null direction of D(0) leaves rounding of D's size
+            scale = abs(excess(1.0)) + abs(excess(0.0))
+            return 0.0 if excess(0.0) <= 1e-13 * scale else math.nan
     root = float(brentq(excess, low, 1.0, xtol=1e-14, rtol=1e-14))
     # the side on which the condition holds
     while root > low and excess(root) > 0.0:
