@@ -87,7 +87,7 @@ def _resolvent(view: View, span: Span, lower: float, shift: float) -> float:
     products = view.mean_products
     level = max(lower, float(products.diagonal().max())) * (1.0 + shift)
     if not level > 0.0:
-        level = view.rounding  # ρ = 0 to rounding
+        return quotient(np.eye(len(products)), phi(np.eye(len(products))), view.rounding)  # ρ = 0
     eye = np.eye(len(products))
     x, image = span.solve(level, eye)
     residual = eye - level * x + image

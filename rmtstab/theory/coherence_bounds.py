@@ -122,7 +122,9 @@ class HeavySample:
             return self.sharpness[s]
         if n == 1:
             return 0.0
-        return math.sqrt(n / (n - 1.0)) * max(self.sharpness[s] - self.set_sharpness[s], 0.0)
+        excess = self.sharpness[s] - self.set_sharpness[s]
+        # alike samples leave rounding
+        return math.sqrt(n / (n - 1.0)) * excess if excess > 1e-14 * self.sharpness[s] else 0.0
 
     def _unit(self, batch_size: tuple[float, float], alpha: float, sampling: str) -> float:
         return max(
