@@ -60,41 +60,6 @@ def cnn_outputs(weights, patches):
     return outputs
 
 
-# --- the second-moment operator, dense --------------------------------------------------------
-
-
-def inclusion_covariance(n, batch_size, sampling):
-    """Covariance of the inclusion counts x_i/B, by its definition."""
-    b = batch_size
-    if sampling == "bernoulli":
-        return np.eye(n) * (b / n) * (1 - b / n) / b**2
-    if sampling == "with_replacement":
-        return (np.eye(n) / n - 1.0 / n**2) / b
-    if n == 1:
-        return np.zeros((1, 1))
-    together = b * (b - 1) / (n * (n - 1))
-    second = np.full((n, n), together)
-    np.fill_diagonal(second, b / n)
-    return (second - (b / n) ** 2) / b**2
-
-
-def second_moment_matrix(retain, forget, step_size, batch_size, alpha, sampling):
-    """Kronecker matrix of Φ on vec(M), from explicit d × d Hessians."""
-    d = retain[0].shape[0]
-    mean = np.zeros((d, d))
-    noise = np.zeros((d * d, d * d))
-    for hessians, b, a in zip((retain, forget), batch_size, (1 - alpha, -alpha), strict=True):
-        if a == 0 or len(hessians) == 0:
-            continue
-        mean += a * np.mean(hessians, axis=0)
-        covariance = inclusion_covariance(len(hessians), b, sampling)
-        for i, first in enumerate(hessians):
-            for k, second in enumerate(hessians):
-                noise += a * a * covariance[i, k] * np.kron(first, second)
-    jacobian = np.eye(d) - step_size * mean
-    return np.kron(jacobian, jacobian) + step_size**2 * noise
-
-
 def tracy_widom(s, index, nodes=70, length=None, digits=40):
     """Return (pdf, cdf, sf), index 4 in the variable of Painlevé II, from Fredholm determinants.
 

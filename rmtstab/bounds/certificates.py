@@ -83,8 +83,7 @@ def resolvent(view: View, span: Span, lower: float) -> float:
 
 
 def _resolvent(view: View, span: Span, lower: float, shift: float) -> float:
-    phi = view.dyn.second_moment().symmetric
-    products = view.mean_products
+    phi, products = view.phi, view.mean_products
     level = max(lower, float(products.diagonal().max())) * (1.0 + shift)
     if not level > 0.0:
         return quotient(np.eye(len(products)), phi(np.eye(len(products))), view.rounding)  # ρ = 0

@@ -9,15 +9,12 @@ the noise map, ρ's eigenmatrix is the fixed point ``X = R_ρ∘N(X)``,
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.bounds.view import SMALL, View
+from rmtstab.bounds.view import SMALL, Map, View
 from rmtstab.theory import reduced
 
-Map = Callable[[FloatArray], FloatArray]
 DEPENDENT = 1e-10  # a trial matrix this close to the span of the others adds nothing
 CORRECTIONS = 4
 MOST = 12  # members that a span may hold
@@ -105,7 +102,7 @@ def ritz_5(view: View, floor: float) -> tuple[float, Span]:
     ``G_pq = Σ_s a_s² c_s Σ_i (H_i)_pp (H_i)_qq + j_p² δ_pq`` (for rank-one samples
     ``⟨E_pp, Φ(E_qq)⟩`` less its mean term); ``floor`` is a lower bound on ρ known before.
     """
-    span = Span(view.dyn.second_moment().symmetric, len(view.mu))
+    span = Span(view.phi, len(view.mu))
     span.add(np.eye(len(view.mu)))
     v = view.direction[2]
     trials = [np.diag(_perron_diagonal(view)), np.outer(v, v)]
@@ -223,7 +220,7 @@ def ritz(view: View, trials: list[FloatArray]) -> float:
     On those of `reduced_bound` it dominates that bound: its top eigenmatrix Y lies in the
     span and ``⟨Y, Φ(Y)⟩ ≥ ⟨Y, Φ_red(Y)⟩``.
     """
-    span = Span(view.dyn.second_moment().symmetric, len(view.mu))
+    span = Span(view.phi, len(view.mu))
     for x in trials:
         span.add(x)
     return span.top()[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from rmtstab.theory.sufficient import OneStepBound
 if TYPE_CHECKING:
     from rmtstab.dynamics.linearised import Dynamics
 
+Map = Callable[[FloatArray], FloatArray]
 SMALL = 96  # side up to which a dense eigen-solver beats Lanczos for one eigenvalue
 POLISHED = 4  # directions that are power-iterated
 SWEEPS = 20
@@ -42,6 +44,11 @@ class View:
             "alpha": dyn.alpha,
             "sampling": dyn.sampling,
         }
+
+    @cached_property
+    def phi(self) -> Map:
+        """Φ on symmetric matrices, (r, r) → (r, r)."""
+        return self.dyn.second_moment().symmetric
 
     @cached_property
     def rounding(self) -> float:

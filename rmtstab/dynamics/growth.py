@@ -109,7 +109,8 @@ def record(dyn: Dynamics, top: Top) -> Growth:
 
 def judge(dyn: Dynamics, top: Top) -> tuple[Verdict, Reason]:
     """Verdict and reason; never STABLE or ESCAPES unless the enclosure says so."""
-    if top.value > 1.0 + max(ROUNDING, rounding(dyn)):
+    slack = max(ROUNDING, rounding(dyn))
+    if top.value > 1.0 + slack:
         d = dyn.mean_eigenvalues + dyn.weight_decay
         ascent = -float(d.min(initial=0.0)) * dyn.step_size
         overshoot = float(d.max(initial=0.0)) * dyn.step_size - 2.0 * (1.0 + dyn.momentum)
@@ -119,7 +120,7 @@ def judge(dyn: Dynamics, top: Top) -> tuple[Verdict, Reason]:
         return Verdict.ESCAPES, Reason.MEAN_OVERSHOOT if steeper else Reason.ASCENT_DIRECTION
     if dyn.step_size == 0.0:
         return Verdict.MARGINAL, Reason.MARGINAL
-    if top.upper < 1.0 - max(ROUNDING, rounding(dyn)):
+    if top.upper < 1.0 - slack:
         return Verdict.STABLE, Reason.CONTRACTS
     if not math.isfinite(top.upper):
         return Verdict.UNDECIDED, Reason.NO_CONVERGENCE

@@ -18,7 +18,7 @@ SAMPLINGS = ("bernoulli", "without_replacement", "with_replacement")
 @pytest.mark.parametrize(("n", "b"), [(1, 1), (2, 1), (7, 3), (7, 7)])
 def test_noise_coefficients_are_the_covariance_of_inclusion(n, b, sampling):
     c, e = noise.coefficients(n, b, sampling)
-    expected = naive.inclusion_covariance(n, b, sampling)
+    expected = naive.batch_covariance(n, b, sampling) / b**2
     np.testing.assert_allclose(c * np.eye(n) - e / n, expected, atol=1e-15)
 
 
