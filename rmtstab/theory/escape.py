@@ -166,7 +166,9 @@ def _edge(depth: Callable[[float], float]) -> float:
     return math.exp(float(search.x))
 
 
-def _shared_noise_edge(retain_ratio: float, forget_ratio: float, alpha: float) -> tuple[float, float]:
+def _shared_noise_edge(
+    retain_ratio: float, forget_ratio: float, alpha: float
+) -> tuple[float, float]:
     r"""``(y, x)`` at the left edge of ``D(α)`` of unit noise that all samples share.
 
     With ``g = tr(D + x)⁻¹/dim`` and ``y = x g``,
