@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         laws,
         sweeps,
         theory,
+        verification,
     )
     from rmtstab._results import (
         Bound,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         Verdict,
     )
     from rmtstab.dynamics.problem import UnlearningProblem
+    from rmtstab.verification import verify
 
 __version__ = "0.1.0"
 
@@ -56,6 +58,9 @@ __all__ = [
     "dynamics",
     "theory",
     "bounds",
+    # proofs that a stranger can check
+    "verification",
+    "verify",
     # real networks, evidence, pictures
     "bridge",
     "claims",
@@ -63,7 +68,7 @@ __all__ = [
     "figures",
 ]
 
-_SUBMODULES = {name for name in __all__ if name.islower()}
+_SUBMODULES = {name for name in __all__ if name.islower()} - {"verify"}
 
 
 def __getattr__(name: str) -> Any:
@@ -71,6 +76,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"rmtstab.{name}")
     if name == "UnlearningProblem":
         value = importlib.import_module("rmtstab.dynamics.problem").UnlearningProblem
+    elif name == "verify":
+        value = importlib.import_module("rmtstab.verification").verify
     elif name in __all__:
         value = getattr(importlib.import_module("rmtstab._results"), name)
     else:

@@ -9,10 +9,12 @@ PACKAGE = Path(__file__).parents[1] / "rmtstab"
 PRIVATE = {"_checks", "_results"}
 TOP = {"claims", "sweeps", "figures", "report", "cli", "presets"}
 BELOW = {"kernels", "laws", "ensembles", "curvature", "dynamics", "theory", "bounds", "bridge"}
+BELOW |= {"verification"}
 ALLOWED = {
     "kernels": set(),
     "_checks": set(),
     "_results": set(),
+    "verification": set(),  # a checker that shares no code with what it checks
     "laws": {"kernels", *PRIVATE},
     "ensembles": {"kernels", *PRIVATE},
     "curvature": {"kernels", *PRIVATE},

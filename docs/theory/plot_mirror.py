@@ -60,8 +60,9 @@ fig, ax = plt.subplots(figsize=(3.5, 2.8), layout="constrained")
 points = np.array([0.01, 0.02, 0.04, 0.06, 0.08])
 exact = [float(problem.critical_alpha(s, BATCH)) for s in points]
 start = law.mean_frontier
-typical = [brentq(lambda a: lyapunov(a, s), 0.7 * start, 1.6 * start, xtol=1e-4) for s in points]
-epoch = [brentq(lambda a: shuffled(a, s), 0.7 * start, 1.8 * start, xtol=1e-4) for s in points]
+bracket = 0.7 * start, 1.8 * start
+typical = [brentq(lyapunov, *bracket, args=(s,), xtol=1e-4) for s in points]
+epoch = [brentq(shuffled, *bracket, args=(s,), xtol=1e-4) for s in points]
 for name, found, marks, colour in (
     ("shuffled", [s.shuffled for s in split], epoch, "#009E73"),
     ("typical", [s.typical for s in split], typical, "#0072B2"),
