@@ -124,6 +124,13 @@ def spectrum(n: int, dim: int, snr: float, filters: int) -> FloatArray:
     ValueError
         If an argument is outside its range.
 
+    Notes
+    -----
+    Limit of many filters, where every sample has half of them active. At finite m the counts
+    vary: on independent masks (n = 48, dim = 150) the top comes out 22 % low at SNR 0 and 14 %
+    at SNR 1 for m = 8, 9 % for m = 32; the median 2 to 4 % high, the least 28 and 11 % high.
+    `bulk_density` takes the counts as they are.
+
     References
     ----------
     Derived in docs/theory/cnn.
