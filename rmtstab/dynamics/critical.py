@@ -82,7 +82,7 @@ def _critical(dyn: Dynamics) -> Threshold:
     noise = dyn.noise()
     null = d <= NULL * scale
     if null.any():
-        if (_self_noise(noise, mu)[null] > NULL * scale**2).any():
+        if (_excitation(noise, mu)[null] > NULL * scale**2).any():
             return Threshold(0.0, 0.0, True, "noise excites a null direction of D(alpha)")
         keep = np.flatnonzero(~null)
         if not keep.size:
@@ -107,16 +107,13 @@ def _critical(dyn: Dynamics) -> Threshold:
     return Threshold(value, error, ok, "interior")
 
 
-def _self_noise(noise: NoiseMap, mu: FloatArray) -> FloatArray:
-    """``⟨E_pp, N(E_pp)⟩`` for each eigenvector p."""
-    squares = noise.rows**2
-    starts = noise.offsets[:-1]
-    if not len(starts):
-        return np.zeros(len(mu))
-    quadratic = np.add.reduceat(squares, starts, axis=0) if len(squares) else squares
-    result: FloatArray = noise.weights @ quadratic**2 + noise.shift * mu**2
-    if noise.kappa:
-        result -= noise.kappa * np.diag(noise.square) ** 2
+def _excitation(noise: NoiseMap, mu: FloatArray) -> FloatArray:
+    """``tr N(v_p v_pᵀ)`` for each eigenvector: ``E‖Ĥ v_p‖²`` less the mean's, by ``N(I)``.
+
+    The two sets make Ĥ indefinite: ``v_pᵀ Ĥ v_p`` may vanish in every batch without ``Ĥ v_p``.
+    """
+    whole = noise.apply(np.eye(len(mu)))
+    result: FloatArray = np.diag(whole) + noise.shift * mu**2
     return result
 
 

@@ -56,6 +56,32 @@ def test_growth_is_one_at_the_critical_mixing(x):
         assert min(values) > 1.0 - 1e-9
 
 
+CANCELLING = ([[1.0, 1.0], [1.0, -1.0]], [[1.0, 0.5], [1.0, -0.5]])
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_a_null_direction_whose_quadratic_form_alone_vanishes_is_no_equilibrium(sampling, momentum):
+    """``vᵀĤv`` is 0 for every batch of this indefinite Ĥ, but ``Ĥv`` is not: η* = 0."""
+    problem = UnlearningProblem.from_factors(*CANCELLING)
+    found = problem.critical_step_size((1, 1), 0.5, sampling=sampling, momentum=momentum)
+    assert (found.value, found.error_bound) == (0.0, 0.0)
+    sets = [hessians(np.array(part)[:, None]) for part in CANCELLING]
+    options = {"batches": (1, 1), "alpha": 0.5, "sampling": sampling, "momentum": momentum}
+    for step in (0.01, 0.5, 4.8):
+        assert naive.growth_factor(*sets, step=step, weight_decay=0.0, **options) > 1.0 + 1e-8
+
+
+def test_a_null_direction_that_no_batch_moves_is_left_out():
+    """Every sample has curvature 1 on the first axis; the second one decides, a scalar problem."""
+    retain = np.array([np.diag([1.0, 1.0]), np.diag([1.0, 3.0**0.5])])
+    problem = UnlearningProblem.from_factors(retain, np.array([np.diag([1.0, 0.0])]))
+    # mean 1, variance 1/4: 2/(1 + 1/4)
+    assert problem.critical_step_size((1, 1), 0.5).value == pytest.approx(1.6, rel=1e-12)
+    alike = UnlearningProblem.from_factors([[1.0, 0.0, 0.0]] * 2, [[1.0, 0.0, 0.0]] * 2)
+    assert alike.critical_step_size((1, 1), 0.5).value == np.inf
+
+
 @pytest.mark.parametrize("decades", [2, 5])
 def test_critical_mixing_of_ill_conditioned_curvature(decades, rng):
     # ρ − 1 is of the order of D's least eigenvalue at α = 0.2: a root of ρ = 1 is blurred
