@@ -89,7 +89,7 @@ def frontier(
 
 
 def _read(data: Path) -> Any:
-    from rmtstab.dynamics.problem import UnlearningProblem
+    from rmtstab.unlearning.problem import UnlearningProblem
 
     with np.load(data, allow_pickle=False) as arrays:
         if "gram" in arrays:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.dynamics.eigen import _is_certificate as is_certificate
+from rmtstab.dynamics.certificate import is_certificate
 
 WIDEST = 160
 SPACE_BYTES = 1e9

@@ -11,7 +11,8 @@ import math
 from dataclasses import dataclass
 
 from rmtstab import _checks
-from rmtstab.theory.noise import inverse_batch, mixing, weighted_sets
+from rmtstab.sampling import Scheme
+from rmtstab.theory.noise import mixing, weighted_sets
 
 ROUNDING = 1e-9  # relative slack of input checks: numbers come out of eigen-solvers
 
@@ -106,13 +107,13 @@ class HeavySample:
         will do, NaN where none up to the smaller weighted set does.
         """
         eta = _checks.real("step_size", step_size, low=0.0)
-        alpha = mixing(alpha, self.sizes)
-        least = 0.0 if sampling == "bernoulli" else 1.0
+        alpha, scheme = mixing(alpha, self.sizes), Scheme.named(sampling)
+        least = scheme.least_batch
         for s, a in enumerate((1.0 - alpha, alpha)):
             if a > 0.0:
                 n = self.sizes[s]
-                kappa, offset = inverse_batch(n, sampling)
-                unit = kappa * (eta * a * self._weight(s, n, sampling != "bernoulli")) ** 2
+                kappa, offset = scheme.inverse_batch(n)
+                unit = kappa * (eta * a * self._weight(s, n, scheme.fixed_size)) ** 2
                 if unit > 0.0:
                     least = max(least, 1.0 / (1.0 / unit + offset))
         return _admissible(least, self.sizes, alpha)
@@ -215,17 +216,16 @@ class CoherenceBound:
         will do, NaN where none up to the smaller weighted set does.
         """
         eta = _checks.real("step_size", step_size, low=0.0)
-        alpha = mixing(alpha, self.sizes)
+        alpha, scheme = mixing(alpha, self.sizes), Scheme.named(sampling)
         found = math.inf
         for s, a in enumerate((1.0 - alpha, alpha)):
             if a > 0.0:
                 n = self.sizes[s]
-                kappa, offset = inverse_batch(n, sampling)
+                kappa, offset = scheme.inverse_batch(n)
                 unit = kappa * (eta * self.mean_sharpness) ** 2
-                unit *= self._factor(n, sampling != "bernoulli")
+                unit *= self._factor(n, scheme.fixed_size)
                 found = min(found, 1.0 / (1.0 / unit + offset) if unit > 0.0 else 0.0)
-        least = 0.0 if sampling == "bernoulli" else 1.0
-        return _admissible(max(found, least), self.sizes, alpha)
+        return _admissible(max(found, scheme.least_batch), self.sizes, alpha)
 
     def _factor(self, n: int, fixed: bool) -> float:
         sigma = max(self.coherence, 1.0)

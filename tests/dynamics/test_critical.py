@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 
 from rmtstab import UnlearningProblem, Verdict
-from rmtstab.dynamics import critical
-from rmtstab.dynamics.curve import follow
+from rmtstab.dynamics.critical_alpha import critical_alpha, follow
+from rmtstab.dynamics.update import Update
 from tests import naive
 from tests.strategies import SAMPLINGS, hessians, instances
 
@@ -105,8 +105,8 @@ def test_a_loosely_solved_critical_mixing_lies_within_its_error_bound(sampling, 
     step = 0.9 * float(problem.critical_step_size((4, 2), 0.0, sampling=sampling))
     exact = problem.critical_alpha(step, (4, 2), sampling=sampling)
     assert exact.error_bound < 1e-8
-    options = (sampling, 0.0, 0.0)
-    found, _ = follow(problem, step, (4, 2), options, 1.0, tolerances=(tolerance,))
+    update = Update.of(problem, step, (4, 2), None, sampling, 0.0, 0.0)
+    found, _ = follow(update, 1.0, tolerances=(tolerance,))
     assert found.converged
     assert found.value - found.error_bound <= exact.value < found.value
 
@@ -118,7 +118,8 @@ def test_a_hint_at_or_below_the_critical_mixing_does_no_harm(rng):
     exact = problem.critical_alpha(step, (2, 1))
     assert exact.converged and 0.0 < exact.value < 1.0
     for hint in (exact.value, 0.5 * exact.value, 1.1 * exact.value):
-        found = critical.alpha(problem, step, (2, 1), upper=hint)
+        update = Update.of(problem, step, (2, 1), None, "without_replacement", 0.0, 0.0)
+        found = critical_alpha(update, upper=hint)
         assert found.converged and found.value == pytest.approx(exact.value, rel=1e-9)
 
 
