@@ -51,6 +51,15 @@ def collatz_wielandt(view: View) -> Pair:
 
     ``|X|`` has at least X's Rayleigh quotient, Φ being positive, and no negative part: where
     the top eigenvalue is multiple, X may have one.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    (float, float)
+        Bound on ρ, ``inf`` without a certificate; NaN, as it has no critical step size.
     """
     _, span = view.once(corrected)
     values, vectors = np.linalg.eigh(span.top()[1])
@@ -78,6 +87,15 @@ def resolvent(view: View) -> Pair:
     `STEPS` conjugate-gradient steps preconditioned by ``1/(λ − j_p j_q)``: `STEPS` + 1
     applications. The next wider δ of `SHIFTS` is tried only where none came out positive
     definite.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    (float, float)
+        Bound on ρ, ``inf`` without a certificate; NaN, as it has no critical step size.
     """
     lower, span = view.once(corrected)
     for shift in SHIFTS:

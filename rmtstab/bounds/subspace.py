@@ -58,7 +58,12 @@ class Span:
         return self._compressed[: self.size, : self.size]
 
     def add(self, x: FloatArray) -> None:
-        """Add a symmetric matrix, one application; dropped if it is dependent or not finite."""
+        """Add a symmetric matrix, one application; dropped if it is dependent or not finite.
+
+        Parameters
+        ----------
+        x : ndarray, shape (r, r)
+        """
         k = self.size
         known = self._members[:k]
         # rounding of the other symmetry would pass for a new direction
@@ -85,7 +90,17 @@ class Span:
         return float(values[-1]), sign * x, sign * image
 
     def solve(self, level: float, right: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Galerkin solution of ``(level − Ψ)X = right``, and ``Ψ(X)``."""
+        """Galerkin solution of ``(level − Ψ)X = right``, and ``Ψ(X)``.
+
+        Parameters
+        ----------
+        level : float
+        right : ndarray, shape (r, r)
+
+        Returns
+        -------
+        x, image : ndarray, shape (r, r)
+        """
         overlaps = self._members[: self.size] @ right.ravel()
         shifted = level * np.eye(self.size) - self.compressed
         weights = np.asarray(np.linalg.solve(shifted, overlaps), dtype=np.float64)
@@ -101,7 +116,17 @@ class Span:
 
 
 def reduced_bound(view: View) -> Pair:
-    """The reduced bound."""
+    """The reduced bound.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    (float, float)
+        Bound on ρ; NaN, as it has no critical step size of its own.
+    """
     return step_free(view.once(_reduced)[0])
 
 
@@ -110,6 +135,15 @@ def ritz_on_resolvents(view: View) -> Pair:
 
     It dominates that bound: its top eigenmatrix Y lies in the span and
     ``⟨Y, Φ(Y)⟩ ≥ ⟨Y, Φ_red(Y)⟩``.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    (float, float)
+        Bound on ρ; NaN, as it has no critical step size of its own.
     """
     span = Span(view.phi, len(view.mu))
     for x in view.once(_reduced)[1]:
@@ -118,12 +152,32 @@ def ritz_on_resolvents(view: View) -> Pair:
 
 
 def ritz_5(view: View) -> Pair:
-    """Ritz value on ``span{P, X₀, vvᵀ, R∘N(X₀), R∘N(vvᵀ)}``: five applications."""
+    """Ritz value on ``span{P, X₀, vvᵀ, R∘N(X₀), R∘N(vvᵀ)}``: five applications.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    (float, float)
+        Bound on ρ; NaN, as it has no critical step size of its own.
+    """
     return step_free(view.once(_five)[0])
 
 
 def corrected_ritz(view: View) -> Pair:
-    """Ritz value after `CORRECTIONS` steps ``X ← R∘N(X)`` from there."""
+    """Ritz value after `CORRECTIONS` steps ``X ← R∘N(X)`` from there.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    (float, float)
+        Bound on ρ; NaN, as it has no critical step size of its own.
+    """
     return step_free(view.once(corrected)[0])
 
 
@@ -158,7 +212,17 @@ def _five(view: View) -> tuple[float, Span]:
 
 
 def corrected(view: View) -> tuple[float, Span]:
-    """Largest lower bound on ρ after the corrections, and the span that they extend."""
+    """Largest lower bound on ρ after the corrections, and the span that they extend.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    value : float
+    span : Span
+    """
     floor = _floor(view)
     _, span = view.once(_five)
     value, x, image = span.top()

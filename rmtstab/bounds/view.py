@@ -66,7 +66,18 @@ class View:
         self._known: dict[Callable[[View], Any], Any] = {}
 
     def once(self, question: Callable[[View], T]) -> T:
-        """Answer of a function of the view, which is asked once: bounds build on each other."""
+        """Answer of a function of the view, which is asked once: bounds build on each other.
+
+        Parameters
+        ----------
+        question : callable
+            Of the view.
+
+        Returns
+        -------
+        object
+            What the callable returned the first time.
+        """
         if question not in self._known:
             self._known[question] = question(self)
         answer: T = self._known[question]
@@ -85,17 +96,46 @@ class View:
         )
 
     def members(self, index: int) -> slice:
-        """Samples of one set."""
+        """Samples of one set.
+
+        Parameters
+        ----------
+        index : int
+            0 retain, 1 forget.
+
+        Returns
+        -------
+        slice
+        """
         split = self.sizes[0]
         return slice(0, split) if index == 0 else slice(split, sum(self.sizes))
 
     def columns(self, index: int) -> slice:
-        """Factor rows of one set."""
+        """Factor rows of one set.
+
+        Parameters
+        ----------
+        index : int
+            0 retain, 1 forget.
+
+        Returns
+        -------
+        slice
+        """
         members = self.members(index)
         return slice(int(self.offsets[members.start]), int(self.offsets[members.stop]))
 
     def sample_sums(self, values: FloatArray) -> FloatArray:
-        """Sums over each sample's factor rows, along the last axis."""
+        """Sums over each sample's factor rows, along the last axis.
+
+        Parameters
+        ----------
+        values : ndarray, shape (…, N)
+
+        Returns
+        -------
+        ndarray, shape (…, n), float64
+        """
         if self.rank_one:
             return values
         result: FloatArray = np.add.reduceat(values, self.offsets[:-1], axis=-1)

@@ -42,7 +42,19 @@ class MixBasis:
 
     @classmethod
     def build(cls, factors: ReducedFactors, n_retain: int, alpha: float) -> MixBasis:
-        """Diagonalise ``D(α) = (1−α)H_R − αH_F``."""
+        """Diagonalise ``D(α) = (1−α)H_R − αH_F``.
+
+        Parameters
+        ----------
+        factors : ReducedFactors
+        n_retain : int
+        alpha : float
+            In [0, 1].
+
+        Returns
+        -------
+        MixBasis
+        """
         r = factors.rank
         n_active = r
         split = int(factors.offsets[n_retain])
@@ -82,14 +94,33 @@ class MixBasis:
         return result
 
     def row_weights(self, retain: float = 1.0, forget: float = 1.0) -> FloatArray:
-        """Weights w, shape (N,), with ``rowsᵀ w rows = retain·(1−α)H_R + forget·αH_F``."""
+        """Weights w, shape (N,), with ``rowsᵀ w rows = retain·(1−α)H_R + forget·αH_F``.
+
+        Parameters
+        ----------
+        retain, forget : float
+            Multiples of either set.
+
+        Returns
+        -------
+        ndarray, shape (N,), float64
+        """
         w = np.empty(len(self.rows))
         w[: self.split] = retain * (1.0 - self.alpha) / self.sizes[0]
         w[self.split :] = forget * self.alpha / max(self.sizes[1], 1)
         return w
 
     def padded(self, extra: int) -> MixBasis:
-        """Return the same basis with ``extra`` more coordinates, which no curvature sees."""
+        """Return the same basis with ``extra`` more coordinates, which no curvature sees.
+
+        Parameters
+        ----------
+        extra : int
+
+        Returns
+        -------
+        MixBasis
+        """
         if not extra:
             return self
 

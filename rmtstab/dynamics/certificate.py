@@ -13,6 +13,7 @@ import numpy as np
 from rmtstab._results import FloatArray
 
 EPS = float(np.finfo(np.float64).eps)
+TINY = 1e-30  # least upper end that is tried
 ROUNDING = 1e-13  # relative accuracy of a converged growth factor
 
 

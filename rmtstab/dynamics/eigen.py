@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.dynamics.certificate import EPS, Enclosure, is_certificate
+from rmtstab.dynamics.certificate import EPS, TINY, Enclosure, is_certificate
 from rmtstab.kernels.symmetric import pack, unpack
 
 Map = Callable[[FloatArray], FloatArray]
@@ -214,8 +214,7 @@ def _certificate(
     """Smallest certified upper end, and the applications spent."""
     spent = 0
     norm = float(np.linalg.norm(right))
-    if value <= 0.0:
-        value = max(value, np.finfo(float).tiny)
+    value = max(value, TINY)
     cheap = not krylov.restarted
     delta = finest
     if not cheap:

@@ -58,13 +58,35 @@ class GradientSource:
         return np.concatenate([self.a * state[:r] - self.beta * state[r:], state[:r]])
 
     def first(self, state: FloatArray, unit: float = 1.0) -> FloatArray:
-        """Mean of the next state; ``unit`` is the 1 of (w, 1) in the state's scale."""
+        """Mean of the next state; ``unit`` is the 1 of (w, 1) in the state's scale.
+
+        Parameters
+        ----------
+        state : ndarray, shape (r,), or (2r,) with momentum
+            Mean.
+        unit : float
+
+        Returns
+        -------
+        ndarray of the same shape
+        """
         moved = self._drift(state)
         moved[: len(self.a)] -= unit * self.eta * self.mean_gradient
         return moved
 
     def second(self, state: FloatArray, unit: float = 1.0) -> FloatArray:
-        """What the next second moment has beyond ``Φ(M)`` when the mean is ``state``."""
+        """What the next second moment has beyond ``Φ(M)`` when the mean is ``state``.
+
+        Parameters
+        ----------
+        state : ndarray, shape (r,), or (2r,) with momentum
+            Mean.
+        unit : float
+
+        Returns
+        -------
+        ndarray, square, float64
+        """
         r = len(self.a)
         mean, drift = self.first(state, unit), self._drift(state)
         result = np.outer(mean, mean) - np.outer(drift, drift)
@@ -73,7 +95,17 @@ class GradientSource:
         return result
 
     def covariance(self, m: FloatArray, unit: float = 1.0) -> FloatArray:
-        """``S(m)``: covariance of the batch's gradient at the displacement m."""
+        """``S(m)``: covariance of the batch's gradient at the displacement m.
+
+        Parameters
+        ----------
+        m : ndarray, shape (r,)
+        unit : float
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
         along = self.rows * (self.rows @ m)[:, None]
         total = np.add.reduceat(along, self.offsets[:-1], axis=0) + unit * self.g
         noise = (total * self.c[:, None]).T @ total

@@ -47,7 +47,16 @@ class HeavyBall:
         return 2 * len(self.a)
 
     def kick(self, m: FloatArray) -> FloatArray:
-        """``η² N(M)``."""
+        """``η² N(M)``.
+
+        Parameters
+        ----------
+        m : ndarray, shape (r, r)
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
         out = self.noise.apply(m)
         if self.noise.shift:
             out += self.noise.shift * np.outer(self.mix, self.mix) * m
@@ -75,7 +84,16 @@ class HeavyBall:
         return float(np.where(square >= 0.0, real**2, self.beta).max())
 
     def denominator(self, level: float) -> FloatArray:
-        """``λ/g_λ`` at λ = level; positive above `mean_radius`."""
+        """``λ/g_λ`` at λ = level; positive above `mean_radius`.
+
+        Parameters
+        ----------
+        level : float
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
         b = self.beta / level
         a = self.a / math.sqrt(level)
         total = (1.0 - b) ** 2 * ((1.0 + b) ** 2 - np.outer(a, a)) + b * (a[:, None] - a) ** 2
@@ -173,6 +191,17 @@ def step_size_weights(d: FloatArray, beta: float) -> tuple[FloatArray, FloatArra
 
     ``L = (1−β)(d_p + d_q)`` and
     ``W = (1−β)/(1+β) d_p d_q − β/(1−β²) (d_p − d_q)²``.
+
+    Parameters
+    ----------
+    d : ndarray, shape (r,)
+        Eigenvalues of D, weight decay added.
+    beta : float
+        In [0, 1).
+
+    Returns
+    -------
+    L, W : ndarray, shape (r, r), float64
     """
     left = (1.0 - beta) * (d[:, None] + d)
     products = (1.0 - beta) / (1.0 + beta) * np.outer(d, d)

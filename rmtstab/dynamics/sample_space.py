@@ -40,13 +40,31 @@ class SampleSpace:
 
     @staticmethod
     def applies(update: Update) -> bool:
-        """Whether every sample has rank one, and its noise nothing of the set's mean."""
+        """Whether every sample has rank one, and its noise nothing of the set's mean.
+
+        Parameters
+        ----------
+        update : Update
+
+        Returns
+        -------
+        bool
+        """
         factors = update.curvatures.factors
         rank_one = factors.matrix.shape[1] == factors.n_samples
         return rank_one and not update.scheme.fixed_size and not update.momentum
 
     def source(self, v: FloatArray) -> FloatArray:
-        """``Σ √c_i v_i h_i h_iᵀ``."""
+        """``Σ √c_i v_i h_i h_iᵀ``.
+
+        Parameters
+        ----------
+        v : ndarray, shape (n,)
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
         result: FloatArray = self.rows.T @ ((self.root * v)[:, None] * self.rows)
         return result
 
@@ -57,7 +75,16 @@ class SampleSpace:
         return result
 
     def crossing(self, v: FloatArray) -> float:
-        """λ at which ``vᵀT(λ)v = ‖v‖²``: Newton on a decreasing convex function, from below."""
+        """λ at which ``vᵀT(λ)v = ‖v‖²``: Newton on a decreasing convex function, from below.
+
+        Parameters
+        ----------
+        v : ndarray, shape (n,)
+
+        Returns
+        -------
+        float
+        """
         squares = self.source(v) ** 2
         target = float(v @ v)
         # the largest term alone crosses first: a start from below

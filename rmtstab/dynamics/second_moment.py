@@ -116,7 +116,16 @@ class NoiseMap:
         )
 
     def apply(self, m: FloatArray) -> FloatArray:
-        """``Σ weights_i H_i M H_i − κ E M E``; correct for non-symmetric M too."""
+        """``Σ weights_i H_i M H_i − κ E M E``; correct for non-symmetric M too.
+
+        Parameters
+        ----------
+        m : ndarray, shape (r, r)
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
         n, r = self.rows.shape
         if not n:
             return np.zeros_like(m)
@@ -138,6 +147,15 @@ class NoiseMap:
 
         ``A M A^T`` is ``A T A^T`` and its transpose, T the upper triangle of M with half
         its diagonal; of the two outer products only the upper triangles are formed.
+
+        Parameters
+        ----------
+        m : ndarray, shape (r, r)
+            Symmetric.
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
         """
         n, r = self.rows.shape
         if r <= SMALL or not n:
@@ -222,7 +240,17 @@ class SecondMoment:
         return self._finish(self.noise.apply(self._inner(x)), x)
 
     def symmetric(self, x: FloatArray) -> FloatArray:
-        """Apply the map once to a symmetric matrix, at about half the work."""
+        """Apply the map once to a symmetric matrix, at about half the work.
+
+        Parameters
+        ----------
+        x : ndarray, shape (r, r)
+            Symmetric.
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
         return self._finish(self.noise.apply_symmetric(self._inner(x)), x)
 
     def _inner(self, x: FloatArray) -> FloatArray:

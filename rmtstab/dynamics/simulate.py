@@ -54,7 +54,17 @@ class Simulation:
         return None if self.log_forget_loss is None else _exp(self.log_forget_loss)
 
     def quantiles(self, probabilities: Any = (0.1, 0.5, 0.9)) -> FloatArray:
-        """Quantiles of ``‖w_k‖`` over the replicas, shape (n_probabilities, steps + 1)."""
+        """Quantiles of ``‖w_k‖`` over the replicas, shape (n_probabilities, steps + 1).
+
+        Parameters
+        ----------
+        probabilities : array_like
+            In [0, 1].
+
+        Returns
+        -------
+        ndarray, shape (n_probabilities, steps + 1), float64
+        """
         result: FloatArray = np.quantile(
             self.displacement, probabilities, axis=0, method="inverted_cdf"
         )
@@ -193,7 +203,7 @@ def lyapunov(update: Update, rng: Any, replicas: int, steps: int, workers: int) 
     >>> import numpy as np
     >>> import rmtstab as rs
     >>> problem = rs.UnlearningProblem.from_factors(np.eye(2))
-    >>> rate = curvatures.dynamics(step_size=1.0, batch_size=2).lyapunov(0, replicas=4, steps=40)
+    >>> rate = problem.dynamics(step_size=1.0, batch_size=2).lyapunov(0, replicas=4, steps=40)
     >>> round(rate.value, 6), rate.value < 0
     (-0.693147, True)
     """

@@ -19,7 +19,18 @@ HUGE = 1e200  # the state is rescaled beyond this, and below its inverse
 
 
 def initial_moment(update: Update, initial: Any, extra: int = 0) -> FloatArray:
-    """Second moment of the start in D's eigenbasis (full range, and ``extra`` coordinates)."""
+    """Second moment of the start in D's eigenbasis (full range, and ``extra`` coordinates).
+
+    Parameters
+    ----------
+    update : Update
+    initial : vector (r,), second moment (r, r) or None
+    extra : int
+
+    Returns
+    -------
+    ndarray, shape (r + extra, r + extra), float64
+    """
     r = update.curvatures.rank
     if initial is None:
         return np.pad(np.eye(r) / max(r, 1), (0, extra))
@@ -83,7 +94,17 @@ class Walker:
         return math.exp(-0.5 * self.exponent)
 
     def value(self, weight: FloatArray | None, slope: FloatArray | None = None) -> float:
-        """``tr(W M_k) + slopeᵀ E w_k``, or ``tr M_k`` without weight."""
+        """``tr(W M_k) + slopeᵀ E w_k``, or ``tr M_k`` without weight.
+
+        Parameters
+        ----------
+        weight : ndarray, shape (r, r), or None
+        slope : ndarray, shape (r,), optional
+
+        Returns
+        -------
+        float
+        """
         if weight is None:
             raw = float(np.trace(self.moment))
         else:

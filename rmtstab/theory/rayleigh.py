@@ -320,10 +320,12 @@ def critical_steps(drift: FloatArray, size: FloatArray, rest: FloatArray) -> Flo
 
     Parameters
     ----------
-    drift, rest : ndarray, shape (k,)
-        b and c ≥ 0.
+    drift : ndarray, shape (k,)
+        b.
     size : ndarray, shape (k,)
         What cancels in b, ≥ 0: drifts within its rounding of 0 are taken there.
+    rest : ndarray, shape (k,)
+        c ≥ 0.
 
     Returns
     -------
@@ -341,7 +343,16 @@ def critical_steps(drift: FloatArray, size: FloatArray, rest: FloatArray) -> Flo
 
 
 def last_root(constant: float, slope: float, curve: float) -> float:
-    """Largest x in [0, 1] with ``constant + slope x + curve x² ≤ 0``, curve ≥ 0; NaN if none."""
+    """Largest x in [0, 1] with ``constant + slope x + curve x² ≤ 0``, curve ≥ 0; NaN if none.
+
+    Parameters
+    ----------
+    constant, slope, curve : float
+
+    Returns
+    -------
+    float
+    """
     if constant + slope + curve <= 0.0:
         return 1.0
     if curve <= 0.0:

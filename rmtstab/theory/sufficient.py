@@ -235,12 +235,52 @@ class OneStepBound:
         sampling: str,
         weight_decay: float = 0.0,
     ) -> FloatArray:
-        """``Φ(P)``, shape (r, r)."""
+        """``Φ(P)``, shape (r, r).
+
+        Parameters
+        ----------
+        step_size : float
+            η ≥ 0.
+        batch_size : (float, float)
+            Retain and forget.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+        weight_decay : float, default 0
+            λ ≥ 0.
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         noise = self.noise(batch_size, alpha, sampling)
         return one_step_moment(self.mix(alpha, weight_decay), noise, step_size)
 
     def noise(self, batch_size: tuple[float, float], alpha: float, sampling: str) -> FloatArray:
-        """``Q₂``, shape (r, r)."""
+        """``Q₂``, shape (r, r).
+
+        Parameters
+        ----------
+        batch_size : (float, float)
+            Retain and forget.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         result = np.zeros_like(self.retain)
         for s, a, c, e, n in weighted_sets(alpha, self.sizes, batch_size, sampling):
             result += a * a * c * self._noise(s, n, bool(e))
@@ -254,7 +294,30 @@ class OneStepBound:
         sampling: str,
         weight_decay: float = 0.0,
     ) -> float:
-        """Upper bound on ρ; arguments and errors as in `RayleighBound.growth`."""
+        """Upper bound on ρ.
+
+        Parameters
+        ----------
+        step_size : float
+            η ≥ 0.
+        batch_size : (float, float)
+            Retain and forget.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+        weight_decay : float, default 0
+            λ ≥ 0.
+
+        Returns
+        -------
+        float
+            Per step.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         return top_value(self.moment(step_size, batch_size, alpha, sampling, weight_decay))
 
     def critical_step_size(
@@ -264,7 +327,28 @@ class OneStepBound:
         sampling: str,
         weight_decay: float = 0.0,
     ) -> float:
-        """Step size up to which this bound is at most 1; 0 where D is not positive definite."""
+        """Step size up to which this bound is at most 1; 0 where D is not positive definite.
+
+        Parameters
+        ----------
+        batch_size : (float, float)
+            Retain and forget.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+        weight_decay : float, default 0
+            λ ≥ 0.
+
+        Returns
+        -------
+        float
+            In inverse units of the Hessians.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         return one_step(self.mix(alpha, weight_decay), self.noise(batch_size, alpha, sampling))
 
     def critical_alpha(
@@ -277,6 +361,25 @@ class OneStepBound:
         """Mixing up to which this bound is at most 1, by bisection; NaN where it is nowhere.
 
         ``α ↦ Φ_α(P)`` is a matrix-convex quadratic, so the mixings that pass are an interval.
+
+        Parameters
+        ----------
+        step_size : float
+            η ≥ 0.
+        batch_size : (float, float)
+            Retain and forget.
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+        weight_decay : float, default 0
+            λ ≥ 0.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
         """
         eta = _checks.real("step_size", step_size, low=0.0)
 
@@ -291,7 +394,28 @@ class OneStepBound:
     def critical_batch_size(
         self, step_size: float, alpha: float, sampling: str, weight_decay: float = 0.0
     ) -> float:
-        """Common batch size from which this bound is at most 1; NaN where no B passes."""
+        """Common batch size from which this bound is at most 1; NaN where no B passes.
+
+        Parameters
+        ----------
+        step_size : float
+            η ≥ 0.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+        weight_decay : float, default 0
+            λ ≥ 0.
+
+        Returns
+        -------
+        float
+            A real number.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         eta = _checks.real("step_size", step_size, low=0.0)
         alpha, scheme = mixing(alpha, self.sizes), Scheme.named(sampling)
         mix = self.mix(alpha, weight_decay)
@@ -307,7 +431,24 @@ class OneStepBound:
         return least_matrix_batch(room, slope, [self.sizes[s] for s, _ in weighted], sampling)
 
     def mix(self, alpha: float, weight_decay: float = 0.0) -> FloatArray:
-        """``D(α) + λ``."""
+        """``D(α) + λ``.
+
+        Parameters
+        ----------
+        alpha : float
+            In [0, 1].
+        weight_decay : float, default 0
+            λ ≥ 0.
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         alpha = mixing(alpha, self.sizes)
         decay = _checks.real("weight_decay", weight_decay, low=0.0)
         result: FloatArray = (1.0 - alpha) * self.retain - alpha * self.forget
@@ -419,10 +560,11 @@ def sgd_batch_size(
 
     Parameters
     ----------
-    sharpness, sample_sharpness, n, sampling
+    sharpness, sample_sharpness, n
         As in `sgd_step_size`.
     step_size : float
         η > 0.
+    sampling : {"bernoulli", "without_replacement", "with_replacement"}
 
     Returns
     -------
@@ -468,6 +610,17 @@ def top_value(matrix: FloatArray, metric: FloatArray | None = None) -> float:
 
     All eigenvalues by divide and conquer: LAPACK's route to one of them gives up on
     multiples of the identity.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (r, r)
+        Symmetric.
+    metric : ndarray, shape (r, r), optional
+        Positive definite; default the identity.
+
+    Returns
+    -------
+    float
     """
     if not len(matrix):
         return -math.inf
@@ -476,7 +629,17 @@ def top_value(matrix: FloatArray, metric: FloatArray | None = None) -> float:
 
 
 def last_of_convex(excess: Any) -> float:
-    """Largest x in [0, 1] with ``excess(x) ≤ 0`` for a convex function; NaN if there is none."""
+    """Largest x in [0, 1] with ``excess(x) ≤ 0`` for a convex function; NaN if there is none.
+
+    Parameters
+    ----------
+    excess : callable
+        Of one number.
+
+    Returns
+    -------
+    float
+    """
     from scipy.optimize import brentq, minimize_scalar
 
     if excess(1.0) <= 0.0:
@@ -498,7 +661,21 @@ def last_of_convex(excess: Any) -> float:
 def least_matrix_batch(
     room: FloatArray, slope: FloatArray, sizes: list[int], sampling: str
 ) -> float:
-    """Smallest B with ``slope/B ⪯ room``, slope ⪰ 0; NaN where none up to the smallest size."""
+    """Smallest B with ``slope/B ⪯ room``, slope ⪰ 0; NaN where none up to the smallest size.
+
+    Parameters
+    ----------
+    room, slope : ndarray, shape (r, r)
+        Symmetric.
+    sizes : list of int
+        Of the sets with weight.
+    sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+    Returns
+    -------
+    float
+        1 (0 for Bernoulli) where every B will do.
+    """
     least = Scheme.named(sampling).least_batch
     if not room.size or not np.abs(slope).max():
         return least if not room.size or np.linalg.eigvalsh(room)[0] >= 0.0 else math.nan

@@ -162,20 +162,54 @@ def _spike_share(law: SpectralLaw, spikes: FloatArray, u: float) -> float:
 
 
 def capped(value: float, cap: float, scale: float, limit: str) -> Threshold:
-    """The smaller of a noise threshold and the mean's cap, with the status that says which."""
+    """The smaller of a noise threshold and the mean's cap, with the status that says which.
+
+    Parameters
+    ----------
+    value, cap : float
+    scale : float
+        Unit by which the threshold is divided.
+    limit : str
+        Status where the cap is the smaller.
+
+    Returns
+    -------
+    Threshold
+    """
     status = INTERIOR if value < cap else limit
     return Threshold(min(value, cap) / scale, 0.0, True, status)
 
 
 def root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Bracketed root to the last digits."""
+    """Bracketed root to the last digits.
+
+    Parameters
+    ----------
+    function : callable
+    low, high : float
+        The function changes sign between them.
+
+    Returns
+    -------
+    float
+    """
     from scipy.optimize import brentq
 
     return float(brentq(function, low, high, xtol=1e-300, rtol=1e-14, maxiter=500))
 
 
 def check_spikes(spikes: FloatArray) -> None:
-    """Raise unless all are at least 1."""
+    """Raise unless all are at least 1.
+
+    Parameters
+    ----------
+    spikes : ndarray, shape (n_spikes,)
+
+    Raises
+    ------
+    ValueError
+        If one is below 1.
+    """
     if spikes.size and spikes.min() < 1.0:
         raise ValueError(
             f"spikes must be >= 1, the bulk's population eigenvalue, got {spikes.min():g}; "

@@ -232,7 +232,7 @@ weight_decay=0, momentum=0)
         >>> import rmtstab as rs
         >>> dyn = rs.UnlearningProblem.from_factors([[1.0], [1.0]]).dynamics(0.5, 1)
         >>> found = dyn.growth()
-        >>> found.value, found.verdict.name
+        >>> round(found.value, 9), found.verdict.name
         (0.25, 'STABLE')
         """
         return self._growth
@@ -496,11 +496,10 @@ weight_decay=0, momentum=0)
 
         Examples
         --------
-        >>> import numpy as np
         >>> import rmtstab as rs
-        >>> problem = rs.UnlearningProblem.from_factors(np.eye(2)[:1], [[0.6, 0.8]])
-        >>> round(problem.dynamics(0.5, 1, alpha=0.4).resistance(), 4)
-        0.1155
+        >>> problem = rs.UnlearningProblem.from_factors([[1.0]], [[1.0]])
+        >>> problem.dynamics(0.5, 1, alpha=0.9).resistance()  # alike: both losses grow alike
+        1.0
         """
         if horizon is None:
             _checks.real("kappa", kappa, low=1.0)

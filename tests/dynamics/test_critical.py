@@ -123,6 +123,23 @@ def test_a_hint_at_or_below_the_critical_mixing_does_no_harm(rng):
         assert found.converged and found.value == pytest.approx(exact.value, rel=1e-9)
 
 
+def test_the_least_batch_is_that_of_the_sets_with_weight():
+    """At α = 0 one forget sample says nothing of how far the retain batch may grow."""
+    problem = UnlearningProblem.from_factors(np.eye(4), np.ones((1, 4)))
+    # on each axis (1 − η/4)² + η²(4 − B)/(16B) ≤ 1 at η ≤ 2B
+    assert problem.critical_batch_size(4.4).value == pytest.approx(2.2, rel=1e-9)
+    alone = UnlearningProblem.from_factors(np.eye(4)).critical_batch_size(4.4)
+    assert alone.value == pytest.approx(2.2, rel=1e-9)
+    assert dense_growth(4.4, 2) > 1.0 > dense_growth(4.4, 3)
+
+
+def dense_growth(step, batch):
+    retain = hessians(np.eye(4)[:, None])
+    return naive.growth_factor(
+        retain, hessians(np.ones((1, 1, 4))), step, (batch, 1), 0.0, "without_replacement"
+    )
+
+
 def test_critical_mixing_is_zero_where_retain_misses_a_direction():
     problem = UnlearningProblem.from_factors(np.eye(3)[:2], np.eye(3)[2:])
     found = problem.critical_alpha(0.5, (2, 1))
