@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         laws,
         sweeps,
         theory,
+        unlearning,
         verification,
     )
     from rmtstab._results import (
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
         Trajectory,
         Verdict,
     )
-    from rmtstab.dynamics.problem import UnlearningProblem
+    from rmtstab.unlearning.problem import UnlearningProblem
     from rmtstab.verification import verify
 
 __version__ = "0.1.0"
@@ -58,6 +59,7 @@ __all__ = [
     "dynamics",
     "theory",
     "bounds",
+    "unlearning",
     # proofs that a stranger can check
     "verification",
     "verify",
@@ -75,7 +77,7 @@ def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"rmtstab.{name}")
     if name == "UnlearningProblem":
-        value = importlib.import_module("rmtstab.dynamics.problem").UnlearningProblem
+        value = importlib.import_module("rmtstab.unlearning.problem").UnlearningProblem
     elif name == "verify":
         value = importlib.import_module("rmtstab.verification").verify
     elif name in __all__:

@@ -8,8 +8,8 @@ import numpy as np
 
 from rmtstab._results import FloatArray
 from rmtstab.claims.figure_data import figure_of, series
-from rmtstab.dynamics.problem import UnlearningProblem
 from rmtstab.ensembles import SignalPlusNoise
+from rmtstab.unlearning.problem import UnlearningProblem
 
 SAMPLINGS = ("without_replacement", "with_replacement", "bernoulli")
 

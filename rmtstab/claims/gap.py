@@ -11,8 +11,8 @@ from rmtstab._results import FloatArray
 from rmtstab.claims.figure_data import figure_of, series
 from rmtstab.claims.ledger import dense_growth, heavy, spread
 from rmtstab.claims.registry import Outcome
-from rmtstab.dynamics.problem import UnlearningProblem
-from rmtstab.dynamics.sampling import SAMPLINGS
+from rmtstab.sampling import SAMPLINGS
+from rmtstab.unlearning.problem import UnlearningProblem
 
 Record = dict[str, Any]
 Draw = tuple[FloatArray, FloatArray, Record]

@@ -14,10 +14,10 @@ import numpy as np
 
 from rmtstab._results import Bound, FloatArray, Threshold
 from rmtstab.claims.registry import Evidence, Outcome
-from rmtstab.dynamics.linearised import Dynamics
-from rmtstab.dynamics.problem import UnlearningProblem
-from rmtstab.dynamics.sampling import SAMPLINGS, noise_coefficients
 from rmtstab.ensembles import extremal
+from rmtstab.sampling import SAMPLINGS, Scheme
+from rmtstab.unlearning.dynamics import Dynamics
+from rmtstab.unlearning.problem import UnlearningProblem
 
 Record = dict[str, Any]
 Interval = tuple[float, float]
@@ -184,7 +184,7 @@ def dense_growth(
         inside = z @ basis
         hessians = np.einsum("nci,ncj->nij", inside, inside)
         mean, n = hessians.mean(axis=0), len(z)
-        c, e = noise_coefficients(n, b, sampling)
+        c, e = Scheme.named(sampling).coefficients(n, b)
         squares = np.einsum("nij,nkl->ikjl", hessians, hessians).reshape(r * r, r * r)
         noise += a * a * (c * squares - e * n * np.kron(mean, mean))
         mix += a * mean

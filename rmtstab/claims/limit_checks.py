@@ -15,10 +15,10 @@ import numpy as np
 
 from rmtstab._results import FloatArray
 from rmtstab.claims.rates import fit_rate
-from rmtstab.dynamics.problem import UnlearningProblem
 from rmtstab.theory import descent_ascent, signal_plus_noise, volterra, wachter
 from rmtstab.theory.cnn import escape as cnn_escape
 from rmtstab.theory.escape import Escape
+from rmtstab.unlearning.problem import UnlearningProblem
 
 Rng = np.random.Generator
 Sample = Callable[[int], float]

@@ -14,7 +14,7 @@ from rmtstab.bridge.factors import Data, resolve_device
 from rmtstab.claims import data, predictions
 from rmtstab.claims.presets import Preset
 from rmtstab.curvature import cnn_gram, kink_margin
-from rmtstab.dynamics.problem import UnlearningProblem
+from rmtstab.unlearning.problem import UnlearningProblem
 
 TRAINING_STEPS, STARTS = 2000, 8
 LOSS = bridge.half_squared_error

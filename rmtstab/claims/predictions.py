@@ -9,7 +9,7 @@ import numpy as np
 
 from rmtstab._results import FloatArray
 from rmtstab.claims.presets import PROTOCOLS, Preset
-from rmtstab.dynamics.problem import UnlearningProblem
+from rmtstab.unlearning.problem import UnlearningProblem
 
 SAMPLING = "without_replacement"  # what the real runs do
 FORGET_FACTOR = 10.0  # κ of the finite-horizon resistance

@@ -8,10 +8,10 @@ import numpy as np
 
 from rmtstab._results import FloatArray
 from rmtstab.claims.figure_data import figure_of, series
-from rmtstab.dynamics.problem import UnlearningProblem
 from rmtstab.ensembles import SignalPlusNoise
 from rmtstab.theory import cnn, signal_plus_noise
-from rmtstab.theory.high_dimensional import volterra_step_size
+from rmtstab.theory.volterra import volterra_step_size
+from rmtstab.unlearning.problem import UnlearningProblem
 
 
 def spectral_intervals(rng: np.random.Generator) -> dict[str, Any]:

@@ -185,7 +185,7 @@ def closed_forms(preset: Preset) -> dict[str, Any]:
     over the preset's ratios, at its smallest batch.
     """
     from rmtstab.theory import cnn
-    from rmtstab.theory.high_dimensional import volterra_step_size
+    from rmtstab.theory.volterra import volterra_step_size
 
     sampling = "without_replacement"
     n_retain = preset.n - preset.n_forget
