@@ -1,6 +1,6 @@
 r"""Check a certificate of the growth factor in ball arithmetic, with no code of the solver.
 
-A certificate file states ``ρ(Φ) ≤ λ`` or ``ρ(Φ) ≥ λ`` for the second-moment operator of given
+A certificate file states ``ρ(Φ) < λ`` or ``ρ(Φ) ≥ λ`` for the second-moment operator of given
 factors and hyper-parameters, and carries a witness X. All numbers are dyadic (hexadecimal floats),
 so the file means one exact operator
 
@@ -24,7 +24,7 @@ from typing import Any
 
 FORMAT = "rmtstab-certificate"
 VERSION = 1
-STATEMENTS = ("growth <= bound", "growth >= bound")
+STATEMENTS = ("growth < bound", "growth >= bound")
 SAMPLINGS = ("bernoulli", "without_replacement", "with_replacement")
 HEX = re.compile(r"[+-]?0x[01](\.[0-9a-f]+)?p[+-]?\d+")
 LARGEST = 2000  # rows or columns: a file beyond it is no certificate for this checker
@@ -98,7 +98,7 @@ def verify(certificate: Any) -> Verification:
     >>> import rmtstab as rs
     >>> one, half = (1.0).hex(), (0.5).hex()
     >>> content = rs.verification.seal({
-    ...     "statement": "growth <= bound", "bound": (0.2501).hex(),
+    ...     "statement": "growth < bound", "bound": (0.2501).hex(),
     ...     "step_size": half, "alpha": (0.0).hex(), "weight_decay": (0.0).hex(),
     ...     "sampling": "without_replacement", "sizes": [1, 0], "batch_sizes": [one, one],
     ...     "offsets": [0, 1], "factors": [[one]], "witness": [[one]],
@@ -258,7 +258,7 @@ class _Claim:
         from flint import arb, arb_mat
 
         if not self.factors:
-            return self.statement == STATEMENTS[0] and self.bound >= 0.0, "no curvature"
+            return (self.bound > 0.0) == (self.statement == STATEMENTS[0]), "no curvature"
         x = arb_mat(self.witness)
         image = self._operator(x)
         bound = arb(self.bound)

@@ -56,7 +56,7 @@ def test_true_statements_are_proved_and_false_ones_are_not(sampling, outputs, de
     for shift, upper, lower in ((1e-6, True, False), (-1e-6, False, True)):
         bound = rho * (1 + shift)
         found = verify(
-            seal(content("growth <= bound", bound, factors, offsets, sizes, smooth, **how))
+            seal(content("growth < bound", bound, factors, offsets, sizes, smooth, **how))
         )
         assert found.proved == upper
         found = verify(seal(content("growth >= bound", bound, factors, offsets, sizes, x, **how)))
@@ -65,7 +65,7 @@ def test_true_statements_are_proved_and_false_ones_are_not(sampling, outputs, de
 
 def test_a_bound_too_tight_for_128_bits_raises_the_precision():
     one = np.eye(1)
-    tight = content("growth <= bound", 0.25, 0.5 * np.sqrt(2) * one, [0, 1], (1, 0), one,
+    tight = content("growth < bound", 0.25, 0.5 * np.sqrt(2) * one, [0, 1], (1, 0), one,
                     step=1.0, alpha=0.0, batch=(1, 1))  # fmt: skip
     # A² is not ½ exactly: the growth is beside ¼ by 1e-17, on a side that balls can tell
     a = float.fromhex(tight["factors"][0][0])
@@ -78,7 +78,7 @@ def test_a_bound_too_tight_for_128_bits_raises_the_precision():
 def test_exactly_marginal_is_not_proved_below_but_is_above():
     one = np.eye(1)
     how = {"step": 2.0, "alpha": 0.0, "batch": (1, 1)}
-    for statement, proved in (("growth <= bound", False), ("growth >= bound", True)):
+    for statement, proved in (("growth < bound", False), ("growth >= bound", True)):
         assert (
             verify(seal(content(statement, 1.0, one, [0, 1], (1, 0), one, **how))).proved == proved
         )
@@ -87,7 +87,7 @@ def test_exactly_marginal_is_not_proved_below_but_is_above():
 def test_an_indefinite_witness_proves_nothing():
     factors, offsets, sizes, _, rho, _ = case(2)
     bad = np.diag([1.0, 1.0, -1.0])
-    found = verify(seal(content("growth <= bound", 10 * rho, factors, offsets, sizes, bad)))
+    found = verify(seal(content("growth < bound", 10 * rho, factors, offsets, sizes, bad)))
     assert not found and "X is not positive definite" in found.reason
     zero = np.zeros((3, 3))
     assert not verify(seal(content("growth >= bound", 0.0, factors, offsets, sizes, zero)))
@@ -96,7 +96,7 @@ def test_an_indefinite_witness_proves_nothing():
 def good():
     factors, offsets, sizes, x, rho, _ = case(3)
     x = x + 1e-6 * np.eye(3)
-    return seal(content("growth <= bound", 1.01 * rho, factors, offsets, sizes, x))
+    return seal(content("growth < bound", 1.01 * rho, factors, offsets, sizes, x))
 
 
 @pytest.mark.parametrize("key", ["bound", "step_size", "sampling", "factors", "witness", "sizes"])
@@ -131,7 +131,7 @@ def test_an_altered_file_is_refused(key):
         ({"batch_sizes": hexed([9.0, 1.0])}, "batch_sizes must fit"),
         ({"batch_sizes": hexed([1.5, 1.0])}, "batch_sizes must fit"),
         ({"sampling": "shuffled"}, "sampling must be one of"),
-        ({"statement": "growth < bound"}, "statement must be one of"),
+        ({"statement": "growth = bound"}, "statement must be one of"),
         ({"more": 1}, "exactly its fields"),
     ],
 )
@@ -155,7 +155,7 @@ def test_command_line(tmp_path):
     path = tmp_path / "certificate.json"
     path.write_text(json.dumps(good()))
     run = CliRunner().invoke(main, ["verify", str(path)])
-    assert run.exit_code == 0 and run.output.startswith("proved: growth <= ")
+    assert run.exit_code == 0 and run.output.startswith("proved: growth < ")
     false = good()
     path.write_text(json.dumps(seal({**false, "bound": (0.01).hex()})))
     run = CliRunner().invoke(main, ["verify", str(path)])

@@ -9,7 +9,7 @@ import numpy as np
 from rmtstab.bounds.view import View
 from rmtstab.theory import mean as mean_dynamics
 from rmtstab.theory import sufficient
-from rmtstab.theory.coherence_bounds import CoherenceBound
+from rmtstab.theory.coherence_bounds import CoherenceBound, ConvergenceBound
 
 Pair = tuple[float, float]  # bound on ρ, critical step size
 
@@ -172,6 +172,35 @@ def operator(view: View) -> Pair:
     mix, weighted = np.diag(view.mu), view.sharpness_weighted()
     rho = sufficient.operator_growth(mix, weighted, view.eta)
     return rho, sufficient.operator(mix, weighted)
+
+
+def convergence(view: View) -> Pair | None:
+    """Convergence in unlearning coherence, sharper form; None without curvature.
+
+    Beyond the theorem, its proof bounds ρ: ``Φ(P) ⪯ P − ηD[2 − η(λ_max(D) + mq/δ)]``.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    (float, float) or None
+        Bound on ρ, critical step size: NaN and 0 where the mean may ascend.
+    """
+    pair = view.once(View.coherence)
+    if pair is None:
+        return None
+    bound = ConvergenceBound(
+        view.sizes, view.sharpness, pair[0].coherence, view.forget_ratio, pair[0].outputs
+    )
+    # weight decay: D + λ ⪰ D keeps every step of the proof
+    total = float(view.mu.max()) + bound.noise(**view.step)
+    if not total < math.inf or view.mu.min() < 0.0:
+        return math.nan, 0.0
+    excess = view.eta * total - 2.0
+    edge = view.mu.max() if excess > 0.0 else view.mu.min()
+    return 1.0 + view.eta * float(edge) * excess, 2.0 / total
 
 
 def step_free(value: float) -> Pair:

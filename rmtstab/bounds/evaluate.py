@@ -59,6 +59,8 @@ TABLE = (
     Row("one step", "sufficient", "eigenproblem", DERIVED, closed_forms.one_step),
     Row("operator", "sufficient", "eigenproblem", DEXTER.format(2, "bounds"),
         closed_forms.operator),
+    Row("coherence convergence", "sufficient", "eigenproblem",
+        DEXTER.format(2, "bounds/coherence"), closed_forms.convergence),
     Row("Collatz-Wielandt", "sufficient", "applications", DERIVED, certificates.collatz_wielandt),
     Row("resolvent", "sufficient", "applications", DERIVED, certificates.resolvent),
 )  # fmt: skip
@@ -106,7 +108,7 @@ def evaluate(
     >>> dyn = problem.dynamics(step_size=1.0, batch_size=1, alpha=0.0)
     >>> bounds = dyn.bounds(cost="eigenproblem")
     >>> [b.name for b in bounds if b.kind == "sufficient"]
-    ['one step', 'operator']
+    ['one step', 'operator', 'coherence convergence']
     >>> bounds[0].gap < 1e-12
     True
     """

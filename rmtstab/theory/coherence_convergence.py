@@ -110,13 +110,10 @@ class ConvergenceBound:
         ValueError
             If an argument is outside its range.
         """
-        heavy, noise = self._terms(batch_size, alpha, sampling)
-        if noise == math.inf:
-            return 0.0
-        lead = max(self.coherence, 1.0) * heavy
+        lead = max(self.coherence, 1.0) * self.heaviest(alpha)
         if mix_sharpness is not None:
             lead = min(lead, _checks.real("mix_sharpness", mix_sharpness, low=0.0))
-        total = lead + heavy * noise
+        total = lead + self.noise(batch_size, alpha, sampling)
         return 2.0 / total if total > 0.0 else math.inf
 
     def critical_sharpness(
@@ -142,8 +139,7 @@ class ConvergenceBound:
             If an argument is outside its range.
         """
         eta = _checks.real("step_size", step_size, low=0.0, low_open=True)
-        heavy, noise = self._terms(batch_size, alpha, sampling)
-        return 0.0 if noise == math.inf else max(2.0 / eta - heavy * noise, 0.0)
+        return max(2.0 / eta - self.noise(batch_size, alpha, sampling), 0.0)
 
     def critical_batch_size(self, step_size: float, alpha: float, sampling: str) -> float:
         """Common batch size above which ρ < 1; 1 (0 for Bernoulli) where every B will do, NaN
@@ -168,7 +164,7 @@ class ConvergenceBound:
         """
         eta = _checks.real("step_size", step_size, low=0.0)
         alpha = mixing(alpha, self.sizes)
-        load, delta = eta * self._heaviest(alpha), self._contrast(alpha)
+        load, delta = eta * self.heaviest(alpha), self._contrast(alpha)
         if delta <= 0.0:
             return math.nan
         scheme = Scheme.named(sampling)
@@ -230,16 +226,46 @@ class ConvergenceBound:
             low, high = max(low, first), min(high, last)
         return high if low <= high and high > 0.0 else alone
 
-    def _terms(
-        self, batch_size: tuple[float, float], alpha: float, sampling: str
-    ) -> tuple[float, float]:
-        """``(m, q/δ)``; the second is infinite where t ≥ 1 and there is noise or ascent."""
+    def noise(self, batch_size: tuple[float, float], alpha: float, sampling: str) -> float:
+        """``m q/δ``, the noise's share of the condition.
+
+        Parameters
+        ----------
+        batch_size : (float, float)
+            Retain and forget batch.
+        alpha : float
+            Mixing in [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+        Returns
+        -------
+        float
+            In the units of the Hessians; ``inf`` for ``t ≥ 1``.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         sets = weighted_sets(alpha, self.sizes, batch_size, sampling)
         delta = self._contrast(alpha)
-        noise = max(c * n * n for _, _, c, _, n in sets)
-        return self._heaviest(alpha), noise / delta if delta > 0.0 else math.inf
+        if delta <= 0.0:
+            return math.inf
+        return self.heaviest(alpha) * max(c * n * n for _, _, c, _, n in sets) / delta
 
-    def _heaviest(self, alpha: float) -> float:
+    def heaviest(self, alpha: float) -> float:
+        """``m = max_i w_i λ_max(H_i)``.
+
+        Parameters
+        ----------
+        alpha : float
+            Mixing in [0, 1].
+
+        Returns
+        -------
+        float
+            In the units of the Hessians.
+        """
         return max(
             a * top / n if a > 0.0 else 0.0
             for a, top, n in zip(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 from rmtstab import _checks
 
@@ -63,7 +64,12 @@ def escape_probability(
     smallest = _checks.real("smallest", smallest, low=0.0, low_open=True)
     if start == 0.0:
         return 0.0
-    # in logarithms: λᴷ may exceed every float
-    exponent = horizon * math.log(max(growth, 1.0)) + math.log(start) - math.log(smallest)
-    exponent -= 2.0 * math.log(radius)
+    # in logarithms, as λᴷ may exceed every float; rounding on the safe side
+    terms = (
+        horizon * math.log(max(growth, 1.0)),
+        math.log(start),
+        -math.log(smallest),
+        -2.0 * math.log(radius),
+    )
+    exponent = sum(terms) + 8.0 * sys.float_info.epsilon * (1.0 + sum(map(abs, terms)))
     return math.exp(min(exponent, 0.0))
