@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
+CACHE = "_cache"  # where a Numba dispatcher keeps its cache; it has no public hook
 
 
 def jit(**options: Any) -> Callable[[F], F]:
@@ -30,9 +31,9 @@ def jit(**options: Any) -> Callable[[F], F]:
             _warn_once(error)
             plain: F = numba.njit(nogil=True, **options)(function)
             return plain
-        cache = getattr(compiled, "_cache", None)  # absent when compilation is switched off
+        cache = getattr(compiled, CACHE, None)  # absent when compilation is switched off
         if cache is not None:
-            compiled._cache = _ForgivingCache(cache)
+            setattr(compiled, CACHE, _ForgivingCache(cache))
         result: F = compiled
         return result
 
