@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         curvature,
         dynamics,
         ensembles,
+        experiment,
         figures,
         laws,
         sweeps,
@@ -59,6 +60,7 @@ __all__ = [
     # real networks, evidence, pictures
     "bridge",
     "claims",
+    "experiment",
     "sweeps",
     "figures",
 ]

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from rmtstab import bridge
+from rmtstab import UnlearningProblem, bridge
 from rmtstab._results import FloatArray
 from rmtstab.bridge.factors import Data, resolve_device
-from rmtstab.claims import data, predictions
-from rmtstab.claims.presets import Preset
 from rmtstab.curvature import cnn_gram, kink_margin
-from rmtstab.dynamics.problem import UnlearningProblem
+from rmtstab.experiment import data, predictions
+from rmtstab.experiment.presets import Preset
 
 TRAINING_STEPS, STARTS = 2000, 8
 LOSS = bridge.half_squared_error

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from rmtstab import UnlearningProblem
 from rmtstab._results import FloatArray
-from rmtstab.claims.presets import PROTOCOLS, Preset
-from rmtstab.dynamics.problem import UnlearningProblem
+from rmtstab.claims.networks.records import PROTOCOLS
+from rmtstab.experiment.presets import Preset
 
 SAMPLING = "without_replacement"  # what the real runs do
 FORGET_FACTOR = 10.0  # κ of the finite-horizon resistance
