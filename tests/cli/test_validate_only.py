@@ -83,6 +83,7 @@ def test_a_claim_runs_its_stages_only(claim, monkeypatch, tmp_path):
     monkeypatch.setattr(experiment, "has_torch", lambda: True)
     monkeypatch.setattr(experiment, "run", pretend)
     monkeypatch.setattr(experiment, "closed_forms", lambda preset: {"common_step_size": 1.0})
+    monkeypatch.setattr(experiment, "spectra", lambda preset, networks: [])
     evidence = experiment.collect(PRESETS["tiny"], 0, tmp_path, None, claims=[claim])
     tasks = {"networks": "network", "escapes": "escape", "outcomes": "outcome",
              "trajectories": "trajectory"}  # fmt: skip
