@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         laws,
         sweeps,
         theory,
+        unlearning,
     )
     from rmtstab._results import (
         Bound,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
         Trajectory,
         Verdict,
     )
-    from rmtstab.dynamics.problem import UnlearningProblem
+    from rmtstab.unlearning.problem import UnlearningProblem
 
 __version__ = "0.1.0"
 
@@ -57,6 +58,7 @@ __all__ = [
     "dynamics",
     "theory",
     "bounds",
+    "unlearning",
     # real networks, evidence, pictures
     "bridge",
     "claims",
@@ -72,7 +74,7 @@ def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"rmtstab.{name}")
     if name == "UnlearningProblem":
-        value = importlib.import_module("rmtstab.dynamics.problem").UnlearningProblem
+        value = importlib.import_module("rmtstab.unlearning.problem").UnlearningProblem
     elif name in __all__:
         value = getattr(importlib.import_module("rmtstab._results"), name)
     else:

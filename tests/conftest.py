@@ -1,6 +1,15 @@
-"""Hypothesis profiles and shared fixtures."""
+"""One BLAS thread, Hypothesis profiles and shared fixtures."""
 
 import os
+import sys
+
+# before NumPy loads, and for xdist's workers: many small products contend for the cores otherwise
+for library in ("OPENBLAS", "OMP", "MKL"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+if "numpy" in sys.modules:  # another package's pytest plugin came first
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(int(os.environ["OPENBLAS_NUM_THREADS"]))
 
 import pytest
 from hypothesis import HealthCheck, settings

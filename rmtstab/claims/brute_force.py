@@ -6,58 +6,28 @@ eigenvalue; escape is read off a Gram matrix.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
 
 from rmtstab._results import FloatArray
-
-
-def _bernoulli_covariance(n: int, batch: float) -> FloatArray:
-    """Each sample on its own, with probability ``B/n``."""
-    share = batch / n
-    return np.asarray(share * (1.0 - share) * np.eye(n))
-
-
-def _subset_covariance(n: int, batch: float) -> FloatArray:
-    """All subsets of B samples, equally likely."""
-    subsets = list(combinations(range(n), int(batch)))
-    counts = np.zeros((len(subsets), n))
-    for row, chosen in zip(counts, subsets, strict=True):
-        row[list(chosen)] = 1.0
-    return _covariance(counts)
-
-
-def _repeated_covariance(n: int, batch: float) -> FloatArray:
-    """B independent draws of one sample each, whose n outcomes are equally likely."""
-    return batch * _covariance(np.eye(n))
-
-
-def _covariance(outcomes: FloatArray) -> FloatArray:
-    """Covariance of equally likely outcomes, one a row."""
-    away = outcomes - outcomes.mean(axis=0)
-    return np.asarray(away.T @ away / len(outcomes))
-
-
-COVARIANCES: dict[str, Callable[[int, float], FloatArray]] = {
-    "bernoulli": _bernoulli_covariance,
-    "without_replacement": _subset_covariance,
-    "with_replacement": _repeated_covariance,
-}
-SAMPLINGS = tuple(COVARIANCES)
+from rmtstab.sampling import Scheme
 
 
 @lru_cache
 def inclusion_covariance(n: int, batch: float, sampling: str) -> FloatArray:
-    """Covariance of how often each of n samples is in a batch, from the scheme's definition.
+    """Covariance of how often each of n samples is in a batch, from how the scheme draws it.
+
+    Independent samples have that of n coins; equally likely subsets, and the
+    outcomes of one of B draws, are enumerated.
 
     Parameters
     ----------
     n : int
-        Small: subsets are enumerated.
+        Small where subsets are enumerated.
     batch : float
+        B.
     sampling : {"bernoulli", "without_replacement", "with_replacement"}
 
     Returns
@@ -71,7 +41,22 @@ def inclusion_covariance(n: int, batch: float, sampling: str) -> FloatArray:
     array([[ 0.25, -0.25],
            [-0.25,  0.25]])
     """
-    return COVARIANCES[sampling](n, batch)
+    scheme = Scheme.named(sampling)
+    if not scheme.fixed_size:
+        return np.asarray(batch / n * (1.0 - batch / n) * np.eye(n))
+    if not scheme.exhausts:
+        return batch * _covariance(np.eye(n))
+    subsets = list(combinations(range(n), int(batch)))
+    counts = np.zeros((len(subsets), n))
+    for row, chosen in zip(counts, subsets, strict=True):
+        row[list(chosen)] = 1.0
+    return _covariance(counts)
+
+
+def _covariance(outcomes: FloatArray) -> FloatArray:
+    """Covariance of equally likely outcomes, one a row."""
+    away = outcomes - outcomes.mean(axis=0)
+    return np.asarray(away.T @ away / len(outcomes))
 
 
 def dense_growth(

@@ -14,7 +14,7 @@ from rmtstab.claims.figure_data import figure_of, series
 from rmtstab.claims.instances import exact_step_size
 from rmtstab.ensembles import SignalPlusNoise
 from rmtstab.theory import cnn, signal_plus_noise
-from rmtstab.theory.high_dimensional import volterra_step_size
+from rmtstab.theory.volterra import volterra_step_size
 
 Record = dict[str, Any]
 Rng = np.random.Generator

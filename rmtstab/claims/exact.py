@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from rmtstab import UnlearningProblem
 from rmtstab._results import FloatArray
 from rmtstab.claims.claim import SIGMAS, Outcome, theory_claim
 from rmtstab.claims.figure_data import figure_of, series
 from rmtstab.claims.instances import random_problem
 from rmtstab.ensembles import SignalPlusNoise
+from rmtstab.sampling import BERNOULLI, SAMPLINGS, Scheme
+from rmtstab.unlearning.problem import UnlearningProblem
 
 Record = dict[str, Any]
 Rng = np.random.Generator
-
-
-def _subsets(n: int, batch: int, draws: int, rng: Rng) -> FloatArray:
-    return (rng.random((draws, n)).argsort(axis=1) < batch).astype(float)
-
-
-def _repeated(n: int, batch: int, draws: int, rng: Rng) -> FloatArray:
-    return rng.multinomial(batch, np.full(n, 1.0 / n), size=draws).astype(float)
-
-
-def _independent(n: int, batch: int, draws: int, rng: Rng) -> FloatArray:
-    return (rng.random((draws, n)) < batch / n).astype(float)
-
-
-# how often each sample is in a drawn batch, shape (draws, n)
-INCLUSIONS: dict[str, Callable[[int, int, int, Rng], FloatArray]] = {
-    "without_replacement": _subsets,
-    "with_replacement": _repeated,
-    "bernoulli": _independent,
-}
-SAMPLINGS = tuple(INCLUSIONS)
-FIXED_SIZE = SAMPLINGS[:2]
 
 
 def one_step_moments(rng: Rng) -> dict[str, Any]:
@@ -46,7 +24,7 @@ def one_step_moments(rng: Rng) -> dict[str, Any]:
     scores: list[float] = []
     wrong: list[float] = []
     for k in range(18):
-        sampling = SAMPLINGS[k % 3]
+        sampling = SAMPLINGS[(k + 1) % 3]
         retain, forget = rng.standard_normal((7, 5)), rng.standard_normal((4, 5))
         problem = UnlearningProblem.from_factors(retain, forget)
         step, batch, alpha = 0.2, (2, 1), 0.4
@@ -54,7 +32,7 @@ def one_step_moments(rng: Rng) -> dict[str, Any]:
         draws = 100_000
         moves = np.zeros((draws, 5))
         for factors, b, a in ((retain, batch[0], 1 - alpha), (forget, batch[1], -alpha)):
-            counts = INCLUSIONS[sampling](len(factors), b, draws, rng)
+            counts = _inclusions(len(factors), b, sampling, draws, rng)
             moves += a / b * (counts * (factors @ w)) @ factors
         squares = ((w - step * moves) ** 2).sum(axis=1)
         error = squares.std(ddof=1) / np.sqrt(draws)
@@ -109,7 +87,7 @@ def bound_sandwich(rng: Rng) -> dict[str, Any]:
             step_size=float(rng.uniform(0.2, 1.5)) / largest,
             batch_size=batch,
             alpha=alpha,
-            sampling=SAMPLINGS[k % 3],
+            sampling=SAMPLINGS[(k + 1) % 3],
         )
         growth = dyn.growth()
         slack = 1e-10 * growth.value + growth.error_bound
@@ -119,9 +97,9 @@ def bound_sandwich(rng: Rng) -> dict[str, Any]:
             b.rho_bound for b in bounds if b.kind == "sufficient" and b.rho_bound == b.rho_bound
         ]
         violations += sum(not b <= growth.value + slack for b in below)
-        if dyn.sampling in FIXED_SIZE:  # the nearest failure: another scheme's noise
+        if Scheme.named(dyn.sampling).fixed_size:  # the nearest failure: another scheme's noise
             fixed += 1
-            other = problem.dynamics(dyn.step_size, batch, alpha, "bernoulli").bounds()
+            other = problem.dynamics(dyn.step_size, batch, alpha, BERNOULLI.name).bounds()
             crossed += any(
                 b.kind == "necessary" and not b.rho_bound <= growth.value + slack for b in other
             )
@@ -137,7 +115,7 @@ def bound_sandwich(rng: Rng) -> dict[str, Any]:
                     step_size=b.critical_step_size,
                     batch_size=batch,
                     alpha=alpha,
-                    sampling=SAMPLINGS[k % 3],
+                    sampling=SAMPLINGS[(k + 1) % 3],
                 ).growth()
                 low, high = there.value * (1 - 1e-9), there.value + there.error_bound
                 violations += high < 1.0 - 1e-9 if b.kind == "necessary" else low > 1.0 + 1e-9
@@ -222,6 +200,16 @@ def judge_typical(r: Record) -> Outcome:
     )
     holds = gap > 5 * noisy["lyapunov_error"] and abs(rest) < 0.05 * gap
     return Outcome(text, gap, noisy["lyapunov_error"], bool(holds), rest)
+
+
+def _inclusions(n: int, batch: int, sampling: str, draws: int, rng: Rng) -> FloatArray:
+    """How often each sample is in a drawn batch, (draws, n), from how the scheme draws."""
+    scheme = Scheme.named(sampling)
+    if not scheme.fixed_size:
+        return (rng.random((draws, n)) < batch / n).astype(float)
+    if scheme.exhausts:
+        return (rng.random((draws, n)).argsort(axis=1) < batch).astype(float)
+    return rng.multinomial(batch, np.full(n, 1.0 / n), size=draws).astype(float)
 
 
 CLAIMS = (

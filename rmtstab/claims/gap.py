@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from rmtstab import UnlearningProblem
 from rmtstab.claims.brute_force import dense_growth
 from rmtstab.claims.claim import Outcome, theory_claim
 from rmtstab.claims.figure_data import figure_of, series
 from rmtstab.claims.instances import Draw, heavy, spread, wide
+from rmtstab.unlearning.problem import UnlearningProblem
 
 Record = dict[str, Any]
 LEAST = 0.999  # at the 1 % quantile, both sides, each ensemble

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from rmtstab import UnlearningProblem
 from rmtstab._results import FloatArray
-from rmtstab.claims.brute_force import SAMPLINGS
+from rmtstab.sampling import SAMPLINGS
+from rmtstab.unlearning.problem import UnlearningProblem
 
 Rng = np.random.Generator
 Settings = dict[str, Any]

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from rmtstab import UnlearningProblem
 from rmtstab._results import Bound
-from rmtstab.claims.brute_force import SAMPLINGS, dense_growth
+from rmtstab.claims.brute_force import dense_growth
 from rmtstab.claims.claim import Claim, Evidence, Outcome
 from rmtstab.claims.instances import heavy, spread
-from rmtstab.dynamics.linearised import Dynamics
 from rmtstab.ensembles import extremal
+from rmtstab.sampling import SAMPLINGS
+from rmtstab.unlearning.dynamics import Dynamics
+from rmtstab.unlearning.problem import UnlearningProblem
 
 Record = dict[str, Any]
 Interval = tuple[float, float]

@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from rmtstab._results import Verdict
+from rmtstab.sampling import SAMPLINGS
 
 
 @click.command()
@@ -20,7 +21,7 @@ from rmtstab._results import Verdict
     "--sampling",
     default="without_replacement",
     show_default=True,
-    type=click.Choice(["bernoulli", "without_replacement", "with_replacement"]),
+    type=click.Choice(SAMPLINGS),
 )
 @click.option("--weight-decay", type=float, default=0.0, show_default=True)
 @click.option("--momentum", type=float, default=0.0, show_default=True)
@@ -89,7 +90,7 @@ def frontier(
 
 
 def _read(data: Path) -> Any:
-    from rmtstab.dynamics.problem import UnlearningProblem
+    from rmtstab.unlearning.problem import UnlearningProblem
 
     with np.load(data, allow_pickle=False) as arrays:
         if "gram" in arrays:
@@ -113,9 +114,9 @@ def _forget_batch(retain_batch: int, problem: Any) -> int:
 def _draw(found: Any, out: Path) -> None:
     from matplotlib.figure import Figure
 
-    from rmtstab.figures import _style, stability_map
+    from rmtstab.figures import COLUMN, stability_map, style
 
-    with _style.style():
-        figure = Figure(figsize=(1.4 * _style.COLUMN, _style.COLUMN))
+    with style():
+        figure = Figure(figsize=(1.4 * COLUMN, COLUMN))
         stability_map(figure.add_subplot(), found)
         figure.savefig(out)

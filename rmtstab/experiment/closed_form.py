@@ -10,7 +10,7 @@ from rmtstab.claims.networks.records import PROTOCOLS
 from rmtstab.experiment.presets import Preset
 from rmtstab.laws import MarchenkoPastur
 from rmtstab.theory import cnn
-from rmtstab.theory.high_dimensional import volterra_step_size
+from rmtstab.theory.volterra import volterra_step_size
 
 
 def closed_forms(preset: Preset) -> dict[str, Any]:

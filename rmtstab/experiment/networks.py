@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from rmtstab import UnlearningProblem, bridge
+from rmtstab import bridge
 from rmtstab._results import FloatArray
 from rmtstab.bridge.factors import Data, resolve_device
 from rmtstab.curvature import cnn_gram, kink_margin
 from rmtstab.experiment import data, predictions
 from rmtstab.experiment.presets import Preset
+from rmtstab.unlearning.problem import UnlearningProblem
 
 TRAINING_STEPS, STARTS = 2000, 8
 LOSS = bridge.half_squared_error

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from rmtstab import UnlearningProblem
 from rmtstab._results import FloatArray
 from rmtstab.claims.networks.records import PROTOCOLS
 from rmtstab.experiment.presets import Preset
+from rmtstab.unlearning.problem import UnlearningProblem
 
 SAMPLING = "without_replacement"  # what the real runs do
 FORGET_FACTOR = 10.0  # κ of the finite-horizon resistance

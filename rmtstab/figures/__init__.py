@@ -1,5 +1,6 @@
 """Figures: data and axes in, axes out; matplotlib loads when one is drawn."""
 
+from rmtstab.figures._style import COLUMN, style
 from rmtstab.figures.against_snr import (
     coherence_against_snr,
     escape_against_snr,
@@ -14,6 +15,7 @@ from rmtstab.figures.stability_map import stability_map
 from rmtstab.figures.trajectories import losses, trajectories
 
 __all__ = [
+    "COLUMN",
     "bound_sandwich",
     "check_series",
     "coherence_against_snr",
@@ -24,5 +26,6 @@ __all__ = [
     "resistance_against_snr",
     "spectrum",
     "stability_map",
+    "style",
     "trajectories",
 ]

@@ -41,7 +41,20 @@ class Cell:
 
     @classmethod
     def of(cls, task: str, seed: int, **parameters: Any) -> Cell:
-        """Make a cell from keyword parameters (NumPy numbers and tuples become JSON's)."""
+        """Make a cell from keyword parameters (NumPy numbers and tuples become JSON's).
+
+        Parameters
+        ----------
+        task : str
+            Name of the function that computes it.
+        seed : int
+        **parameters
+            Of the task.
+
+        Returns
+        -------
+        Cell
+        """
         return cls(task, seed, json.loads(json.dumps(parameters, default=_plain)))
 
     def __getitem__(self, name: str) -> Any:

@@ -210,6 +210,17 @@ def protocol_step_size(
 def rate_of(protocol: str, step_size: float, found: Escape) -> EscapeRate:
     """Rate ``log(1 + ηx)`` and e-fold time of an escape direction.
 
+    Parameters
+    ----------
+    protocol : str
+        One of `PROTOCOLS`.
+    step_size : float
+    found : Escape
+
+    Returns
+    -------
+    EscapeRate
+
     Examples
     --------
     >>> from rmtstab.theory.escape import Escape, rate_of

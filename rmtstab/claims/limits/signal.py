@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from rmtstab import UnlearningProblem
 from rmtstab._results import FloatArray
 from rmtstab.claims.brute_force import escape_of
 from rmtstab.claims.claim import Outcome, theory_claim
@@ -24,6 +23,7 @@ from rmtstab.claims.rates import (
 )
 from rmtstab.theory import signal_plus_noise
 from rmtstab.theory.cnn import escape as cnn_escape
+from rmtstab.unlearning.problem import UnlearningProblem
 
 Rng = np.random.Generator
 Record = dict[str, Any]

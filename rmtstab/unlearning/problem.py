@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,14 +9,21 @@ import numpy as np
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray, Frontier, Threshold
-from rmtstab.curvature.factors import ReducedFactors, hessian_roots, stacked_rows
+from rmtstab.curvature.factors import (
+    ReducedFactors,
+    hessian_roots,
+    split_coordinates,
+    stacked_rows,
+)
 from rmtstab.curvature.samples import SampleCurvatures
-from rmtstab.dynamics import critical, frontier
-from rmtstab.dynamics.gradients import split_coordinates
-from rmtstab.dynamics.linearised import Dynamics
-from rmtstab.dynamics.second_moment import MixBasis
+from rmtstab.dynamics import stability_map
+from rmtstab.dynamics.critical_alpha import critical_alpha
+from rmtstab.dynamics.critical_batch_size import critical_batch_size
+from rmtstab.dynamics.critical_step_size import critical_step_size
+from rmtstab.dynamics.update import Update
+from rmtstab.unlearning.dynamics import Dynamics
 
-CACHE_BYTES = 2e8  # memory of the cached eigenbases, one at least; and of a cached S
+SETS = ("retain", "forget")  # what errors call them
 
 
 class UnlearningProblem(SampleCurvatures):
@@ -57,15 +62,6 @@ class UnlearningProblem(SampleCurvatures):
     >>> problem.rank, problem.n_retain, problem.n_forget
     (2, 2, 1)
     """
-
-    def __init__(
-        self, factors: ReducedFactors, n_retain: int, gradients: FloatArray | None = None
-    ) -> None:
-        super().__init__(factors, n_retain)
-        self.gradients = gradients
-        self.complement = 0 if gradients is None else gradients.shape[1] - factors.rank
-        self._bases: OrderedDict[float, MixBasis] = OrderedDict()
-        self._lock = threading.Lock()
 
     @classmethod
     def from_factors(
@@ -113,7 +109,9 @@ class UnlearningProblem(SampleCurvatures):
         n_forget = _length("forget", forget)
         if n_retain == 0:
             raise ValueError("retain must hold at least one sample, got none")
-        factors = ReducedFactors.from_factors(retain, forget, rank_tolerance=rank_tolerance)
+        factors = ReducedFactors.from_factors(
+            retain, forget, rank_tolerance=rank_tolerance, names=SETS
+        )
         if gradients is None:
             return cls(factors, n_retain)
         rows = stacked_rows(retain, forget)
@@ -187,7 +185,7 @@ class UnlearningProblem(SampleCurvatures):
         """
         if _length("retain", retain) == 0:
             raise ValueError("retain must hold at least one sample, got none")
-        roots = hessian_roots(retain, forget, tolerance=tolerance)
+        roots = hessian_roots(retain, forget, tolerance=tolerance, names=SETS)
         return cls.from_factors(*roots, gradients=gradients)
 
     def dynamics(
@@ -233,7 +231,7 @@ class UnlearningProblem(SampleCurvatures):
         >>> round(dyn.growth_factor(), 4)
         0.8327
         """
-        return Dynamics(self, step_size, batch_size, alpha, sampling, weight_decay, momentum)
+        return Dynamics.of(self, step_size, batch_size, alpha, sampling, weight_decay, momentum)
 
     def critical_step_size(
         self,
@@ -244,8 +242,48 @@ class UnlearningProblem(SampleCurvatures):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
     ) -> Threshold:
-        """Largest step size with ρ ≤ 1; see `rmtstab.dynamics.critical.step_size`."""
-        return critical.step_size(self, batch_size, alpha, sampling, weight_decay, momentum)
+        r"""Largest step size with ρ ≤ 1: ``η* = 1/λ_max(L^{-1/2} N L^{-1/2})``.
+
+        ``L(M) = DM + MD`` and ``N(M) = DMD + noise``, both on the range.
+
+        Parameters
+        ----------
+        batch_size : int, or (retain, forget)
+        alpha : float in [0, 1]
+        sampling : {"without_replacement", "bernoulli", "with_replacement"}
+        weight_decay : float, ≥ 0
+            λ in ``D + λI``.
+        momentum : float in [0, 1)
+            Heavy-ball β.
+
+        Returns
+        -------
+        Threshold
+            0 with a status where D(alpha) has a direction that ascends, or a null
+            one that noise excites; ``inf`` where nothing ever escapes. With weight
+            decay also at most ``2/λ``, beyond which what the curvature does not see
+            diverges.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind or outside its range.
+
+        References
+        ----------
+        Mulayoff and Michaeli, arXiv:2306.07850, Theorem 3; with ascent and weight
+        decay derived in docs/theory/critical_values.
+
+        Examples
+        --------
+        >>> import rmtstab as rs
+        >>> problem = rs.UnlearningProblem.from_factors([[1.0], [2.0]])
+        >>> round(float(problem.critical_step_size(2)), 9)  # 2/mean curvature: no noise
+        0.8
+        """
+        return critical_step_size(
+            Update.of(self, 1.0, batch_size, alpha, sampling, weight_decay, momentum)
+        )
 
     def critical_alpha(
         self,
@@ -256,8 +294,47 @@ class UnlearningProblem(SampleCurvatures):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
     ) -> Threshold:
-        """Largest mixing with ρ ≤ 1; see `rmtstab.dynamics.critical.alpha`."""
-        return critical.alpha(self, step_size, batch_size, sampling, weight_decay, momentum)
+        r"""Largest mixing with ρ ≤ 1, the upper end of an interval (ρ is convex in α).
+
+        With momentum ρ need not be convex: the last crossing seen from 33 mixings.
+
+        Parameters
+        ----------
+        step_size : float, ≥ 0
+        batch_size : int, or (retain, forget)
+        sampling : {"without_replacement", "bernoulli", "with_replacement"}
+        weight_decay : float, ≥ 0
+            λ in ``D + λI``.
+        momentum : float in [0, 1)
+            Heavy-ball β.
+
+        Returns
+        -------
+        Threshold
+            0 with a status where the retain set is stable but misses a forget
+            direction, so that any ascent escapes; NaN with a status where no mixing
+            is stable; 1 where every mixing is.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind or outside its range, or there is no
+            forget set.
+
+        References
+        ----------
+        Derived in docs/theory/critical_values.
+
+        Examples
+        --------
+        >>> import rmtstab as rs
+        >>> problem = rs.UnlearningProblem.from_factors([[1.0]], [[1.0]])
+        >>> round(float(problem.critical_alpha(0.5, 1)), 9)  # D = 1 − 2α
+        0.5
+        """
+        return critical_alpha(
+            Update.of(self, step_size, batch_size, None, sampling, weight_decay, momentum)
+        )
 
     def critical_batch_size(
         self,
@@ -268,8 +345,46 @@ class UnlearningProblem(SampleCurvatures):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
     ) -> Threshold:
-        """Smallest common batch size with ρ ≤ 1; see `rmtstab.dynamics.critical.batch_size`."""
-        return critical.batch_size(self, step_size, alpha, sampling, weight_decay, momentum)
+        r"""Smallest common batch size with ρ ≤ 1, as a real number (ρ falls as B grows).
+
+        Parameters
+        ----------
+        step_size : float, ≥ 0
+        alpha : float in [0, 1]
+        sampling : {"without_replacement", "bernoulli", "with_replacement"}
+        weight_decay : float, ≥ 0
+            λ in ``D + λI``.
+        momentum : float in [0, 1)
+            Heavy-ball β.
+
+        Returns
+        -------
+        Threshold
+            For the fixed-size schemes every whole B at or above the value is stable.
+            1 with a status (0 for Bernoulli) where every B is stable, NaN with a
+            status where none is.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind or outside its range.
+
+        References
+        ----------
+        Derived in docs/theory/critical_values.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rmtstab as rs
+        >>> problem = rs.UnlearningProblem.from_factors(np.eye(4))
+        >>> round(float(problem.critical_batch_size(4.0)), 9)  # η/B ≤ 2 on each direction
+        2.0
+        """
+        whole = (self.n_retain, self.n_forget)
+        return critical_batch_size(
+            Update.of(self, step_size, whole, alpha, sampling, weight_decay, momentum)
+        )
 
     def rate_frontier(
         self,
@@ -287,13 +402,24 @@ class UnlearningProblem(SampleCurvatures):
         ----------
         time : float, > 0
             τ, in steps.
-        step_size, batch_size, sampling, weight_decay, momentum
-            As in `dynamics`.
+        step_size : float, ≥ 0
+        batch_size : int, or (retain, forget)
+        sampling : {"without_replacement", "bernoulli", "with_replacement"}
+        weight_decay : float, ≥ 0
+            λ in ``D + λI``.
+        momentum : float in [0, 1)
+            Heavy-ball β.
 
         Returns
         -------
         Threshold
             NaN with a status where even the best mixing escapes faster.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind or outside its range, or there is no
+            forget set.
 
         Examples
         --------
@@ -307,8 +433,8 @@ class UnlearningProblem(SampleCurvatures):
         """
         time = _checks.real("time", time, low=0.0, low_open=True)
         level = float(np.exp(2.0 / time))
-        return critical.alpha(
-            self, step_size, batch_size, sampling, weight_decay, momentum, level=level
+        return critical_alpha(
+            Update.of(self, step_size, batch_size, None, sampling, weight_decay, momentum), level
         )
 
     def resistance(
@@ -329,17 +455,38 @@ class UnlearningProblem(SampleCurvatures):
         ----------
         horizon : int
             T, in steps.
-        step_size, batch_size, sampling, weight_decay, momentum
-            As in `dynamics`.
+        step_size : float, ≥ 0
+        batch_size : int, or (retain, forget)
         alphas : array_like, optional
             Mixings tried; default 33 from 1/33 to 1.
         kappa : float, ≥ 1
             Factor by which the forget loss must grow; at least 10 for an order
             that can be trusted.
+        sampling : {"without_replacement", "bernoulli", "with_replacement"}
+        weight_decay : float, ≥ 0
+            λ in ``D + λI``.
+        momentum : float in [0, 1)
+            Heavy-ball β.
 
         Returns
         -------
         float
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind or outside its range.
+
+        References
+        ----------
+        Derived in docs/theory/resistance.
+
+        Examples
+        --------
+        >>> import rmtstab as rs
+        >>> problem = rs.UnlearningProblem.from_factors([[1.0]], [[1.0]])
+        >>> problem.resistance(20, 0.5, 1)  # alike: both losses grow alike
+        1.0
         """
         grid = (
             np.linspace(0.0, 1.0, 34)[1:]
@@ -366,36 +513,63 @@ class UnlearningProblem(SampleCurvatures):
         momentum: float = 0.0,
         workers: int = 1,
     ) -> Frontier:
-        """Map growth over (mixing × batch size); see `rmtstab.dynamics.frontier.stability_map`."""
-        return frontier.stability_map(
-            self,
-            step_size,
+        """Map growth, or finite-horizon growth, over (mixing × batch size).
+
+        Parameters
+        ----------
+        step_size : float, ≥ 0
+        batch_sizes : sequence of int or (retain, forget)
+        alphas : array_like, shape (n_alphas,)
+            Increasing mixings in [0, 1].
+        horizon : int, optional
+            Map ``E‖w_K‖²/E‖w_0‖²`` from an isotropic start instead of ρ.
+        radius : float, > 0, optional
+            A cell escapes when that ratio exceeds ``radius²``; required with a horizon.
+        sampling : {"without_replacement", "bernoulli", "with_replacement"}
+        weight_decay : float, ≥ 0
+            λ in ``D + λI``.
+        momentum : float in [0, 1)
+            Heavy-ball β.
+        workers : int
+            Threads, over rows; with one BLAS thread each they do not contend. The
+            values do not depend on it.
+
+        Returns
+        -------
+        Frontier
+            The curve is the asymptotic α*(B), or with a horizon the smallest mixing
+            at which the ratio crosses ``radius²``, found by bisection (1 if none). Every
+            cell is certified: the enclosures come from the row's subspace, cells that they
+            leave open are solved by themselves, and what stays open is UNDECIDED.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind or outside its range.
+
+        References
+        ----------
+        Derived in docs/theory/critical_values.
+
+        Examples
+        --------
+        >>> import rmtstab as rs
+        >>> problem = rs.UnlearningProblem.from_factors([[1.0], [1.0]], [[1.0]])
+        >>> found = problem.frontier(0.5, [1, (2, 1)], [0.0, 0.3, 0.7])
+        >>> [verdict.name for verdict in found.verdicts[:, 0]]
+        ['STABLE', 'STABLE', 'ESCAPES']
+        >>> found.critical_alpha.round(6).tolist()
+        [0.5, 0.5]
+        """
+        whole = (self.n_retain, self.n_forget)
+        return stability_map.frontier(
+            Update.of(self, step_size, whole, None, sampling, weight_decay, momentum),
             batch_sizes,
             alphas,
             horizon=horizon,
             radius=radius,
-            sampling=sampling,
-            weight_decay=weight_decay,
-            momentum=momentum,
             workers=workers,
         )
-
-    def basis(self, alpha: float) -> MixBasis:
-        """Eigenbasis of ``D(alpha)``, cached: all batch sizes and step sizes share it."""
-        with self._lock:
-            if alpha in self._bases:
-                self._bases.move_to_end(alpha)
-                return self._bases[alpha]
-        basis = MixBasis.build(self.factors, self.n_retain, alpha)
-        size = 8.0 * (basis.rows.size + 3 * basis.vectors.size + 1)
-        with self._lock:
-            self._bases[alpha] = basis
-            while len(self._bases) > max(1, int(CACHE_BYTES / size)):
-                self._bases.popitem(last=False)
-        return basis
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return UnlearningProblem, (self.factors, self.n_retain, self.gradients)
 
     def __repr__(self) -> str:
         return (
@@ -409,7 +583,7 @@ def _gradient_rows(given: Any, sizes: tuple[int, int], d: int) -> FloatArray:
     if not isinstance(given, tuple | list) or len(given) != 2:
         raise TypeError("gradients must be a pair (retain, forget) of arrays")
     parts = []
-    for name, part, n in zip(("retain", "forget"), given, sizes, strict=True):
+    for name, part, n in zip(SETS, given, sizes, strict=True):
         array = _checks.array(f"gradients ({name})", part)
         if array.shape != (n, d) and not (n == 0 and array.size == 0):
             raise ValueError(f"gradients ({name}) must have shape ({n}, {d}), got {array.shape}")
