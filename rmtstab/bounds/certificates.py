@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.bounds.closed_forms import Pair, step_free
+from rmtstab.bounds.row import DERIVED, Pair, Row, step_free
 from rmtstab.bounds.subspace import Span, corrected
 from rmtstab.bounds.view import View
 from rmtstab.dynamics.certificate import EPS
@@ -134,3 +134,9 @@ def _resolvent(view: View, span: Span, lower: float, shift: float) -> float:
         direction = z + (inner / previous) * direction
     x = np.ascontiguousarray(0.5 * (x + x.T))
     return quotient(x, phi(x), view.update.rounding)
+
+
+ROWS = (
+    Row("Collatz-Wielandt", "sufficient", "applications", DERIVED, collatz_wielandt),
+    Row("resolvent", "sufficient", "applications", DERIVED, resolvent),
+)

@@ -1,17 +1,11 @@
-"""The bounds in closed form: each a function of the view, as the table of bounds holds them."""
+"""Necessary conditions in closed form: sums over the factors and extreme eigenvalues."""
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
+from rmtstab.bounds.row import DERIVED, DEXTER, MULAYOFF, Pair, Row
 from rmtstab.bounds.view import View
 from rmtstab.theory import mean as mean_dynamics
-from rmtstab.theory import sufficient
 from rmtstab.theory.coherence_bounds import CoherenceBound
-
-Pair = tuple[float, float]  # bound on ρ, critical step size
 
 
 def mean(view: View) -> Pair:
@@ -118,8 +112,19 @@ def _coherence(view: View, bound: CoherenceBound) -> Pair:
     return bound.growth(view.eta, **view.step), bound.critical_step_size(**view.step)
 
 
+COHERENCE = DEXTER.format(1, "bounds/coherence")
+ROWS = (
+    Row("mean", "necessary", "closed form", DERIVED, mean),
+    Row("trace", "necessary", "closed form", MULAYOFF.format(16), trace),
+    Row("direction", "necessary", "closed form", MULAYOFF.format(15), direction),
+    Row("single sample", "necessary", "closed form", DERIVED, single_sample),
+    Row("unlearning coherence", "necessary", "closed form", COHERENCE, unlearning_coherence),
+    Row("three-axis coherence", "necessary", "closed form", COHERENCE, three_axis_coherence),
+)
+
+
 def largest(view: View) -> float:
-    """The largest of the lower bounds above.
+    """The largest of these bounds on ρ.
 
     Parameters
     ----------
@@ -129,60 +134,5 @@ def largest(view: View) -> float:
     -------
     float
     """
-    found = [
-        view.once(bound)
-        for bound in (
-            mean, trace, direction, single_sample, unlearning_coherence, three_axis_coherence,
-        )
-    ]  # fmt: skip
+    found = [view.once(row.values) for row in ROWS]
     return max(pair[0] for pair in found if pair is not None)
-
-
-def one_step(view: View) -> Pair:
-    """``λ_max(Φ(P))``.
-
-    Parameters
-    ----------
-    view : View
-
-    Returns
-    -------
-    (float, float)
-        Bound on ρ, critical step size.
-    """
-    mix, noise = np.diag(view.mu), view.one_step.noise(**view.step)
-    return (
-        sufficient.one_step_growth(mix, noise, view.eta),
-        sufficient.one_step(mix, noise),
-    )
-
-
-def operator(view: View) -> Pair:
-    """The operator bound: ``λ_max(H_i)`` in place of each sample's square.
-
-    Parameters
-    ----------
-    view : View
-
-    Returns
-    -------
-    (float, float)
-        Bound on ρ, critical step size.
-    """
-    mix, weighted = np.diag(view.mu), view.sharpness_weighted()
-    rho = sufficient.operator_growth(mix, weighted, view.eta)
-    return rho, sufficient.operator(mix, weighted)
-
-
-def step_free(value: float) -> Pair:
-    """A bound on ρ without a critical step size of its own.
-
-    Parameters
-    ----------
-    value : float
-
-    Returns
-    -------
-    (float, float)
-    """
-    return value, math.nan

@@ -4,64 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from rmtstab import _checks
 from rmtstab._results import Bound
-from rmtstab.bounds import certificates, closed_forms, subspace
+from rmtstab.bounds import certificates, closed_forms, subspace, sufficient
+from rmtstab.bounds.row import COSTS
 from rmtstab.bounds.view import View
 from rmtstab.dynamics.growth import growth
 from rmtstab.dynamics.update import Update
 
-Cost = Literal["closed form", "eigenproblem", "applications"]
-COSTS: tuple[Cost, ...] = ("closed form", "eigenproblem", "applications")
-DERIVED = "derived in docs/theory/bounds"
-MULAYOFF = "Mulayoff & Michaeli, arXiv:2306.07850, ({}) at alpha = 0; " + DERIVED
-DEXTER = "Dexter et al., arXiv:2401.12332, Theorem {} at alpha = 0; derived in docs/theory/{}"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One bound: what it is, and the function that evaluates it.
-
-    Attributes
-    ----------
-    name : str
-    kind : {"necessary", "sufficient"}
-    cost : {"closed form", "eigenproblem", "applications"}
-    source : str
-    values : callable
-        ``(bound on ρ, critical step size)`` of a view, or None where it says nothing.
-    """
-
-    name: str
-    kind: Literal["necessary", "sufficient"]
-    cost: Cost
-    source: str
-    values: Callable[[View], tuple[float, float] | None]
-
-
-COHERENCE = DEXTER.format(1, "bounds/coherence")
-TABLE = (
-    Row("mean", "necessary", "closed form", DERIVED, closed_forms.mean),
-    Row("trace", "necessary", "closed form", MULAYOFF.format(16), closed_forms.trace),
-    Row("direction", "necessary", "closed form", MULAYOFF.format(15), closed_forms.direction),
-    Row("single sample", "necessary", "closed form", DERIVED, closed_forms.single_sample),
-    Row("unlearning coherence", "necessary", "closed form", COHERENCE,
-        closed_forms.unlearning_coherence),
-    Row("three-axis coherence", "necessary", "closed form", COHERENCE,
-        closed_forms.three_axis_coherence),
-    Row("reduced", "necessary", "eigenproblem", DERIVED, subspace.reduced_bound),
-    Row("Ritz on resolvents", "necessary", "applications", DERIVED, subspace.ritz_on_resolvents),
-    Row("Ritz-5", "necessary", "applications", DERIVED, subspace.ritz_5),
-    Row("corrected Ritz", "necessary", "applications", DERIVED, subspace.corrected_ritz),
-    Row("one step", "sufficient", "eigenproblem", DERIVED, closed_forms.one_step),
-    Row("operator", "sufficient", "eigenproblem", DEXTER.format(2, "bounds"),
-        closed_forms.operator),
-    Row("Collatz-Wielandt", "sufficient", "applications", DERIVED, certificates.collatz_wielandt),
-    Row("resolvent", "sufficient", "applications", DERIVED, certificates.resolvent),
-)  # fmt: skip
+TABLE = (*closed_forms.ROWS, *subspace.ROWS, *sufficient.ROWS, *certificates.ROWS)
 NAMES = tuple(row.name for row in TABLE)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from rmtstab._results import FloatArray
 from rmtstab.bounds import closed_forms
-from rmtstab.bounds.closed_forms import Pair, step_free
+from rmtstab.bounds.row import DERIVED, Pair, Row, step_free
 from rmtstab.bounds.view import SMALL, Map, View
 from rmtstab.theory import reduced
 
@@ -318,3 +318,11 @@ def _reduced_from_below(view: View) -> tuple[float, list[FloatArray]]:
         current = [drain(x) for x in current]
     value, x, _ = span.top()
     return max(value, 0.0), [_peak(view), x]
+
+
+ROWS = (
+    Row("reduced", "necessary", "eigenproblem", DERIVED, reduced_bound),
+    Row("Ritz on resolvents", "necessary", "applications", DERIVED, ritz_on_resolvents),
+    Row("Ritz-5", "necessary", "applications", DERIVED, ritz_5),
+    Row("corrected Ritz", "necessary", "applications", DERIVED, corrected_ritz),
+)

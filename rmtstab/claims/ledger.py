@@ -1,7 +1,7 @@
 """Tightness ledger: every bound over extremal families, random ensembles and trained networks.
 
 The rows know nothing of particular bounds: they follow whatever
-`rmtstab.dynamics.Dynamics.bounds` returns, by name.
+`rmtstab.unlearning.Dynamics.bounds` returns, by name.
 """
 
 from __future__ import annotations

@@ -253,7 +253,7 @@ class RayleighBound:
         forget = eta * (self.squares[2] + noise[1])
         cross = eta * self.squares[1]
         pull, push = keep * self.drifts[0], keep * self.drifts[1]
-        return last_root(
+        return _last_root(
             decay * (eta * decay - 2.0) - 2.0 * pull + retain,
             2.0 * (pull + push - retain - cross),
             retain + 2.0 * cross + forget,
@@ -342,7 +342,7 @@ def critical_steps(drift: FloatArray, size: FloatArray, rest: FloatArray) -> Flo
     return result
 
 
-def last_root(constant: float, slope: float, curve: float) -> float:
+def _last_root(constant: float, slope: float, curve: float) -> float:
     """Largest x in [0, 1] with ``constant + slope x + curve x² ≤ 0``, curve ≥ 0; NaN if none.
 
     Parameters

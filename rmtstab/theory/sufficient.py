@@ -89,10 +89,10 @@ def one_step_growth(mix_hessian: Any, noise: Any, step_size: float) -> float:
     >>> sufficient.one_step_growth([[2.0]], [[1.0]], 0.5)
     0.25
     """
-    return top_value(one_step_moment(*_pair(mix_hessian, noise), step_size))
+    return top_value(_one_step_moment(*_pair(mix_hessian, noise), step_size))
 
 
-def one_step_moment(mix_hessian: FloatArray, noise: FloatArray, step_size: float) -> FloatArray:
+def _one_step_moment(mix_hessian: FloatArray, noise: FloatArray, step_size: float) -> FloatArray:
     """``Φ(P) = (I − ηD)² + η²Q₂``.
 
     Parameters
@@ -259,7 +259,7 @@ class OneStepBound:
             If an argument is outside its range.
         """
         noise = self.noise(batch_size, alpha, sampling)
-        return one_step_moment(self.mix(alpha, weight_decay), noise, step_size)
+        return _one_step_moment(self.mix(alpha, weight_decay), noise, step_size)
 
     def noise(self, batch_size: tuple[float, float], alpha: float, sampling: str) -> FloatArray:
         """``Q₂``, shape (r, r).
@@ -389,7 +389,7 @@ class OneStepBound:
             noise = self.noise(batch_size, alpha, sampling)
             return top_value(eta * (mix @ mix + noise) - 2.0 * mix)
 
-        return last_of_convex(excess) if eta > 0.0 else 1.0
+        return _last_of_convex(excess) if eta > 0.0 else 1.0
 
     def critical_batch_size(
         self, step_size: float, alpha: float, sampling: str, weight_decay: float = 0.0
@@ -428,7 +428,7 @@ class OneStepBound:
             part = eta * a * a * kappa * self._noise(s, n, scheme.fixed_size)
             slope += part
             room += offset * part
-        return least_matrix_batch(room, slope, [self.sizes[s] for s, _ in weighted], sampling)
+        return _least_matrix_batch(room, slope, [self.sizes[s] for s, _ in weighted], sampling)
 
     def mix(self, alpha: float, weight_decay: float = 0.0) -> FloatArray:
         """``D(α) + λ``.
@@ -628,7 +628,7 @@ def top_value(matrix: FloatArray, metric: FloatArray | None = None) -> float:
     return float(scipy.linalg.eigh(matrix, metric, eigvals_only=True, driver=driver)[-1])
 
 
-def last_of_convex(excess: Any) -> float:
+def _last_of_convex(excess: Any) -> float:
     """Largest x in [0, 1] with ``excess(x) ≤ 0`` for a convex function; NaN if there is none.
 
     Parameters
@@ -658,7 +658,7 @@ def last_of_convex(excess: Any) -> float:
     return root
 
 
-def least_matrix_batch(
+def _least_matrix_batch(
     room: FloatArray, slope: FloatArray, sizes: list[int], sampling: str
 ) -> float:
     """Smallest B with ``slope/B ⪯ room``, slope ⪰ 0; NaN where none up to the smallest size.

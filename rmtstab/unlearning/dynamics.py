@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from rmtstab import _checks
+from rmtstab import _checks, bounds
 from rmtstab._results import Bound, Estimate, FloatArray, Growth, Reason, Trajectory, Verdict
-from rmtstab.bounds.evaluate import evaluate
 from rmtstab.dynamics import gradients as affine
 from rmtstab.dynamics import growth as spectral
 from rmtstab.dynamics import simulate as monte_carlo
@@ -323,7 +322,7 @@ weight_decay=0, momentum=0)
         >>> [b.name for b in dyn.bounds(cost="eigenproblem") if b.kind == "sufficient"]
         ['one step', 'operator']
         """
-        return evaluate(self, cost, gap, self.growth_factor)
+        return bounds.evaluate(self, cost, gap, self.growth_factor)
 
     # --- paths -------------------------------------------------------------------------------
 
