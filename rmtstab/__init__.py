@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         curvature,
         dynamics,
         ensembles,
+        experiment,
         figures,
         laws,
         sweeps,
@@ -66,6 +67,7 @@ __all__ = [
     # real networks, evidence, pictures
     "bridge",
     "claims",
+    "experiment",
     "sweeps",
     "figures",
 ]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmtstab.claims.theory_checks import escape_formula, volterra_gap
+from rmtstab.claims.closed_forms import escape_formula, volterra_gap
 from rmtstab.ensembles import SignalPlusNoise
 from rmtstab.theory import cnn, mean, signal_plus_noise, sufficient
 from rmtstab.theory.volterra import volterra_step_size

@@ -10,9 +10,9 @@ from torch.func import functional_call, grad, vmap
 
 from rmtstab._results import FloatArray
 from rmtstab.bridge.losses import per_sample
-from rmtstab.claims import networks, predictions
-from rmtstab.claims.networks import Network
-from rmtstab.claims.presets import Preset
+from rmtstab.experiment import networks, predictions
+from rmtstab.experiment.networks import Network
+from rmtstab.experiment.presets import Preset
 
 
 def outcome(

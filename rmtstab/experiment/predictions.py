@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.claims.presets import PROTOCOLS, Preset
+from rmtstab.claims.networks.records import PROTOCOLS
+from rmtstab.experiment.presets import Preset
 from rmtstab.unlearning.problem import UnlearningProblem
 
 SAMPLING = "without_replacement"  # what the real runs do

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.claims.presets import Preset
 from rmtstab.ensembles import SignalPlusNoise
+from rmtstab.experiment.presets import Preset
 
 DIGITS_PATCH, DIGITS_STRIDE = 6, 2  # 4 overlapping patches of an 8 × 8 image
 

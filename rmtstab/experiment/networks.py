@@ -11,9 +11,9 @@ import torch
 from rmtstab import bridge
 from rmtstab._results import FloatArray
 from rmtstab.bridge.factors import Data, resolve_device
-from rmtstab.claims import data, predictions
-from rmtstab.claims.presets import Preset
 from rmtstab.curvature import cnn_gram, kink_margin
+from rmtstab.experiment import data, predictions
+from rmtstab.experiment.presets import Preset
 from rmtstab.unlearning.problem import UnlearningProblem
 
 TRAINING_STEPS, STARTS = 2000, 8

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-# A protocol says what the step size is measured in; see `step_sizes` in networks.py.
-PROTOCOLS = ("sgd_scaled", "sharpness_scaled", "common")
-
 
 @dataclass(frozen=True)
 class Preset:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 Evidence = Mapping[str, Any]  # results.json without the claims: the numbers of one run
 Check = Callable[["np.random.Generator"], dict[str, Any]]
+SIGMAS = 5.0  # deviations that an agreement may show, in standard errors
 WORDS = (
     "name", "statement", "latex", "assumptions", "normalisation", "horizon", "source", "fails",
 )  # fmt: skip
@@ -67,7 +69,7 @@ class Claim:
     judge : callable
         From the evidence to an `Outcome`.
     needs : tuple of str
-        Stages of a run (see `rmtstab.claims.validation`) without which it cannot be judged.
+        Stages of a run (see `rmtstab.experiment.run`) without which it cannot be judged.
     uses : tuple of str
         Further stages that it takes up where torch is installed.
     check : callable or None
@@ -148,7 +150,7 @@ def theory_claim(
 
     Examples
     --------
-    >>> from rmtstab.claims.registry import Outcome, theory_claim
+    >>> from rmtstab.claims import Outcome, theory_claim
     >>> claim = theory_claim(
     ...     name="mean-of-normals", check=lambda rng: {"mean": float(rng.normal(size=100).mean())},
     ...     judge=lambda r: Outcome(f"mean {r['mean']:.2f}", r["mean"], 0.1, abs(r["mean"]) < 0.5),
@@ -158,9 +160,14 @@ def theory_claim(
     >>> claim.needs_torch, claim.record({"theory": {"mean-of-normals": {"mean": 0.1}}})["holds"]
     (False, True)
     """
+
+    @wraps(judge)
+    def judge_evidence(evidence: Evidence) -> Outcome:
+        return judge(evidence["theory"][name])
+
     return Claim(
         name=name,
-        judge=lambda evidence: judge(evidence["theory"][name]),
+        judge=judge_evidence,
         needs=("theory",),
         uses=uses,
         check=check,
