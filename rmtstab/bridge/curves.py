@@ -84,17 +84,20 @@ class Turns:
     outcome : ndarray of str, shape cells
         ``"keeps"``, ``"forgets"``, ``"forgets_then_collapses"`` or ``"collapses"``, by the
         first step at which more than half of the replicas have turned.
+    levels : dict of str to float
+        The levels by which this was judged.
     """
 
     forget_step: FloatArray
     collapse_step: FloatArray
     outcome: NDArray[np.str_]
+    levels: dict[str, float]
 
 
 def turns(
     curves: Curves,
     retain: Reference,
-    forget: Reference,
+    forget: Reference | None,
     *,
     forget_level: float = 0.5,
     collapse_level: float = 0.8,
@@ -105,7 +108,7 @@ def turns(
     ----------
     curves : Curves
     retain, forget : Reference
-        Each set before the run.
+        Each set before the run; no forget set, nothing forgotten.
     forget_level : float, default 0.5
         Forgot: the forget set's skill is below this share of its start.
     collapse_level : float, default 0.8
@@ -136,9 +139,12 @@ def turns(
     levels = {"forget_level": forget_level, "collapse_level": collapse_level}
     for name, level in levels.items():
         _checks.real(name, level, low=0.0, high=1.0)
-    forgot = _first(curves.steps, skill(curves.forget, forget) < forget_level)
+    lost = np.zeros(curves.forget.loss.shape, dtype=bool)
+    if forget is not None:
+        lost = skill(curves.forget, forget) < forget_level
+    forgot = _first(curves.steps, lost)
     collapsed = _first(curves.steps, skill(curves.retain, retain) < collapse_level)
-    return Turns(forgot, collapsed, outcome(majority(forgot), majority(collapsed)))
+    return Turns(forgot, collapsed, outcome(majority(forgot), majority(collapsed)), levels)
 
 
 def skill(curves: SetCurves, start: Reference) -> FloatArray:

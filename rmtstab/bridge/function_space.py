@@ -12,6 +12,7 @@ batch's rows of K; a replica's batches are the same in all cells, whence one pro
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,8 +38,8 @@ class FunctionSpace:
         f* of all samples: retain, forget, test.
     gram : Tensor, shape (n, C, N·C)
         Rows of ``J P Jᵀ`` of the samples that are drawn, retain and forget.
-    drift : Tensor, shape (N·C,)
-        ``J w*``, which weight decay scales.
+    drift : Tensor, shape (N·C,), or None
+        ``J w*``, which weight decay scales; None where it could not be computed.
     weight_norm : float
         ``√(w*ᵀ P⁻¹ w*)``.
     losses : tuple of SetLoss
@@ -47,7 +48,7 @@ class FunctionSpace:
 
     outputs: Tensor
     gram: Tensor
-    drift: Tensor
+    drift: Tensor | None
     weight_norm: float
     losses: tuple[SetLoss | None, ...]
 
@@ -101,6 +102,11 @@ def run(
     (Curves, Coefficients or None)
         Curves of shape (n_cells, replicas, n_records).
     """
+    if plan.weight_decay and space.drift is None:
+        raise ValueError(
+            f"weight_decay must be 0 for a model without second derivatives, got "
+            f"{plan.weight_decay:g}"
+        )
     count = plan.replicas if replica is None else 1
     samples, width = space.gram.shape[:2]
     numbers = space.outputs.numel() * 4 + samples * width * (3 if plan.momentum else 2)
@@ -116,6 +122,24 @@ def run(
     kept = [part[1] for part in parts]
     values, scale = (np.concatenate([getattr(k, name) for k in kept]) for name in _KEPT)
     return curves, Coefficients(values, scale)
+
+
+def outputs_at(
+    space: FunctionSpace, kept: Coefficients
+) -> Iterator[tuple[str, Tensor, SetLoss]]:
+    """Yield the name, outputs (n_cells, n_steps, n, C) and loss of each set at coefficients."""
+    n, width, columns = space.gram.shape
+    values = torch.as_tensor(kept.values, dtype=space.gram.dtype, device=space.gram.device)
+    outputs = space.outputs.flatten() - values.flatten(2) @ space.gram.view(n * width, columns)
+    if space.drift is not None:
+        shrunk = torch.as_tensor(kept.scale - 1.0, dtype=values.dtype, device=values.device)
+        outputs = outputs + shrunk[..., None] * space.drift
+    outputs = outputs.unflatten(-1, space.outputs.shape)
+    start = 0
+    for name, loss in zip(("retain", "forget", "test"), space.losses, strict=True):
+        if loss is not None:
+            yield name, outputs[..., start : start + len(loss), :], loss
+            start += len(loss)
 
 
 _KEPT = ("values", "scale")
@@ -137,6 +161,7 @@ class _Runs:
         self.step_size = torch.as_tensor(plan.step_size[block], **like)
         self.signs = torch.as_tensor(plan.weights()[:, block], **like)
         self.snapshots = None if snapshots is None else snapshots[block]
+        self.last = plan.steps if self.snapshots is None else int(self.snapshots.max())
         replicas = plan.replicas if replica is None else 1
         shape = replicas, len(self.step_size)
         n, width, columns = space.gram.shape
@@ -162,12 +187,12 @@ class _Runs:
         """Take all steps."""
         rows = {int(step): row for row, step in enumerate(self.plan.recorded)}
         batches = self.plan.batches()
-        for step in range(self.plan.steps + 1):
+        for step in range(self.last + 1):
             if step in rows:
                 self._record(rows[step])
             if self.snapshots is not None:
                 self._keep(step)
-            if step < self.plan.steps:
+            if step < self.last:
                 self._step(step, next(batches))
         records = [record.transpose(0, 1).cpu().numpy() for record in self.records]
         curves = [SetCurves(records[k], records[k + 1]) for k in (0, 2, 4)]
@@ -247,7 +272,7 @@ class _Runs:
         for own, chosen, part in zip(self.h, indices, outputs, strict=True):
             torch.index_select(own.view(cells, n, width), 1, chosen, out=part)
         outputs = self.space.outputs[indices][:, None] - outputs
-        if self.plan.weight_decay:
+        if self.plan.weight_decay and self.space.drift is not None:
             drift = self.space.drift.view(n, width)[indices]
             outputs = outputs + (self.a - 1.0)[:, None, None] * drift[:, None]
         return outputs
@@ -256,7 +281,7 @@ class _Runs:
         """Record a replica at a time: what is built on the way stays in cache."""
         n, width = self.space.outputs.shape
         still = self.space.outputs.flatten()
-        if self.plan.weight_decay:
+        if self.plan.weight_decay and self.space.drift is not None:
             still = still + (self.a - 1.0)[:, None] * self.space.drift
         for replica, h in enumerate(self.h):
             outputs, start = (still - h).view(-1, n, width), 0
@@ -272,7 +297,7 @@ class _Runs:
         """``√(δᵀP⁻¹δ)`` of ``δ = (a − 1)w* − P Jᵀ c``."""
         c, seen = self.c.flatten(2), self.c[0, 0].numel()
         square = (c * self.h[..., :seen]).sum(dim=-1)
-        if self.plan.weight_decay:
+        if self.plan.weight_decay and self.space.drift is not None:
             shrunk = self.a - 1.0
             square = square - 2.0 * shrunk * (c @ self.space.drift[:seen])
             square = square + (shrunk * self.space.weight_norm) ** 2
