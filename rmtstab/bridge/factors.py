@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +10,11 @@ from torch.func import functional_call, grad, jacrev, vmap
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
+from rmtstab.bridge.devices import resolve_device
 from rmtstab.bridge.losses import Loss
 from rmtstab.dynamics.problem import UnlearningProblem
+
+__all__ = ["Data", "free_parameters", "problem", "resolve_device", "sample_factors"]
 
 Data = tuple[Tensor, Tensor]
 
@@ -206,16 +208,3 @@ def _check_repeats(model: nn.Module, inputs: Tensor) -> None:
             "model must be deterministic, got two different forward passes on the retain set; "
             "call model.eval() or pass check_deterministic=False"
         )
-
-
-def resolve_device(device: Any) -> torch.device:
-    """Return a torch device that is there, or raise a `ValueError` that lists those that are."""
-    present = ["cpu"] + [f"cuda:{k}" for k in range(torch.cuda.device_count())]
-    try:
-        place = torch.device(device)
-    except (RuntimeError, TypeError):
-        place = None
-    full = None if place is None else f"{place.type}:{place.index or 0}"
-    if place is None or (place.type != "cpu" and full not in present):
-        raise ValueError(f"device must be one of {', '.join(present)}, got {str(device)!r}")
-    return place
