@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -14,7 +15,7 @@ Built = TypeVar("Built")
 
 
 def multilayer_perceptron(widths: Sequence[int], *, seed: int = 0) -> nn.Sequential:
-    """Fully connected layers with tanh between them, ``widths[0]`` inputs to ``widths[-1]`` outputs.
+    """Fully connected layers with tanh between them, from the first to the last width.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ def multilayer_perceptron(widths: Sequence[int], *, seed: int = 0) -> nn.Sequent
 
     def build() -> nn.Sequential:
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), nn.Tanh()]
         return nn.Sequential(*layers[:-1])
 
@@ -168,6 +169,7 @@ def residual_net(
     >>> residual_net(8)(torch.ones(2, 3, 16, 16)).shape
     torch.Size([2, 10])
     """
+    widths: tuple[int, ...]
     if depth == 18:
         widths, blocks = (64, 128, 256, 512), 2
     elif depth >= 8 and depth % 6 == 2:
