@@ -7,23 +7,35 @@ except ImportError as error:  # the core works without torch; only the bridge ne
         "rmtstab.bridge needs torch; install it with `pip install rmtstab[torch]`"
     ) from error
 
+from rmtstab.bridge.architectures import (
+    Recurrent,
+    convolutional_net,
+    multilayer_perceptron,
+    residual_net,
+)
 from rmtstab.bridge.factors import problem, sample_factors
 from rmtstab.bridge.losses import half_squared_error, logistic
 from rmtstab.bridge.models import TwoLayerReLUCNN
 from rmtstab.bridge.spectrum import largest_hessian_eigenvalue
 from rmtstab.bridge.training import Interpolation, gauss_newton, gradient_descent
+from rmtstab.bridge.transformer import Transformer
 from rmtstab.bridge.unlearning import UnlearningRuns, unlearn
 
 __all__ = [
     "Interpolation",
+    "Recurrent",
+    "Transformer",
     "TwoLayerReLUCNN",
     "UnlearningRuns",
+    "convolutional_net",
     "gauss_newton",
     "gradient_descent",
     "half_squared_error",
     "largest_hessian_eigenvalue",
     "logistic",
+    "multilayer_perceptron",
     "problem",
+    "residual_net",
     "sample_factors",
     "unlearn",
 ]
