@@ -13,15 +13,28 @@ from rmtstab.bridge.architectures import (
     multilayer_perceptron,
     residual_net,
 )
+from rmtstab.bridge.curves import Curves, Turns
 from rmtstab.bridge.factors import problem, sample_factors
+from rmtstab.bridge.linearised import FunctionSpaceRun, LinearisedNetwork, linearise
 from rmtstab.bridge.losses import half_squared_error, logistic
 from rmtstab.bridge.models import TwoLayerReLUCNN
+from rmtstab.bridge.outcome_map import OutcomeMap
+from rmtstab.bridge.range_check import RangeCheck
 from rmtstab.bridge.spectrum import largest_hessian_eigenvalue
+from rmtstab.bridge.storage import load
 from rmtstab.bridge.training import Interpolation, gauss_newton, gradient_descent
 from rmtstab.bridge.transformer import Transformer
 from rmtstab.bridge.unlearning import UnlearningRuns, unlearn
 
 __all__ = [
+    "Curves",
+    "FunctionSpaceRun",
+    "LinearisedNetwork",
+    "OutcomeMap",
+    "RangeCheck",
+    "Turns",
+    "linearise",
+    "load",
     "Interpolation",
     "Recurrent",
     "Transformer",

@@ -124,6 +124,8 @@ class LinearisedNetwork:
     losses : tuple of SampleLoss or None
     references : tuple of Reference or None
         Each set at the weights: loss, loss without skill, accuracy.
+    output_shape : tuple of int
+        Of one sample's output, as the loss takes it.
     network : Network or None
         None after `load` without a model; then nothing can be checked.
     fingerprint : str
@@ -138,12 +140,14 @@ class LinearisedNetwork:
         losses: tuple[SampleLoss | None, ...],
         *,
         network: Network | None,
+        output_shape: tuple[int, ...],
         fingerprint: str,
         notes: tuple[str, ...] = (),
         references: tuple[Reference | None, ...] | None = None,
     ) -> None:
         self.space, self.samples, self.losses = space, samples, losses
         self.network, self.fingerprint, self.notes = network, fingerprint, notes
+        self.output_shape = output_shape
         self.references = self._references() if references is None else references
 
     @property
@@ -433,8 +437,8 @@ class LinearisedNetwork:
         with evaluating(network.model):
             space = _read_space(moved, self.samples, self.losses)
         return LinearisedNetwork(
-            space, self.samples, self.losses, network=moved, fingerprint=self.fingerprint,
-            notes=(*self.notes, f"linearised again at step {step}"), references=self.references,
+            space, self.samples, self.losses, network=moved, output_shape=self.output_shape,
+            fingerprint=self.fingerprint, notes=(*self.notes, f"linearised again at step {step}"), references=self.references,
         )  # fmt: skip
 
     def map(
@@ -606,8 +610,9 @@ def linearise(
         losses = (*reading.losses, None if held_out is None else reading.losses[0])
         space = _read_space(network, samples, losses, memory_budget, progress)
     return LinearisedNetwork(
-        space, samples, losses, network=network, fingerprint=fingerprint(model), notes=reading.notes
-    )
+        space, samples, losses, network=network, output_shape=network.output_shape or (),
+        fingerprint=fingerprint(model), notes=reading.notes,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -641,7 +646,11 @@ def _read_space(
     gram = jacobian_gram(network, drawn, **options)
     if samples[2] is not None:
         gram = torch.cat([gram, jacobian_gram(network, drawn, samples[2], **options)], dim=1)
-    drift = pushforward(network, everything, network.weights).double()
+    drift = None
+    try:
+        drift = pushforward(network, everything, network.weights).double().flatten()
+    except (RuntimeError, NotImplementedError):
+        network.notes.append("no second derivatives: weight decay cannot be followed")
     square = sum(
         float((w.double() ** 2 / (1.0 if p is None else p.double())).sum())
         for w, p in (
@@ -654,6 +663,6 @@ def _read_space(
         for part, loss in zip(samples, losses, strict=True)
     ]
     return FunctionSpace(
-        outputs, gram.reshape(len(drawn), outputs.shape[1], -1).contiguous(), drift.flatten(),
+        outputs, gram.reshape(len(drawn), outputs.shape[1], -1).contiguous(), drift,
         square**0.5, tuple(sets),
     )  # fmt: skip
