@@ -14,6 +14,7 @@ from rmtstab.bridge.architectures import (
     residual_net,
 )
 from rmtstab.bridge.curves import Curves, Turns
+from rmtstab.bridge.diagnosis import Diagnosis, diagnose
 from rmtstab.bridge.factors import problem, sample_factors
 from rmtstab.bridge.linearised import FunctionSpaceRun, LinearisedNetwork, linearise
 from rmtstab.bridge.losses import half_squared_error, logistic
@@ -28,11 +29,13 @@ from rmtstab.bridge.unlearning import UnlearningRuns, unlearn
 
 __all__ = [
     "Curves",
+    "Diagnosis",
     "FunctionSpaceRun",
     "LinearisedNetwork",
     "OutcomeMap",
     "RangeCheck",
     "Turns",
+    "diagnose",
     "linearise",
     "load",
     "Interpolation",

@@ -28,6 +28,9 @@ from rmtstab.bridge.run_plan import RunPlan
 from rmtstab.bridge.set_loss import SetLoss
 
 
+COPY = 20  # multiplications in the time that copying a number takes
+
+
 @dataclass(frozen=True)
 class FunctionSpace:
     """A linearised network as its runs see it.
@@ -226,14 +229,24 @@ class _Runs:
         self.c.addcmul_(self.q, eta[:, None, None])
 
     @staticmethod
-    def _scatter(target: Tensor, slopes: Tensor, indices: Tensor) -> None:
+    def _scatter(target: Tensor, slopes: Tensor, indices: Tensor) -> Tensor:
         """Add to the entries of the batch, a sample drawn twice twice."""
         for own, chosen, part in zip(target, indices, slopes, strict=True):
             own.index_add_(1, chosen, part)
+        return target
 
     def _add_product(self, target: Tensor, slopes: Tensor, indices: Tensor) -> None:
-        """Add ``K[:, batch] slopes``; on a CPU a replica at a time, its rows kept in cache."""
-        replicas, _, width, outputs = slopes.shape
+        """Add ``K[:, batch] slopes``; on a CPU a replica at a time, its rows kept in cache.
+
+        Few cells do not repay the copy of each replica's rows: then all of K, once.
+        """
+        replicas, cells, width, outputs = slopes.shape
+        n = len(self.space.gram)
+        if n * cells < width * (cells + COPY):
+            dense = self._scatter(slopes.new_zeros(replicas, cells, n, outputs), slopes, indices)
+            rows = self.space.gram.view(n * outputs, -1)
+            target.flatten(0, 1).addmm_(dense.view(replicas * cells, n * outputs), rows)
+            return
         size = replicas if target.is_cuda else 1
         if self.rows is None or self.rows.shape[0] != size * width:
             self.rows = self.space.gram.new_empty(size * width, *self.space.gram.shape[1:])

@@ -201,7 +201,7 @@ class LinearisedNetwork:
             If a loss is not convex in the outputs: function space needs no convexity, this does.
         """
         columns, width = [], 0
-        for loss, part, outputs, weights in self._trained():
+        for loss, part, outputs, weights in self.trained():
             if not loss.convex:
                 raise ValueError(
                     f"loss must be convex in the outputs for problem(), got {loss.name}; "
@@ -495,7 +495,7 @@ class LinearisedNetwork:
 
         save(self, path)
 
-    def _trained(self) -> Iterator[tuple[SampleLoss, Samples, Tensor, Tensor]]:
+    def trained(self) -> Iterator[tuple[SampleLoss, Samples, Tensor, Tensor]]:
         """Loss, samples, outputs and weights ``n ω_i`` of the retain and the forget set."""
         start = 0
         for loss, part in zip(self.losses[:2], self.samples[:2], strict=True):

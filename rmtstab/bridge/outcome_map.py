@@ -44,9 +44,9 @@ class OutcomeMap:
 
     def draw(self, ax: Axes, observed: NDArray[np.str_] | None = None) -> Axes:
         """Draw the map, with observed outcomes of the same shape as points over it."""
-        from rmtstab.figures import unlearning_map
+        from rmtstab.bridge.pictures import draw_map
 
-        return unlearning_map(ax, self, observed)
+        return draw_map(ax, self, observed)
 
 
 def outcome_map(

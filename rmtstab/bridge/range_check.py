@@ -114,7 +114,7 @@ def check_range(
         fragile = (neighbours != run.outcome.reshape(-1, 1)).any(axis=1)
 
     def shaped(values: NDArray) -> NDArray:  # type: ignore[type-arg]
-        return values.reshape(*plan.shape, *values.shape[1:])
+        return values.reshape((*plan.shape, *values.shape[1:]))
 
     return RangeCheck(
         shaped(steps),

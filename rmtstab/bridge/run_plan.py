@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ class RunPlan:
     momentum, weight_decay : float
     schedule : ndarray, shape (steps,), float64
         Factors of the step size.
+    update : str
+        Whether both sets move the weights at each step, or by turns of an epoch.
     active : ndarray, shape (steps, 2), bool
         Whether the retain and the forget set are drawn at a step.
     recorded : ndarray, shape (n_records,), int64
@@ -53,6 +55,7 @@ class RunPlan:
     momentum: float
     weight_decay: float
     schedule: FloatArray
+    update: str
     active: NDArray[np.bool_]
     recorded: NDArray[np.int64]
     entropy: tuple[int, ...]
@@ -70,6 +73,11 @@ class RunPlan:
                 for stream, active in zip(streams, self.active[step], strict=True)
             )
             yield retain, forget
+
+    def with_batches(self, retain: float, forget: float) -> RunPlan:
+        """Return the same plan with other batch sizes."""
+        active = _active(self.update, self.steps, self.sizes, (retain, forget))
+        return replace(self, batch_size=(retain, forget), active=active)
 
     def weights(self) -> FloatArray:
         """Signed weights of both batch losses, shape (2, n_cells): ``1 − α`` and ``−α``."""
@@ -113,11 +121,6 @@ def plan_runs(
     steps = _checks.integer("steps", steps, low=0)
     every = _checks.integer("record_every", record_every, low=1)
     _checks.choice("update", update, UPDATES)
-    active = np.ones((steps, 2), dtype=bool)
-    if update == "alternating":
-        lengths = [epoch_length(n, b) for n, b in zip(sizes, batches, strict=True)]
-        ascends = np.arange(steps) % sum(lengths) < lengths[1]
-        active = np.stack([~ascends, ascends], axis=1)
     entropy = _checks.generator("rng", rng).integers(2**32, size=4)
     return RunPlan(
         step_size=etas.copy(),
@@ -131,10 +134,22 @@ def plan_runs(
         momentum=_checks.real("momentum", momentum, low=0.0, high=1.0, high_open=True),
         weight_decay=_checks.real("weight_decay", weight_decay, low=0.0),
         schedule=_schedule(schedule, steps),
-        active=active,
+        update=update,
+        active=_active(update, steps, sizes, batches),
         recorded=np.unique(np.append(np.arange(0, steps + 1, every), steps)),
         entropy=tuple(int(word) for word in entropy),
     )
+
+
+def _active(
+    update: str, steps: int, sizes: tuple[int, int], batches: tuple[float, float]
+) -> NDArray[np.bool_]:
+    """Which of the two sets is drawn at each step; ascent comes first where they take turns."""
+    if update == "simultaneous":
+        return np.ones((steps, 2), dtype=bool)
+    lengths = [epoch_length(n, b) for n, b in zip(sizes, batches, strict=True)]
+    ascends = np.arange(steps) % sum(lengths) < lengths[1]
+    return np.stack([~ascends, ascends], axis=1)
 
 
 def _schedule(schedule: Schedule, steps: int) -> FloatArray:
