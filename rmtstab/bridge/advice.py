@@ -80,9 +80,7 @@ def advise(
     )
     outcome = turned.outcome.reshape(shape)
     names = ("step_size", "alpha")
-    drawn = OutcomeMap(
-        names, tuple(etas), tuple(mixings), outcome, forgot, collapsed, plan.steps
-    )
+    drawn = OutcomeMap(names, tuple(etas), tuple(mixings), outcome, forgot, collapsed, plan.steps)
     peak = peak.reshape(shape)
     row = int(np.argmin(np.abs(mixings - alpha)))
     column = int(np.argmin(np.abs(etas - eta)))

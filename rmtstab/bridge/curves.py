@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,7 +130,8 @@ def turns(
     >>> from rmtstab.bridge.curves import Curves, Reference, SetCurves, turns
     >>> loss, right = np.zeros((1, 3)), np.array([[1.0, 0.9, 0.1]])
     >>> none = SetCurves(loss, np.full((1, 3), np.nan))
-    >>> curves = Curves(np.arange(3), SetCurves(loss, 1 + 0 * right), SetCurves(loss, right), none, loss)
+    >>> kept, lost = SetCurves(loss, np.ones((1, 3))), SetCurves(loss, right)
+    >>> curves = Curves(np.arange(3), kept, lost, none, loss)
     >>> start = Reference(loss=0.0, chance=2.0, accuracy=1.0)
     >>> found = turns(curves, start, start)
     >>> found.forget_step, str(found.outcome)

@@ -349,7 +349,11 @@ def _length(data: Any) -> int | None:
     if isinstance(data, tuple | list) and len(data) == 2 and hasattr(data[1], "__len__"):
         return len(data[1])
     sized = getattr(data, "dataset", data)
-    return len(sized) if isinstance(sized, torch.utils.data.Dataset) and hasattr(sized, "__len__") else None
+    return (
+        len(sized)
+        if isinstance(sized, torch.utils.data.Dataset) and hasattr(sized, "__len__")
+        else None
+    )
 
 
 def _budget(net: LinearisedNetwork, retain_budget: float | None) -> float:

@@ -108,10 +108,30 @@ def frozen_curvature(net: LinearisedNetwork, batch_size: float, sampling: str) -
     mean = 2.0 / retain.sharpness if retain.sharpness > 0 else math.inf
     exact = r * width <= EXACT_SIDE and sampling != "shuffled" and retain.sharpness > 0
     if exact:
-        own = np.ascontiguousarray(gram[: r * width, : r * width])
-        problem = UnlearningProblem.from_gram(own, r, rank=width)
+        rows = factor_rows(gram[: r * width, : r * width])
+        problem = UnlearningProblem.from_factors(rows.reshape(r, width, -1))
         mean = float(problem.critical_step_size(batch_size, 0.0, sampling=sampling))
     return FrozenCurvature(retain, found[1], cross, largest, mean, exact)
+
+
+def factor_rows(gram: FloatArray) -> FloatArray:
+    """Rows whose inner products are a Gram matrix, without what is rounding.
+
+    Products in float32 leave eigenvalues of either sign: the most negative one measures them.
+
+    Parameters
+    ----------
+    gram : ndarray, shape (N, N), float64
+
+    Returns
+    -------
+    ndarray, shape (N, rank), float64
+    """
+    values, vectors = np.linalg.eigh(gram)
+    floor = max(len(gram) * np.finfo(np.float64).eps * values[-1], -4.0 * values[0])
+    kept = values > floor
+    rows: FloatArray = vectors[:, kept] * np.sqrt(values[kept])
+    return rows
 
 
 def _roots(net: LinearisedNetwork) -> tuple[Tensor, list[int | None]]:

@@ -27,7 +27,6 @@ from rmtstab.bridge.curves import Curves, SetCurves
 from rmtstab.bridge.run_plan import RunPlan
 from rmtstab.bridge.set_loss import SetLoss
 
-
 COPY = 20  # multiplications in the time that copying a number takes
 
 
@@ -54,15 +53,6 @@ class FunctionSpace:
     drift: Tensor | None
     weight_norm: float
     losses: tuple[SetLoss | None, ...]
-
-    def sections(self) -> list[tuple[SetLoss, slice]]:
-        """Loss and samples of each set, empty sets left out."""
-        found, start = [], 0
-        for loss in self.losses:
-            if loss is not None:
-                found.append((loss, slice(start, start + len(loss))))
-                start += len(loss)
-        return found
 
 
 @dataclass(frozen=True)
@@ -127,9 +117,7 @@ def run(
     return curves, Coefficients(values, scale)
 
 
-def outputs_at(
-    space: FunctionSpace, kept: Coefficients
-) -> Iterator[tuple[str, Tensor, SetLoss]]:
+def outputs_at(space: FunctionSpace, kept: Coefficients) -> Iterator[tuple[str, Tensor, SetLoss]]:
     """Yield the name, outputs (n_cells, n_steps, n, C) and loss of each set at coefficients."""
     n, width, columns = space.gram.shape
     values = torch.as_tensor(kept.values, dtype=space.gram.dtype, device=space.gram.device)
@@ -275,7 +263,7 @@ class _Runs:
         if part is None:
             return None
         chosen = part if self.replica is None else part[self.replica : self.replica + 1]
-        return torch.as_tensor(np.ascontiguousarray(chosen), device=self.h.device)
+        return torch.as_tensor(np.array(chosen), device=self.h.device)
 
     def _outputs_at(self, indices: Tensor) -> Tensor:
         """Outputs of drawn samples, (replicas, cells, width, C)."""

@@ -19,6 +19,7 @@ from rmtstab._results import FloatArray
 from rmtstab.bridge import function_space
 from rmtstab.bridge.curves import Curves, Reference, Turns, turns
 from rmtstab.bridge.fingerprint import fingerprint
+from rmtstab.bridge.frozen import factor_rows
 from rmtstab.bridge.function_space import Coefficients, FunctionSpace
 from rmtstab.bridge.gram import apply_roots, jacobian_gram
 from rmtstab.bridge.jacobian_products import pullback, pushforward
@@ -26,8 +27,8 @@ from rmtstab.bridge.network import Network, untouched
 from rmtstab.bridge.range_check import RangeCheck, check_range
 from rmtstab.bridge.reading import read
 from rmtstab.bridge.run_plan import RunPlan, Schedule, plan_runs
-from rmtstab.bridge.samples import Samples, read_samples
 from rmtstab.bridge.sample_loss import SampleLoss
+from rmtstab.bridge.samples import Samples, read_samples
 from rmtstab.bridge.set_loss import SetLoss
 from rmtstab.dynamics.problem import UnlearningProblem
 
@@ -184,7 +185,9 @@ class LinearisedNetwork:
 
     def __repr__(self) -> str:
         r, f, t = self.sizes
-        return f"LinearisedNetwork(n_retain={r}, n_forget={f}, n_test={t}, outputs={self.n_outputs})"
+        return (
+            f"LinearisedNetwork(n_retain={r}, n_forget={f}, n_test={t}, outputs={self.n_outputs})"
+        )
 
     def problem(self) -> UnlearningProblem:
         r"""Return the unlearning problem of the frozen curvature, with per-sample gradients.
@@ -217,9 +220,7 @@ class LinearisedNetwork:
         ]
         n = sum(self.sizes[:2])
         gram = apply_roots(torch.as_tensor(self.gram), torch.cat(padded), torch.cat(padded))
-        values, vectors = torch.linalg.eigh(gram)
-        kept = values > len(gram) * torch.finfo(torch.float64).eps * values[-1]
-        rows = (vectors[:, kept] * values[kept].sqrt()).reshape(n, width + 1, -1).numpy()
+        rows = factor_rows(gram.numpy()).reshape(n, width + 1, -1)
         cut, curved, pushed = self.n_retain, rows[:, :width], rows[:, width]
         return UnlearningProblem.from_factors(
             curved[:cut], curved[cut:] if n > cut else (),
@@ -476,17 +477,14 @@ class LinearisedNetwork:
         )
 
     def observe(self, weights: dict[str, Tensor]) -> list[tuple[float, float]]:
-        """Loss and accuracy of the true network at some weights, set by set."""
+        """Loss and accuracy of the true network at some weights, on the retain and the forget set."""
         network = self._live_network()
         found = []
         with evaluating(network.model):
-            for part, (loss, _) in zip(
-                [part for part in self.samples if part is not None],
-                self.space.sections(),
-                strict=True,
-            ):
-                outputs = network.outputs(part, weights).double()
-                found.append((float(loss.values(outputs)), float(loss.accuracy(outputs))))
+            for part, loss in zip(self.samples[:2], self.space.losses, strict=False):
+                if part is not None and loss is not None:
+                    outputs = network.outputs(part, weights).double()
+                    found.append((float(loss.values(outputs)), float(loss.accuracy(outputs))))
         return found
 
     def save(self, path: Any) -> None:

@@ -95,6 +95,6 @@ def _pairs(batch_sizes: Any) -> list[Any]:
     """A list of batch sizes, each a number or a pair; a tuple of two is one pair."""
     if isinstance(batch_sizes, tuple) and len(batch_sizes) == 2:
         return [batch_sizes]
-    if np.ndim(batch_sizes) == 0:
+    if not isinstance(batch_sizes, list | tuple | np.ndarray):
         return [batch_sizes]
-    return [tuple(size) if np.ndim(size) else size for size in batch_sizes]
+    return [tuple(size) if isinstance(size, list | np.ndarray) else size for size in batch_sizes]
