@@ -16,7 +16,7 @@ from rmtstab.bridge.run_plan import RunPlan
 if TYPE_CHECKING:
     from rmtstab.bridge.linearised import LinearisedNetwork
 
-FACTORS = 2.0 ** np.arange(-4, 4)
+FACTORS: FloatArray = np.exp2(np.arange(-4.0, 4.0))
 MIXINGS = np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9])
 REPLICAS = 4
 BRACKETS = 8

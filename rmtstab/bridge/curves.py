@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -58,7 +58,8 @@ class Curves:
                 [getattr(part, name) for part in parts] for name in ("retain", "forget", "test")
             )
         ]
-        return cls(parts[0].steps, *sets, np.concatenate([part.displacement for part in parts]))
+        displacement = np.concatenate([part.displacement for part in parts])
+        return cls(parts[0].steps, sets[0], sets[1], sets[2], displacement)
 
     def reshaped(self, shape: tuple[int, ...]) -> Curves:
         """Give the flat cells their shape."""
@@ -66,11 +67,10 @@ class Curves:
         def shaped(values: FloatArray) -> FloatArray:
             return values.reshape(*shape, *values.shape[1:])
 
-        sets = {
-            name: SetCurves(*(shaped(values) for values in getattr(self, name)))
-            for name in ("retain", "forget", "test")
-        }
-        return replace(self, **sets, displacement=shaped(self.displacement))
+        retain, forget, test = (
+            SetCurves(*map(shaped, curves)) for curves in (self.retain, self.forget, self.test)
+        )
+        return Curves(self.steps, retain, forget, test, shaped(self.displacement))
 
 
 @dataclass(frozen=True)

@@ -237,7 +237,8 @@ def _advice(found: Advice, s: dict[str, Any]) -> list[str]:
         + (
             "does not collapse at any step size tried."
             if math.isinf(found.sgd_collapse)
-            else f"collapses within {s['steps']} steps from {found.sgd_collapse:.3g} × the step size."
+            else f"collapses within {s['steps']} steps from {found.sgd_collapse:.3g} × the step "
+            "size."
         )
     )
     return lines

@@ -91,13 +91,11 @@ def frozen_curvature(net: LinearisedNetwork, batch_size: float, sampling: str) -
     blocks = gram.reshape(n, width, n, width)[np.arange(n), :, np.arange(n)]
     tops = np.linalg.eigvalsh(blocks)[:, -1]
     found: list[SetCurvature | None] = []
-    for part, rank in zip((slice(0, r), slice(r, n)), ranks, strict=True):
-        size = part.stop - part.start
-        rows = slice(part.start * width, part.stop * width)
+    for at, rank in zip((slice(0, r), slice(r, n)), ranks, strict=True):
+        size = at.stop - at.start
+        own = slice(at.start * width, at.stop * width)
         empty = rank is None or not size
-        found.append(
-            None if empty else _set(gram[rows, rows], s[part, part], tops[part], rank or 1)
-        )
+        found.append(None if empty else _set(gram[own, own], s[at, at], tops[at], rank or 1))
     cross = largest = math.nan
     if found[1] is not None:
         peaks = math.sqrt(tops[:r].max() * tops[r:].max())
@@ -136,7 +134,8 @@ def factor_rows(gram: FloatArray) -> FloatArray:
 
 def _roots(net: LinearisedNetwork) -> tuple[Tensor, list[int | None]]:
     """Weighted roots of all output Hessians, (n, C, k), and each set's k; None if not convex."""
-    found, ranks = [], []
+    found: list[Tensor] = []
+    ranks: list[int | None] = []
     for loss, part, outputs, weights in net.trained():
         if not loss.convex:
             found.append(outputs.new_zeros(len(part), outputs.shape[1], 1))

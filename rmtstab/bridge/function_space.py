@@ -125,7 +125,7 @@ def outputs_at(space: FunctionSpace, kept: Coefficients) -> Iterator[tuple[str, 
     if space.drift is not None:
         shrunk = torch.as_tensor(kept.scale - 1.0, dtype=values.dtype, device=values.device)
         outputs = outputs + shrunk[..., None] * space.drift
-    outputs = outputs.unflatten(-1, space.outputs.shape)
+    outputs = outputs.view(*outputs.shape[:2], *space.outputs.shape)
     start = 0
     for name, loss in zip(("retain", "forget", "test"), space.losses, strict=True):
         if loss is not None:
@@ -148,7 +148,7 @@ class _Runs:
         replica: int | None,
     ) -> None:
         self.space, self.plan, self.replica = space, plan, replica
-        like = {"dtype": space.gram.dtype, "device": space.gram.device}
+        like: dict[str, Any] = {"dtype": space.gram.dtype, "device": space.gram.device}
         self.step_size = torch.as_tensor(plan.step_size[block], **like)
         self.signs = torch.as_tensor(plan.weights()[:, block], **like)
         self.snapshots = None if snapshots is None else snapshots[block]
@@ -187,7 +187,8 @@ class _Runs:
                 self._step(step, next(batches))
         records = [record.transpose(0, 1).cpu().numpy() for record in self.records]
         curves = [SetCurves(records[k], records[k + 1]) for k in (0, 2, 4)]
-        result = Curves(self.plan.recorded.copy(), *curves, records[6])
+        steps = self.plan.recorded.copy()
+        result = Curves(steps, curves[0], curves[1], curves[2], records[6])
         return result, None if self.snapshots is None else self.kept
 
     def _step(self, step: int, batches: tuple[Draw | None, Draw | None]) -> None:
@@ -306,7 +307,7 @@ class _Runs:
 
     def _keep(self, step: int) -> None:
         """Copy the coefficients of the cells that are to be kept at this step."""
-        cells, columns = np.nonzero(self.snapshots == step)
+        cells, columns = np.nonzero(np.asarray(self.snapshots) == step)
         if len(cells):
             self.kept.values[cells, columns] = self.c[0, torch.as_tensor(cells)].cpu().numpy()
             self.kept.scale[cells, columns] = self.a[torch.as_tensor(cells)].cpu().numpy()

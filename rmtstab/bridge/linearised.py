@@ -439,7 +439,8 @@ class LinearisedNetwork:
             space = _read_space(moved, self.samples, self.losses)
         return LinearisedNetwork(
             space, self.samples, self.losses, network=moved, output_shape=self.output_shape,
-            fingerprint=self.fingerprint, notes=(*self.notes, f"linearised again at step {step}"), references=self.references,
+            fingerprint=self.fingerprint, references=self.references,
+            notes=(*self.notes, f"linearised again at step {step}"),
         )  # fmt: skip
 
     def map(
@@ -477,7 +478,7 @@ class LinearisedNetwork:
         )
 
     def observe(self, weights: dict[str, Tensor]) -> list[tuple[float, float]]:
-        """Loss and accuracy of the true network at some weights, on the retain and the forget set."""
+        """Loss and accuracy of the true network at some weights, of the retain and forget set."""
         network = self._live_network()
         found = []
         with evaluating(network.model):

@@ -111,7 +111,8 @@ def load(
         raise ValueError(f"path must be a saved LinearisedNetwork, got {path}: {error}") from None
     if header.get("format") != FORMAT:
         raise ValueError(
-            f"path must be of format {FORMAT}, got {header.get('format')}; linearise the model again"
+            f"path must be of format {FORMAT}, got {header.get('format')}; "
+            "linearise the model again"
         )
     network = None
     if model is not None:

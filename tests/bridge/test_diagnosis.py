@@ -147,8 +147,7 @@ def test_words_json_and_page_agree(answer, tmp_path):
     assert not re.search(r'(src|href)="(?!data:)', page)
 
 
-def test_advice_keeps_its_promise(case, answer):
-    model, data = case
+def test_advice_keeps_its_promise(answer):
     advice = answer.advice
     net = answer.net
     for name, value in (("step_size", advice.largest_step_size), ("alpha", advice.largest_alpha)):

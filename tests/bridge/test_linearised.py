@@ -64,7 +64,7 @@ def test_problem_is_the_augmented_state_of_section_three(case):
 
 
 def test_check_passes_where_the_network_is_linear_and_parts_where_it_is_not(case):
-    model, data, net = case
+    _, data, net = case
     small = net.run(0.05, (6, 3), [0.1, 0.5], 10, rng=0)
     check = net.check(small)
     np.testing.assert_array_equal(check.trusted_until, 10)
