@@ -93,6 +93,14 @@ class Turns:
     outcome: NDArray[np.str_]
     levels: dict[str, float]
 
+    def reshaped(self, shape: tuple[int, ...]) -> Turns:
+        """Give the flat cells their shape."""
+        forgot, collapsed = (
+            steps.reshape(*shape, *steps.shape[1:])
+            for steps in (self.forget_step, self.collapse_step)
+        )
+        return Turns(forgot, collapsed, self.outcome.reshape(shape), self.levels)
+
 
 def turns(
     curves: Curves,

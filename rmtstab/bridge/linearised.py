@@ -511,9 +511,7 @@ class LinearisedNetwork:
             if loss is None:
                 found.append(None)
                 continue
-            own = pool[start : start + len(loss)]
-            numbers = float(loss.values(own)), loss.chance(pool), float(loss.accuracy(own))
-            found.append(Reference(*numbers))
+            found.append(loss.reference(pool[start : start + len(loss)], pool))
             start += len(loss)
         return tuple(found)
 

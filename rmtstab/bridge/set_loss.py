@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from rmtstab.bridge.curves import Reference
 from rmtstab.bridge.softmax_loss import SoftmaxLoss
 
 if TYPE_CHECKING:
@@ -68,14 +69,19 @@ class SetLoss:
     Attributes
     ----------
     skilled : bool
-        Whether the targets tell right answers from wrong ones.
+        Whether the targets tell right answers from wrong ones: classes, or for a loss that
+        knows of none, one real target a sample that is ±1 or 0/1 throughout, or rows with a
+        single 1.
+    cut : float or None
+        What parts the two classes of a single output.
     """
 
     def __init__(self, loss: SampleLoss, targets: Any) -> None:
         self.loss, self.targets = loss, targets
         self.masses = loss.masses(targets)
         self.weights = loss.batch_weights(self.masses)
-        self.skilled = loss.has_accuracy
+        self.cut = _cut(loss, targets)
+        self.skilled = loss.has_accuracy or self.cut is not None or _is_one_hot(targets)
         self._fast = PlainCrossEntropy if PlainCrossEntropy.fits(loss, targets) else loss
         self._counted = (self.masses > 0).to(self.masses.dtype)
 
@@ -131,7 +137,7 @@ class SetLoss:
         """
         if not self.skilled:
             return outputs.new_full(outputs.shape[:-2], torch.nan)
-        right = self._each(self._fast.accuracy, outputs) @ self._counted / self._counted.sum()
+        right = self._each(self._right, outputs) @ self._counted / self._counted.sum()
         finite = (outputs * 0.0).sum(dim=(-2, -1)) == 0.0  # an inf or a NaN makes it NaN
         return torch.where(finite, right, 0.0)
 
@@ -142,15 +148,29 @@ class SetLoss:
         """
         losses = self._each(self._fast.values, outputs)
         if self.skilled:
-            return losses, self._each(self._fast.accuracy, outputs)
+            return losses, self._each(self._right, outputs)
         middle = 0.5 * (losses.min() + losses.max())
         return losses, (losses <= middle).double()
 
-    def chance(self, pool: Tensor) -> float:
+    def reference(self, outputs: Tensor, pool: Tensor) -> Reference:
+        """The set before a run: its outputs (n, C) among those of all samples."""
+        return Reference(
+            float(self.values(outputs)), self._chance(pool), float(self.accuracy(outputs))
+        )
+
+    def _chance(self, pool: Tensor) -> float:
         """Mean loss of outputs (N, C) dealt to this set at random: no skill, for any loss."""
         generator = torch.Generator().manual_seed(0)
         dealt = torch.randint(len(pool), (16, len(self)), generator=generator).to(pool.device)
         return float(self.values(pool[dealt]).mean())
+
+    def _right(self, outputs: Tensor, targets: Any) -> Tensor:
+        """Share of right answers of each sample, also where a loss knows of no classes."""
+        if self.loss.has_accuracy:
+            return self._fast.accuracy(outputs, targets)
+        if self.cut is not None:
+            return ((outputs[:, 0] > self.cut) == (targets.reshape(-1) > self.cut)).double()
+        return (outputs.argmax(dim=-1) == targets.argmax(dim=-1)).double()
 
     def _each(self, function: Any, outputs: Tensor) -> Tensor:
         """Apply a function of (outputs, targets) to every sample of every run."""
@@ -170,3 +190,23 @@ class SetLoss:
             return taken.expand(-1, cells, *taken.shape[2:]).flatten(0, 2)
 
         return tree_map(chosen, self.targets)
+
+
+def _cut(loss: SampleLoss, targets: Any) -> float | None:
+    """Half way between the two labels of one real target a sample; None where there are none."""
+    if not isinstance(targets, Tensor) or not targets.is_floating_point():
+        return None
+    if targets[:1].numel() != 1:
+        return None
+    if bool((targets.abs() == 1.0).all()):
+        return 0.0
+    return 0.5 if bool(((targets == 0.0) | (targets == 1.0)).all()) and not loss.has_accuracy else None
+
+
+def _is_one_hot(targets: Any) -> bool:
+    """Whether real targets (n, C) hold a single 1 a row and nothing else."""
+    if not isinstance(targets, Tensor) or not targets.is_floating_point() or targets.dim() != 2:
+        return False
+    ones = targets == 1.0
+    rest = bool(((targets == 0.0) | ones).all())
+    return targets.shape[1] > 1 and rest and bool((ones.sum(dim=1) == 1).all())
