@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -72,10 +74,12 @@ def run(
     centre = np.ascontiguousarray(network.weights["weights"].numpy().reshape(-1, dim).T)
     kind, scale = KINDS[losses[0].loss.name]
     cuts = {loss.cut for loss in losses if loss is not None}
-    cut = cuts.pop() if len(cuts) == 1 else np.nan
+    cut = cuts.pop() if len(cuts) == 1 else None
+    cut = np.nan if cut is None else cut
+    fixed = patches, labels, signs, kind, scale, cut, plan.sizes[0]
     cells, replicas = len(plan.step_size), plan.replicas
     moves = initial.reshape(replicas, -1, dim).transpose(0, 2, 1)
-    state = np.ascontiguousarray(np.broadcast_to(centre + moves, (cells, *moves.shape)))
+    state = np.array(np.broadcast_to(centre + moves, (cells, *moves.shape)), order="C")
     records = np.full((5, cells, replicas, len(plan.recorded)), np.nan)
     rows = np.full(plan.steps + 1, -1, dtype=np.int64)
     rows[plan.recorded] = np.arange(len(plan.recorded))
@@ -88,20 +92,18 @@ def run(
         at = rows[first : last + 1].copy()
         at[-1] = at[-1] if last == plan.steps else -1  # else recorded by the next stretch
 
-        def advance(length: int, at: NDArray[np.int64], indices=indices, factors=factors) -> None:  # type: ignore[no-untyped-def]
-            kernels.step_runs(
-                patches, labels, signs, kind, scale, cut, plan.sizes[0], indices[:length],
-                factors[:length], at, centre, state, records,
-            )  # fmt: skip
-
         before = None if until is None else state.copy()
-        advance(len(drawn), at)
+        common = (*fixed, indices, factors, at, centre, state, records)
+        _in_threads(partial(kernels.step_runs, *common), cells * replicas)
         if until is not None and before is not None:
             found = _first_stop(until, plan, records, at, first)
             if found is not None:
                 stopped, seen = True, int(rows[found]) + 1
                 state[:] = before
-                advance(found - first, np.full(found - first + 1, -1))
+                taken = found - first
+                silent = np.full(taken + 1, -1)
+                again = (*fixed, indices[:taken], factors[:taken], silent, centre, state, records)
+                _in_threads(partial(kernels.step_runs, *again), cells * replicas)
                 break
         if last == plan.steps:
             break
@@ -120,6 +122,14 @@ def run(
     if keep_final:
         final = (state - centre).transpose(0, 1, 3, 2).reshape(cells, replicas, -1)
     return curves, final, stopped
+
+
+def _in_threads(call: Callable[[int, int], None], count: int) -> None:
+    """Share runs out among as many threads as torch uses; the answer does not depend on it."""
+    workers = max(1, min(torch.get_num_threads(), count))
+    edges = np.linspace(0, count, workers + 1).astype(int)
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(call, edges[:-1].tolist(), edges[1:].tolist()))
 
 
 def _stretch(

@@ -179,22 +179,23 @@ class _Runs:
 
     def _gradient(self, batches: tuple[Draw | None, Draw | None]) -> Tensor:
         """Signed gradient of the drawn batches' losses, (replicas, cells, d)."""
-        drawn, start = [], 0
+        drawn: list[tuple[int, Tensor, Tensor | None]] = []
+        found, start = [], 0
+        device = self.moved.device
         for k, batch in enumerate(batches):
             if batch is not None:
-                indices, present = (
-                    None if part is None else torch.as_tensor(np.array(part), device=self.moved.device)
-                    for part in batch
-                )
-                drawn.append((k, indices, present, start))
+                indices = torch.as_tensor(np.array(batch[0]), device=device)
+                present = None if batch[1] is None else torch.as_tensor(batch[1], device=device)
+                drawn.append((k, indices, present))
+                found.append(indices + start)
             start += self.plan.sizes[k]
-        chosen = torch.cat([indices + offset for _, indices, _, offset in drawn], dim=1)
+        chosen = torch.cat(found, dim=1)
         inputs = map_tensors(lambda t: t[chosen], self.inputs)
         leaf = (self.centre + self.moved).requires_grad_()
         with torch.enable_grad():
             outputs = self._apply(leaf, inputs)
         slopes, column = [], 0
-        for k, indices, present, _ in drawn:
+        for k, indices, present in drawn:
             loss = self.losses[k]
             assert loss is not None
             part = outputs.detach()[:, :, column : column + indices.shape[1]].double()
@@ -239,7 +240,7 @@ class _Runs:
         count = flat.shape[1]
         inputs = map_tensors(lambda t: t[None], self.inputs)
         outputs = self._apply(flat.reshape(1, -1, flat.shape[2]), inputs)[0].double()
-        outputs = outputs.unflatten(0, (-1, count)).transpose(0, 1)
+        outputs = outputs.view(-1, count, *outputs.shape[1:]).transpose(0, 1)
         start = 0
         for k, loss in enumerate(self.losses):
             if loss is None:

@@ -169,8 +169,10 @@ class SetLoss:
         if self.loss.has_accuracy:
             return self._fast.accuracy(outputs, targets)
         if self.cut is not None:
-            return ((outputs[:, 0] > self.cut) == (targets.reshape(-1) > self.cut)).double()
-        return (outputs.argmax(dim=-1) == targets.argmax(dim=-1)).double()
+            right: Tensor = (outputs[:, 0] > self.cut) == (targets.reshape(-1) > self.cut)
+        else:
+            right = outputs.argmax(dim=-1) == targets.argmax(dim=-1)
+        return right.double()
 
     def _each(self, function: Any, outputs: Tensor) -> Tensor:
         """Apply a function of (outputs, targets) to every sample of every run."""
@@ -200,7 +202,9 @@ def _cut(loss: SampleLoss, targets: Any) -> float | None:
         return None
     if bool((targets.abs() == 1.0).all()):
         return 0.0
-    return 0.5 if bool(((targets == 0.0) | (targets == 1.0)).all()) and not loss.has_accuracy else None
+    return (
+        0.5 if bool(((targets == 0.0) | (targets == 1.0)).all()) and not loss.has_accuracy else None
+    )
 
 
 def _is_one_hot(targets: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The two-layer ReLU CNN stepped by mini-batch descent–ascent, many runs in parallel."""
+"""The two-layer ReLU CNN stepped by mini-batch descent–ascent, many runs at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from rmtstab.kernels._jit import jit
 
@@ -54,7 +53,7 @@ def _slope(kind: int, scale: float, f: float, y: float) -> float:
     return -y / (1.0 + math.exp(z))
 
 
-@jit(parallel=True)
+@jit()
 def step_runs(
     patches: Any,
     labels: Any,
@@ -69,8 +68,10 @@ def step_runs(
     start: Any,
     state: Any,
     records: Any,
+    first: int,
+    last: int,
 ) -> None:
-    """Step every run through a stretch of batches, in place.
+    """Step some of the runs through a stretch of batches, in place.
 
     Parameters
     ----------
@@ -95,11 +96,12 @@ def step_runs(
         Weights, changed in place.
     records : ndarray, shape (5, n_cells, replicas, rows), float64
         Retain loss and accuracy, forget loss and accuracy, displacement.
+    first, last : int
+        Runs to step, counted ``cell · replicas + replica``.
     """
     steps, replicas, width = indices.shape
-    cells = state.shape[0]
-    n, n_patches, dim = patches.shape
-    for run in prange(cells * replicas):
+    _, n_patches, dim = patches.shape
+    for run in range(first, last):
         cell, replica = run // replicas, run % replicas
         weights = state[cell, replica]
         batch = np.zeros((width, n_patches, signs.shape[0]))
