@@ -125,9 +125,7 @@ def signed(**options: Any) -> ElementwiseLoss:
     )
 
 
-def of_module(
-    loss: nn.Module, output_shape: tuple[int, ...], device: Any
-) -> ElementwiseLoss | None:
+def of_module(loss: Any, output_shape: tuple[int, ...], device: Any) -> ElementwiseLoss | None:
     """Closed form of a torch loss module, or None where it has none here."""
     kind: Any = type(loss)
     reduction = getattr(loss, "reduction", None)

@@ -83,6 +83,8 @@ def read_loss(loss: Any, network: Network, samples: Samples, outputs: Tensor) ->
     if closed is None:
         generic.normalised = _is_mean(generic, samples, outputs)
         generic.masses(samples.targets)  # refuses a loss that couples samples
+    else:
+        found.batch = generic.batch
     _check_sum(generic, found, samples, outputs)
     return found
 
