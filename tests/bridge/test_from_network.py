@@ -199,9 +199,7 @@ def test_a_model_that_is_linear_in_its_weights_has_its_hessian():
 def test_forget_loss_of_its_own():
     model, x = net().double(), draw(20, 8).double()
     retain, forget = (x[:16], labels(16)), (x[16:], draw(4, 5).double())
-    problem = bridge.problem(
-        model, nn.CrossEntropyLoss(), retain, forget, forget_loss=nn.MSELoss()
-    )
+    problem = bridge.problem(model, nn.CrossEntropyLoss(), retain, forget, forget_loss=nn.MSELoss())
     exact = (
         naive_torch.gauss_newton(model, nn.CrossEntropyLoss(), *retain),
         naive_torch.gauss_newton(model, nn.MSELoss(), *forget),

@@ -211,7 +211,7 @@ def test_losses_that_are_not_convex_are_refused():
         return -functional.logsigmoid(gap).mean()
 
     found, outputs, targets = as_read(preference, (5,), labels(N))
-    with pytest.raises(ValueError, match="convex in the outputs, got .* only convex losses"):
+    with pytest.raises(ValueError, match=r"convex in the outputs, got .* only convex losses"):
         found.roots(outputs, targets)
 
 
