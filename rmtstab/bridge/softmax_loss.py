@@ -145,7 +145,7 @@ class SummedSoftmax(SoftmaxLoss):
 
 
 class RecognisedSoftmax(SoftmaxLoss):
-    """A user's function that proved to be the mean cross-entropy of each sample, weighed its way."""
+    """A user's function that proved to be cross-entropy sample by sample, weighed its own way."""
 
     weigher: AutogradLoss
 
@@ -154,7 +154,9 @@ class RecognisedSoftmax(SoftmaxLoss):
         return self.weigher.masses(targets)
 
 
-def of_module(loss: Any, output_shape: tuple[int, ...], device: Any) -> SoftmaxLoss | None:
+def of_module(
+    loss: Any, output_shape: tuple[int, ...], device: Any, class_axis: int = 0
+) -> SoftmaxLoss | None:
     """Closed form of torch's cross-entropy, or of its NLL on log-probabilities, or None."""
     if type(loss) not in (nn.CrossEntropyLoss, nn.NLLLoss) or not output_shape:
         return None
@@ -164,12 +166,20 @@ def of_module(loss: Any, output_shape: tuple[int, ...], device: Any) -> SoftmaxL
     return form(
         type(loss).__name__,
         output_shape,
+        class_axis,
         weight=None if loss.weight is None else loss.weight.detach().double().to(device),
         ignore_index=loss.ignore_index,
         smoothing=float(getattr(loss, "label_smoothing", 0.0)),
         normalised=loss.reduction == "mean",
-        bound=0.5 if loss.reduction == "mean" else None,
+        bound=_bound(loss),
     )
+
+
+def _bound(loss: Any) -> float | None:
+    """κ: ½ of the mass on a token's classes relative to its own mass, at most."""
+    if loss.reduction == "sum" or (loss.weight is not None and getattr(loss, "label_smoothing", 0)):
+        return None
+    return 0.5 if loss.weight is None else 0.5 * max(1.0, float(loss.weight.max()))
 
 
 def recognise(loss: AutogradLoss, samples: Samples) -> SoftmaxLoss | None:
@@ -196,7 +206,9 @@ def recognise(loss: AutogradLoss, samples: Samples) -> SoftmaxLoss | None:
             )
             apart = (tried.values(at, targets) - values).abs().max()
             gap = (tried.gradients(at, targets) - slopes).abs().max()
-            if bool(apart <= limit * values.abs().max()) and bool(gap <= limit * slopes.abs().max()):
+            if bool(apart <= limit * values.abs().max()) and bool(
+                gap <= limit * slopes.abs().max()
+            ):
                 tried.weigher = loss
                 return tried
     return None
