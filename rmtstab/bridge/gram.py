@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from rmtstab import _checks
 from rmtstab.bridge.accumulator import Accumulator
-from rmtstab.bridge.collecting import Collected, Side, collect, jacobian_rows
+from rmtstab.bridge.collecting import Collected, Side, collect
 from rmtstab.bridge.contraction import add_kernel, add_pair
+from rmtstab.bridge.jacobian_rows import jacobian_rows
 from rmtstab.bridge.models import TwoLayerReLUCNN
 from rmtstab.bridge.network import Network, untouched
 from rmtstab.bridge.recording import LayoutError, Trace, trace
