@@ -14,8 +14,14 @@ from rmtstab.bridge.architectures import (
     residual_net,
 )
 from rmtstab.bridge.factors import problem, sample_factors
+from rmtstab.bridge.gram import apply_roots, jacobian_gram
+from rmtstab.bridge.jacobian_products import pullback, pushforward
 from rmtstab.bridge.losses import half_squared_error, logistic
 from rmtstab.bridge.models import TwoLayerReLUCNN
+from rmtstab.bridge.network import Network
+from rmtstab.bridge.planning import Plan, plan
+from rmtstab.bridge.samples import Samples, read_samples
+from rmtstab.bridge.sketching import Sketch, sketch
 from rmtstab.bridge.spectrum import largest_hessian_eigenvalue
 from rmtstab.bridge.training import Interpolation, gauss_newton, gradient_descent
 from rmtstab.bridge.transformer import Transformer
@@ -23,19 +29,30 @@ from rmtstab.bridge.unlearning import UnlearningRuns, unlearn
 
 __all__ = [
     "Interpolation",
+    "Network",
+    "Plan",
     "Recurrent",
+    "Samples",
+    "Sketch",
     "Transformer",
     "TwoLayerReLUCNN",
     "UnlearningRuns",
+    "apply_roots",
     "convolutional_net",
     "gauss_newton",
     "gradient_descent",
     "half_squared_error",
+    "jacobian_gram",
     "largest_hessian_eigenvalue",
     "logistic",
     "multilayer_perceptron",
+    "plan",
     "problem",
+    "pullback",
+    "pushforward",
+    "read_samples",
     "residual_net",
     "sample_factors",
+    "sketch",
     "unlearn",
 ]

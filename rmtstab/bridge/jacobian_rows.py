@@ -37,6 +37,8 @@ def jacobian_rows(
     dict of Tensor, shape (n, R, w)
     """
     parts: dict[str, list[Tensor]] = {name: [] for name in names}
+    if not names:
+        return {}
     for _, chunk in side.chunks(chunk_size):
         roots = chunk.roots
         if roots is None:
