@@ -13,12 +13,15 @@ from rmtstab.bridge.architectures import (
     multilayer_perceptron,
     residual_net,
 )
-from rmtstab.bridge.factors import problem, sample_factors
+from rmtstab.bridge.factors import sample_factors
+from rmtstab.bridge.from_network import problem
 from rmtstab.bridge.gram import apply_roots, jacobian_gram
+from rmtstab.bridge.interpolation import InterpolationGap
 from rmtstab.bridge.jacobian_products import pullback, pushforward
 from rmtstab.bridge.losses import half_squared_error, logistic
 from rmtstab.bridge.models import TwoLayerReLUCNN
 from rmtstab.bridge.network import Network
+from rmtstab.bridge.network_problem import Disagreement, NetworkProblem
 from rmtstab.bridge.planning import Plan, plan
 from rmtstab.bridge.samples import Samples, read_samples
 from rmtstab.bridge.sketching import Sketch, sketch
@@ -28,8 +31,11 @@ from rmtstab.bridge.transformer import Transformer
 from rmtstab.bridge.unlearning import UnlearningRuns, unlearn
 
 __all__ = [
+    "Disagreement",
     "Interpolation",
+    "InterpolationGap",
     "Network",
+    "NetworkProblem",
     "Plan",
     "Recurrent",
     "Samples",

@@ -83,6 +83,8 @@ def read_loss(loss: Any, network: Network, samples: Samples, outputs: Tensor) ->
     if closed is None:
         generic.normalised = _is_mean(generic, samples, outputs)
         generic.masses(samples.targets)  # refuses a loss that couples samples
+    else:
+        found.batch = generic.batch
     _check_sum(generic, found, samples, outputs)
     return found
 
@@ -213,9 +215,9 @@ def _callable(
                 f"loss must return one number a batch, got {got}; use reduction='mean'"
             )
         return (lambda f, y: call(f, y).reshape(())), value.dtype
-    targets = ", ".join(str(tuple(t.shape)) for t in tensors(samples.targets))
     raise ValueError(
-        f"loss must accept outputs {(len(outputs), *shape)} and targets {targets}, got "
+        f"loss must accept outputs {(len(outputs), *shape)} and targets "
+        f"{_shapes(samples.targets)}, got "
         f"{type(error).__name__}: {str(error).splitlines()[0]}"
     ) from error
 
@@ -258,6 +260,11 @@ def _check_sum(user: AutogradLoss, found: SampleLoss, samples: Samples, outputs:
                 raise ValueError(
                     "loss must be a weighted mean or sum of the samples' own losses, got "
                     f"{whole:.10g} on a batch of {len(at)} where they give {total:.10g} "
-                    f"({found.name}); likely causes: class weights of another batch, a sum, "
-                    "padding, or samples that see each other"
+                    f"({found.name}, outputs {(n, *user.output_shape)}, targets "
+                    f"{_shapes(samples.targets)}); likely causes: class weights of another batch, "
+                    "a sum, padding, or samples that see each other"
                 )
+
+
+def _shapes(targets: Any) -> str:
+    return ", ".join(str(tuple(t.shape)) for t in tensors(targets))

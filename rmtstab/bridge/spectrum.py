@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
-from torch import nn
-from torch.func import functional_call, grad, vjp
+from torch import Tensor, nn
+from torch.func import grad, vjp
 
 from rmtstab._results import FloatArray
-from rmtstab.bridge.factors import Data, free_parameters
-from rmtstab.bridge.losses import Loss
+from rmtstab.bridge.reading import read
+from rmtstab.bridge.untouched import untouched
 
 
 def largest_hessian_eigenvalue(
     model: nn.Module,
-    loss: Loss,
-    data: Data,
+    loss: Any,
+    data: Any,
     *,
-    parameters: Iterable[str] | None = None,
+    parameters: Any = None,
+    output: Any = None,
+    preconditioner: Any = None,
+    device: str | torch.device | None = None,
+    check_deterministic: bool = True,
     tolerance: float = 1e-10,
 ) -> float:
     """Largest eigenvalue of the loss's Hessian in the weights, by Hessian-vector products.
@@ -31,13 +35,11 @@ def largest_hessian_eigenvalue(
 
     Parameters
     ----------
-    model : torch.nn.Module
+    model, parameters, output, preconditioner, device, check_deterministic
+        As for `rmtstab.bridge.problem`; with a preconditioner, of ``P^{1/2} H P^{1/2}``.
     loss : callable
-        ``loss(outputs, targets)`` → scalar, averaged over the samples.
-    data : tuple of tensors
-        Inputs and targets.
-    parameters : iterable of str, optional
-        Names of the parameters to differentiate; default all that require gradients.
+        ``loss(outputs, targets)`` → scalar; it need not be convex.
+    data : pair (inputs, targets), Dataset or DataLoader
     tolerance : float, default 1e-10
         Relative accuracy asked of Lanczos.
 
@@ -48,6 +50,8 @@ def largest_hessian_eigenvalue(
 
     Raises
     ------
+    TypeError, ValueError
+        If model, loss or data cannot be read rightly, as for `rmtstab.bridge.problem`.
     scipy.sparse.linalg.ArpackNoConvergence
         If Lanczos does not reach the tolerance.
 
@@ -61,26 +65,34 @@ def largest_hessian_eigenvalue(
     >>> round(value, 9)  # 9 / 3 samples
     3.0
     """
-    inputs, targets = data
-    free, fixed = free_parameters(model, parameters)
-    sizes = [p.numel() for p in free.values()]
-    reference = next(iter(free.values()))
+    reading = read(
+        model,
+        loss,
+        data,
+        parameters=parameters,
+        output=output,
+        preconditioner=preconditioner,
+        device=device,
+        check_deterministic=check_deterministic,
+        names=("data", "data"),
+    )
+    network, (samples, _), (batch_loss, _) = reading.network, reading.samples, reading.losses
+    scale = torch.ones(()) if network.scale is None else network.scale
 
-    def objective(free: dict[str, torch.Tensor]) -> torch.Tensor:
-        return loss(functional_call(model, {**fixed, **free}, (inputs,)), targets)
-
-    # The Hessian is symmetric: pulling a vector back through the gradient multiplies by it.
-    pull = vjp(grad(objective), free)[1]
+    def objective(weights: dict[str, Tensor]) -> Tensor:
+        return batch_loss.batch(network.apply(weights, samples.inputs), samples.targets)
 
     def product(vector: FloatArray) -> FloatArray:
-        flat = torch.as_tensor(vector.ravel(), dtype=reference.dtype, device=reference.device)
-        parts = zip(free, torch.split(flat, sizes), strict=True)
-        tangent = {name: part.reshape(free[name].shape) for name, part in parts}
-        (slopes,) = pull(tangent)
-        result: FloatArray = torch.cat([slopes[name].flatten() for name in free]).cpu().numpy()
+        flat = torch.as_tensor(vector.ravel(), dtype=network.dtype, device=network.device)
+        with untouched(model), network.differentiable():
+            (slopes,) = pull(network.unflatten(flat * scale))
+        result: FloatArray = (network.flatten(slopes) * scale).double().cpu().numpy()
         return result
 
-    size = sum(sizes)
+    # The Hessian is symmetric: pulling a vector back through the gradient multiplies by it.
+    with untouched(model), network.differentiable():
+        pull = vjp(grad(objective), network.weights)[1]
+    size = network.n_parameters
     if size < 3:
         columns = [product(row) for row in np.eye(size)]
         return float(np.linalg.eigvalsh(np.stack(columns))[-1])
