@@ -60,6 +60,17 @@ class Samples:
         inputs, targets = (map_tensors(lambda t: t.to(device), part) for part in self.parts)
         return Samples(inputs, targets, self.indices, self.total)
 
+    def joins(self, other: Samples) -> bool:
+        """Whether another set's samples have the same shapes, so that both make one batch."""
+        pairs = list(zip(tensors(self.inputs), tensors(other.inputs), strict=True))
+        return all(a.shape[1:] == b.shape[1:] and a.dtype == b.dtype for a, b in pairs)
+
+    def join(self, other: Samples) -> Samples:
+        """Inputs of both sets one after the other; their places stand for targets."""
+        inputs = _concatenate([self.inputs, other.inputs])
+        indices = torch.arange(len(self) + len(other))
+        return Samples(inputs, indices, indices, len(indices))
+
     @property
     def parts(self) -> tuple[Any, Any]:
         """Inputs and targets."""
