@@ -17,7 +17,7 @@ from rmtstab.bridge.interpolation import measure
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.network_problem import NetworkProblem, halves_disagree
 from rmtstab.bridge.reading import Reading, read
-from rmtstab.bridge.reduction import reduce_gram
+from rmtstab.bridge.reduction import reduce_gram, reduce_rows
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.sketching import sketch
 from rmtstab.dynamics.problem import UnlearningProblem
@@ -166,10 +166,10 @@ def problem(
                      zip(reading.samples, functions, strict=True)]  # fmt: skip
         else:
             parts = [pulled_back(reading, k, functions[k], chunk_size) for k in (0, 1)]
-        factors, gradients = ([part[:, at] for part in parts] for at in (slice(-1), -1))
-        plain = UnlearningProblem.from_factors(
-            *factors, gradients=tuple(gradients), rank_tolerance=_rank_tolerance(reading, factors)
-        )
+        joined = _stacked(parts)
+        epsilon = float(torch.finfo(reading.network.dtype).eps)
+        factors, gradients = reduce_rows(joined[:, :-1], joined[:, -1], epsilon)
+        plain = UnlearningProblem(factors, len(parts[0]), gradients)
     sizes = {"retain": range(plain.n_retain)}
     sizes["forget"] = range(plain.n_retain, plain.n_retain + plain.n_forget)
     disagreement = {
@@ -188,7 +188,7 @@ def _choose(
     _checks.choice("reduction", reduction, ("auto", "factors", "gram", "sketch"))
     budget = read_budget(memory_budget, reading.network)
     n_rows = sum(part.shape[0] * part.shape[2] for part in functions)
-    factors = 4.0 * 8.0 * n_rows * reading.network.n_parameters  # copies of two reductions
+    factors = 6.0 * 8.0 * n_rows * reading.network.n_parameters  # and copies of the reduction
     gram = 4.0 * 8.0 * n_rows**2
     if reduction == "factors" and factors > budget:
         raise ValueError(
@@ -201,13 +201,6 @@ def _choose(
     if factors <= min(budget, SMALL_BYTES):
         return "factors"
     return "gram" if gram <= budget and n_rows <= MOST_ROWS else "sketch"
-
-
-def _rank_tolerance(reading: Reading, factors: list[FloatArray]) -> float | None:
-    """Singular values that are rounding of a network narrower than float64; else the default."""
-    epsilon = float(torch.finfo(reading.network.dtype).eps)
-    side = max(sum(part.shape[0] * part.shape[1] for part in factors), factors[0].shape[2])
-    return None if epsilon < 1e-15 else min(1.0, 8.0 * epsilon * side**0.5)
 
 
 def _from_gram(
@@ -273,6 +266,13 @@ def _sketched(
     )  # fmt: skip
     projected: FloatArray = found.factors.cpu().numpy()
     return projected
+
+
+def _stacked(parts: list[FloatArray]) -> FloatArray:
+    """Both sets' factors and gradients (n, k + 1, d), the narrower with factors of zeros."""
+    width = max(part.shape[1] for part in parts if len(part))
+    padded = [np.pad(part, ((0, 0), (width - part.shape[1], 0), (0, 0))) for part in parts]
+    return np.concatenate(padded)
 
 
 def _norms_of_means(problem: UnlearningProblem) -> tuple[float, float]:

@@ -161,6 +161,32 @@ def test_rounding_of_float32_makes_no_range(reduction):
     assert growths[0] == pytest.approx(growths[1], abs=1e-5)
 
 
+@REDUCTIONS
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_saturated_set_keeps_its_curvature_beside_a_heavy_one(reduction, dtype):
+    """Retained at confidence 1 − 1e-12, forgotten mislabelled: H_R is 2e-8 of H_F, and exact."""
+    torch.manual_seed(0)
+    x, model = draw(12, 8).to(dtype), nn.Linear(8, 3, bias=False).to(dtype)
+    with torch.no_grad():
+        top = model(x).argmax(1)
+        gap = model(x).topk(2, dim=1).values.diff(dim=1).abs()
+        x = x * torch.cat([28.0 / gap[:9], 1.0 / gap[9:]])
+    sets = (x[:9], top[:9]), (x[9:], (top[9:] + 1) % 3)
+    problem = bridge.problem(model, nn.CrossEntropyLoss(), *sets, reduction=reduction)
+    inputs = sets[0][0].double().numpy()
+    p = torch.softmax(model(sets[0][0]).detach().double(), 1).numpy()
+    exact = np.zeros((24, 24))
+    for row, features in zip(p, inputs, strict=True):
+        hessian = -np.outer(row, row)  # diag p − ppᵀ without its cancellation
+        np.fill_diagonal(hessian, [row[c] * np.delete(row, c).sum() for c in range(3)])
+        exact += np.kron(hessian, np.outer(features, features)) / 9
+    h_retain, h_forget = (np.linalg.eigvalsh(h) for h in problem.mean_curvatures)
+    assert h_retain[-1] < 1e-7 * h_forget[-1]
+    top = np.linalg.eigvalsh(exact)[::-1][:4]
+    rtol = 1e-5 if dtype == torch.float32 else 1e-10
+    np.testing.assert_allclose(h_retain[::-1][:4], top, rtol=rtol)
+
+
 def test_reductions_agree():
     """Factors against Gram: curvatures, gradients and what lies outside the range."""
     model, x, y = net(nn.Tanh(), nn.Linear(5, 5)).double(), draw(20, 8).double(), labels(20)
