@@ -150,10 +150,10 @@ def problem(
     )
     _refuse_sums(reading)
     functions = [functions_of(reading, which) for which in (0, 1)]
-    for name, part in zip(("retain", "forget"), functions, strict=True):
-        _refuse_flat(name, part)
-    route = _choose(reading, functions, reduction, memory_budget)
     notes = reading.notes
+    for name, part in zip(("retain", "forget"), functions, strict=True):
+        notes += _flat_samples(name, part)
+    route = _choose(reading, functions, reduction, memory_budget)
     if route == "gram":
         plain = _from_gram(reading, functions, memory_budget, progress)
     else:
@@ -292,11 +292,17 @@ def _refuse_sums(reading: Reading) -> None:
             )
 
 
-def _refuse_flat(name: str, functions: Tensor) -> None:
-    """Refuse a set without curvature whose gradients are not zero: not stable, but unseen."""
-    if not bool(functions[..., :-1].any()) and bool(functions[..., -1].any()):
+def _flat_samples(name: str, functions: Tensor) -> tuple[str, ...]:
+    """Refuse a set without curvature whose gradients are not zero: not stable, but unseen.
+
+    A note where that holds for some of its samples.
+    """
+    flat = ~functions[..., :-1].flatten(1).any(dim=1) & functions[..., -1].any(dim=1)
+    if len(flat) and bool(flat.all()):
         raise ValueError(
             f"loss must curve in the outputs, got none at any {name} sample while gradients are "
             "not zero: it is linear there (log-probabilities inside the model, an L1 or a "
             "clipped loss); return logits and use CrossEntropyLoss or BCEWithLogitsLoss"
         )
+    count = int(flat.sum())
+    return (f"{name}: {count} of {len(flat)} samples push without curvature",) if count else ()

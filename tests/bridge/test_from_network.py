@@ -206,6 +206,19 @@ def test_reductions_agree():
     np.testing.assert_allclose(*paths, rtol=1e-8)
 
 
+@REDUCTIONS
+def test_weights_that_the_model_does_not_use_do_not_matter(reduction):
+    model, x, y = net().double(), draw(20, 8).double(), labels(20)
+    sets = (x[:16], y[:16]), (x[16:], y[16:])
+    plain = bridge.problem(model, nn.CrossEntropyLoss(), *sets, reduction=reduction)
+    model.unused, model.layer = nn.Parameter(draw(3).double()), nn.Linear(2, 2).double()
+    model.forward = lambda x: model[2](model[1](model[0](x)))
+    problem = bridge.problem(model, nn.CrossEntropyLoss(), *sets, reduction=reduction)
+    np.testing.assert_allclose(
+        *[np.linalg.eigvalsh(p.mean_curvatures[0]) for p in (plain, problem)], atol=1e-14
+    )
+
+
 def test_losses_of_other_widths_and_inputs_of_other_lengths_share_a_gram():
     class Mean(nn.Module):
         def __init__(self):
@@ -352,6 +365,16 @@ def test_report_says_how_far_the_network_is_from_interpolation():
             "loss must curve in the outputs",
         ),
         (net(), lambda f, y: -((f - y) ** 2).mean(), "loss must be convex in the outputs"),
+        (
+            net(nn.Sigmoid()),
+            lambda f, y: functional.binary_cross_entropy(f, y),
+            "defined at any real outputs, got all elements .* return logits",
+        ),
+        (
+            net(nn.Softmax(1)),
+            lambda f, y: -(y * f.log()).sum(1).mean(),
+            "defined at any real outputs, got nan",
+        ),
         (net(), nn.BCELoss(), "does not end in a torch.nn.Sigmoid module; return logits"),
     ],
 )
@@ -359,6 +382,13 @@ def test_what_has_no_frozen_curvature_is_refused(model, loss, message):
     x, y = draw(20, 8), draw(20, 5).sigmoid()
     with pytest.raises(ValueError, match=message):
         bridge.problem(model, loss, (x[:16], y[:16]), (x[16:], y[16:]))
+
+
+def test_samples_that_push_without_curvature_are_counted():
+    model, x, y = net().double(), draw(20, 8).double(), draw(20, 5, seed=2).double()
+    y[[3, 8]] += 100.0
+    problem = bridge.problem(model, nn.HuberLoss(delta=10.0), (x[:16], y[:16]), (x[16:], y[16:]))
+    assert "retain: 2 of 16 samples push without curvature" in problem.notes
 
 
 def test_subsamples_tell_how_far_they_disagree():
