@@ -58,7 +58,7 @@ def gradient(model, loss, inputs, targets):
 
 
 def hessian(model, loss, inputs, targets):
-    """∇²L of the user's batch loss in the weights that move, shape (d, d), by two backward passes."""
+    """∇²L of the user's batch loss in the weights that move, shape (d, d), differentiated twice."""
     weights = [p for p in model.parameters() if p.requires_grad]
     slopes = torch.autograd.grad(loss(model(inputs), targets), weights, create_graph=True)
     flat = torch.cat([g.flatten() for g in slopes])

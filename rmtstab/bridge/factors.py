@@ -82,46 +82,63 @@ def sample_factors(
         check_deterministic=check_deterministic,
         names=("data", "data"),
     )
-    return factors_and_gradients(reading, 0, chunk_size)[0]
+    return pulled_back(reading, 0, functions_of(reading, 0)[..., :-1], chunk_size)
 
 
-def factors_and_gradients(
-    reading: Reading, which: int, chunk_size: int | None = None
-) -> tuple[FloatArray, FloatArray]:
-    r"""Factors (n, k, d) and gradients ``n ω_i P^{1/2} J_iᵀ ∇ℓ_i`` (n, d) of one set, float64.
+def functions_of(reading: Reading, which: int) -> Tensor:
+    r"""Functions of each sample's outputs whose gradients make a set's part of the problem.
 
     Parameters
     ----------
     reading : Reading
     which : {0, 1}
         Retain or forget.
+
+    Returns
+    -------
+    Tensor, shape (n, C, k + 1), float64
+        k columns of ``(n ω_i ∇²ℓ_i)^{1/2}``, then ``n ω_i ∇ℓ_i``.
+    """
+    samples, loss, outputs = reading.samples[which], reading.losses[which], reading.outputs[which]
+    if samples is None or loss is None:
+        return torch.zeros(0, outputs.shape[1], 1, dtype=torch.float64, device=outputs.device)
+    weights = reading.weights[which][:, None, None]
+    roots = loss.roots(outputs, samples.targets).dense() * weights.sqrt()
+    slopes = loss.gradients(outputs, samples.targets)[..., None] * weights
+    return torch.cat([roots, slopes], dim=2)
+
+
+def pulled_back(
+    reading: Reading, which: int, functions: Tensor, chunk_size: int | None = None
+) -> FloatArray:
+    """Gradients ``P^{1/2} J_iᵀ φ`` of functions φ of each sample's outputs.
+
+    Parameters
+    ----------
+    reading : Reading
+    which : {0, 1}
+        Retain or forget.
+    functions : Tensor, shape (n, C, R), float64
     chunk_size : int, optional
         Samples differentiated at a time.
 
     Returns
     -------
-    factors : ndarray, shape (n, k, d)
-    gradients : ndarray, shape (n, d)
+    ndarray, shape (n, R, d), float64
     """
-    samples, loss, network = reading.samples[which], reading.losses[which], reading.network
-    if samples is None or loss is None:
-        return np.zeros((0, 1, network.n_parameters)), np.zeros((0, network.n_parameters))
-    roots = loss.roots(reading.outputs[which], samples.targets)
-    blocks = roots.blocks * reading.weights[which].sqrt()[:, None, None, None]
-    slopes = reading.weights[which][:, None] * loss.gradients(
-        reading.outputs[which], samples.targets
-    )
-    size = chunk_size or max(
-        1, int(CHUNK_BYTES / (8 * max(network.n_outputs * network.n_parameters, 1)))
-    )
-    factors = np.empty((len(samples), roots.n_columns, network.n_parameters))
-    gradients = np.empty((len(samples), network.n_parameters))
+    samples, network = reading.samples[which], reading.network
+    found = np.empty((len(functions), functions.shape[2], network.n_parameters))
+    if samples is None:
+        return found
+    a_sample = 8 * (functions.shape[1] + functions.shape[2]) * network.n_parameters
+    size = chunk_size or max(1, int(CHUNK_BYTES / a_sample))
     for start in range(0, len(samples), size):
-        at = slice(start, start + size)
-        jacobian = network.jacobian(samples.take(range(len(samples))[at]), chunk_size=size).double()
-        factors[at] = type(roots)(blocks[at], roots.index).pull(jacobian).cpu().numpy()
-        gradients[at] = torch.einsum("nc,ncd->nd", slopes[at], jacobian).cpu().numpy()
-    return factors, gradients
+        part = samples.take(range(start, min(start + size, len(samples))))
+        # in float64 also for float32 networks: what the functions annihilate stays annihilated
+        jacobian = network.jacobian(part, chunk_size=size).double()
+        rows = torch.einsum("ncr,ncd->nrd", functions[start : start + size], jacobian)
+        found[start : start + size] = rows.cpu().numpy()
+    return found
 
 
 def free_parameters(

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import pad
 
+from rmtstab import _checks
 from rmtstab._results import FloatArray
-from rmtstab.bridge.factors import factors_and_gradients
+from rmtstab.bridge.factors import functions_of, pulled_back
+from rmtstab.bridge.gram import jacobian_gram, read_budget
 from rmtstab.bridge.interpolation import measure
+from rmtstab.bridge.network import Network
 from rmtstab.bridge.network_problem import NetworkProblem, halves_disagree
 from rmtstab.bridge.reading import Reading, read
+from rmtstab.bridge.reduction import reduce_gram
+from rmtstab.bridge.samples import Samples
+from rmtstab.bridge.sketching import sketch
 from rmtstab.dynamics.problem import UnlearningProblem
+
+Reduction = Literal["auto", "factors", "gram", "sketch"]
+SMALL_BYTES = 2e8  # of factors and their copies, that are held for their accuracy
+MOST_ROWS = 20_000  # of a Gram matrix whose eigenvalues can be waited for
 
 
 def problem(
@@ -28,8 +39,12 @@ def problem(
     preconditioner: Any = None,
     device: str | torch.device | None = None,
     chunk_size: int | None = None,
+    reduction: Reduction = "auto",
+    sketch_size: int = 4000,
+    memory_budget: float | None = None,
     max_samples: int | None = None,
     seed: int = 0,
+    progress: bool = False,
     check_deterministic: bool = True,
 ) -> NetworkProblem:
     r"""Read the unlearning problem off a trained network.
@@ -66,12 +81,22 @@ def problem(
     device : str or torch.device, optional
         Where to differentiate; default where the model is.
     chunk_size : int, optional
-        Samples differentiated at a time.
+        Samples differentiated at a time, where factors are held.
+    reduction : {"auto", "factors", "gram", "sketch"}, default "auto"
+        ``"factors"`` holds n·k·d numbers (the most accurate: small problems); ``"gram"``
+        accumulates inner products over the weights, (n(k + 1))² numbers whatever d;
+        ``"sketch"`` projects each gradient to ``sketch_size`` numbers. The first that fits.
+    sketch_size : int, default 4000
+        Inner products of a sketch are right within ``√(2/sketch_size)``, one standard error.
+    memory_budget : float, optional
+        Bytes that the call may add to the process; default four fifths of what is free.
     max_samples : int, optional
         Read a uniform subsample of at most so many of each set; `NetworkProblem.disagreement`
         tells how far two disjoint halves of it disagree.
     seed : int, default 0
-        Seed of the subsamples.
+        Seed of the subsamples and of the sketch.
+    progress : bool, default False
+        Show a bar.
     check_deterministic : bool, default True
         Compare two forward passes first: dropout or batch statistics left on
         would give curvatures of a random network.
@@ -88,7 +113,8 @@ def problem(
         If model, loss or data cannot be read rightly: a retain set without samples, values
         that are not finite, forward passes that differ, samples that see each other, a loss
         that is a sum over the batch, not convex, or without curvature while its gradients
-        are not zero, labels out of range, an absent device.
+        are not zero, labels out of range, an absent device, a memory budget that no
+        reduction keeps.
 
     Warns
     -----
@@ -123,21 +149,138 @@ def problem(
         check_deterministic=check_deterministic,
     )
     _refuse_sums(reading)
-    (z_retain, g_retain), (z_forget, g_forget) = (
-        factors_and_gradients(reading, which, chunk_size) for which in (0, 1)
-    )
-    for name, factors, slopes in (("retain", z_retain, g_retain), ("forget", z_forget, g_forget)):
-        _refuse_flat(name, factors, slopes)
-    plain = UnlearningProblem.from_factors(z_retain, z_forget, gradients=(g_retain, g_forget))
-    norms = (_norm_of_mean(g_retain), _norm_of_mean(g_forget))
-    bounds = {"retain": range(plain.n_retain)}
-    bounds["forget"] = range(plain.n_retain, plain.n_retain + plain.n_forget)
+    functions = [functions_of(reading, which) for which in (0, 1)]
+    for name, part in zip(("retain", "forget"), functions, strict=True):
+        _refuse_flat(name, part)
+    route = _choose(reading, functions, reduction, memory_budget)
+    notes = reading.notes
+    if route == "gram":
+        plain = _from_gram(reading, functions, memory_budget, progress)
+    else:
+        if route == "sketch":
+            _checks.integer("sketch_size", sketch_size, low=1)
+            error = (2.0 / sketch_size) ** 0.5
+            notes += (f"sketched: inner products of gradients within {error:.1%} (one s.e.)",)
+            sketched = (reading.network, sketch_size, seed, memory_budget, progress)
+            parts = [_sketched(samples, part, *sketched) for samples, part in
+                     zip(reading.samples, functions, strict=True)]  # fmt: skip
+        else:
+            parts = [pulled_back(reading, k, functions[k], chunk_size) for k in (0, 1)]
+        factors, gradients = ([part[:, at] for part in parts] for at in (slice(-1), -1))
+        plain = UnlearningProblem.from_factors(
+            *factors, gradients=tuple(gradients), rank_tolerance=_rank_tolerance(reading, factors)
+        )
+    sizes = {"retain": range(plain.n_retain)}
+    sizes["forget"] = range(plain.n_retain, plain.n_retain + plain.n_forget)
     disagreement = {
-        name: halves_disagree(plain.factors, bounds[name], seed)
+        name: halves_disagree(plain.factors, sizes[name], seed)
         for name, samples in zip(("retain", "forget"), reading.samples, strict=True)
         if samples is not None and len(samples) < samples.total
     }
-    return NetworkProblem.of(plain, measure(reading, norms), reading.notes, disagreement)
+    norms = _norms_of_means(plain)
+    return NetworkProblem.of(plain, measure(reading, norms), notes, disagreement)
+
+
+def _choose(
+    reading: Reading, functions: list[Tensor], reduction: str, memory_budget: float | None
+) -> str:
+    """Return the first reduction that fits, or the one asked for."""
+    _checks.choice("reduction", reduction, ("auto", "factors", "gram", "sketch"))
+    budget = read_budget(memory_budget, reading.network)
+    n_rows = sum(part.shape[0] * part.shape[2] for part in functions)
+    factors = 4.0 * 8.0 * n_rows * reading.network.n_parameters  # copies of two reductions
+    gram = 4.0 * 8.0 * n_rows**2
+    if reduction == "factors" and factors > budget:
+        raise ValueError(
+            f"memory_budget must hold {n_rows} x {reading.network.n_parameters} factors "
+            f"({factors / 1e9:.2g} GB), got {budget / 1e9:.2g} GB; use reduction='gram' "
+            f"({gram / 1e9:.2g} GB) or 'sketch'"
+        )
+    if reduction != "auto":
+        return reduction
+    if factors <= min(budget, SMALL_BYTES):
+        return "factors"
+    return "gram" if gram <= budget and n_rows <= MOST_ROWS else "sketch"
+
+
+def _rank_tolerance(reading: Reading, factors: list[FloatArray]) -> float | None:
+    """Singular values that are rounding of a network narrower than float64; else the default."""
+    epsilon = float(torch.finfo(reading.network.dtype).eps)
+    side = max(sum(part.shape[0] * part.shape[1] for part in factors), factors[0].shape[2])
+    return None if epsilon < 1e-15 else min(1.0, 8.0 * epsilon * side**0.5)
+
+
+def _from_gram(
+    reading: Reading, functions: list[Tensor], memory_budget: float | None, progress: bool
+) -> UnlearningProblem:
+    """Both sets' curvatures and gradients from one Gram matrix."""
+    width = max(part.shape[2] for part in functions if len(part))
+    parts = [pad(part, (width - part.shape[2], 0)) for part in functions]  # gradients stay last
+    gram = joint_gram(reading, parts, memory_budget, progress)
+    n = sum(len(part) for part in functions)
+    epsilon = float(torch.finfo(reading.network.dtype).eps)
+    factors, gradients = reduce_gram(gram.cpu().numpy(), n, epsilon)
+    return UnlearningProblem(factors, len(functions[0]), gradients)
+
+
+def joint_gram(
+    reading: Reading, functions: list[Tensor], memory_budget: float | None, progress: bool
+) -> Tensor:
+    """Gram matrix of functions of both sets' outputs, retain first.
+
+    Parameters
+    ----------
+    reading : Reading
+    functions : list of Tensor, shapes (n_retain, C, R) and (n_forget, C, R)
+    memory_budget, progress
+        As for `rmtstab.bridge.jacobian_gram`.
+
+    Returns
+    -------
+    Tensor, shape (n·R, n·R), float64
+    """
+    network, (retain, forget) = reading.network, reading.samples
+    options: dict[str, Any] = {"memory_budget": memory_budget, "progress": progress}
+    if forget is None:
+        return jacobian_gram(network, retain, roots=functions[0], **options)
+    if retain.joins(forget):
+        return jacobian_gram(network, retain.join(forget), roots=torch.cat(functions), **options)
+    own = [
+        jacobian_gram(network, samples, roots=part, **options)
+        for samples, part in zip((retain, forget), functions, strict=True)
+    ]
+    cross = jacobian_gram(
+        network, retain, forget, roots=functions[0], other_roots=functions[1], **options
+    )
+    return torch.cat([torch.cat([own[0], cross], 1), torch.cat([cross.mT, own[1]], 1)])
+
+
+def _sketched(
+    samples: Samples | None,
+    functions: Tensor,
+    network: Network,
+    size: int,
+    seed: int,
+    memory_budget: float | None,
+    progress: bool,
+) -> FloatArray:
+    """Projected factors and gradients (n, k + 1, size) of one set."""
+    if samples is None:
+        return np.zeros((0, functions.shape[2], size))
+    found = sketch(
+        network, samples, size, roots=functions, seed=seed, memory_budget=memory_budget,
+        progress=progress,
+    )  # fmt: skip
+    projected: FloatArray = found.factors.cpu().numpy()
+    return projected
+
+
+def _norms_of_means(problem: UnlearningProblem) -> tuple[float, float]:
+    """Norms of both sets' mean gradients."""
+    gradients = problem.gradients if problem.gradients is not None else np.zeros((0, 0))
+    parts = gradients[: problem.n_retain], gradients[problem.n_retain :]
+    norms = [float(np.linalg.norm(p.mean(axis=0))) if len(p) else float("nan") for p in parts]
+    return norms[0], norms[1]
 
 
 def _refuse_sums(reading: Reading) -> None:
@@ -149,15 +292,11 @@ def _refuse_sums(reading: Reading) -> None:
             )
 
 
-def _refuse_flat(name: str, factors: FloatArray, gradients: FloatArray) -> None:
+def _refuse_flat(name: str, functions: Tensor) -> None:
     """Refuse a set without curvature whose gradients are not zero: not stable, but unseen."""
-    if len(factors) and not factors.any() and gradients.any():
+    if not bool(functions[..., :-1].any()) and bool(functions[..., -1].any()):
         raise ValueError(
             f"loss must curve in the outputs, got none at any {name} sample while gradients are "
             "not zero: it is linear there (log-probabilities inside the model, an L1 or a "
             "clipped loss); return logits and use CrossEntropyLoss or BCEWithLogitsLoss"
         )
-
-
-def _norm_of_mean(gradients: FloatArray) -> float:
-    return float(np.linalg.norm(gradients.mean(axis=0))) if len(gradients) else float("nan")

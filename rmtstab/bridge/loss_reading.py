@@ -70,23 +70,36 @@ def read_loss(loss: Any, network: Network, samples: Samples, outputs: Tensor) ->
     """
     shape = network.output_shape or ()
     loss = as_module(loss)
-    closed = _closed_form(loss, shape, samples, outputs)
-    call, dtype = _callable(loss, shape, samples, outputs)
+    last = _has_classes_last(loss, shape, samples)
+    closed = _closed_form(loss, shape, samples, outputs, -1 if last else 0)
+    call, dtype = _callable(loss, shape, samples, outputs, last)
     generic = AutogradLoss(loss_name(loss), call, shape, dtype)
-    found: SampleLoss = generic if closed is None else closed
+    notes = ("read with its classes on the outputs' last axis",) if last else ()
     if is_normalised(outputs, shape) and (
         type(loss) is nn.NLLLoss or (closed is None and generic.is_linear(outputs, samples))
     ):
         # log-softmax of log-probabilities is the identity: let the loss have its curvature
         generic.call = lambda f, y: call(functional.log_softmax(f, dim=1), y)
-        found.notes = (f"outputs are log-probabilities: read as {found.name} of their log-softmax",)
+        notes = (f"outputs are log-probabilities: {generic.name} read of their log-softmax",)
+    found: SampleLoss
     if closed is None:
         generic.normalised = _is_mean(generic, samples, outputs)
         generic.masses(samples.targets)  # refuses a loss that couples samples
+        found = softmax_loss.recognise(generic, samples) or generic
     else:
-        found.batch = generic.batch
+        found = closed
+    found.notes, found.batch = notes, generic.batch
     _check_sum(generic, found, samples, outputs)
     return found
+
+
+def _has_classes_last(loss: Any, shape: tuple[int, ...], samples: Samples) -> bool:
+    """Whether cross-entropy fits logits (n, T, C) and labels (n, T), which torch itself refuses."""
+    targets = samples.targets
+    if type(loss) is not nn.CrossEntropyLoss or len(shape) < 2 or not isinstance(targets, Tensor):
+        return False
+    given = tuple(targets.shape[1:])
+    return not targets.is_floating_point() and given == shape[:-1] and given != shape[1:]
 
 
 def as_module(loss: Any) -> Any:
@@ -112,7 +125,7 @@ def loss_name(loss: Any) -> str:
 
 
 def _closed_form(
-    loss: Any, shape: tuple[int, ...], samples: Samples, outputs: Tensor
+    loss: Any, shape: tuple[int, ...], samples: Samples, outputs: Tensor, class_axis: int
 ) -> SampleLoss | None:
     found: SampleLoss | None = None
     if loss is half_squared_error:
@@ -121,7 +134,7 @@ def _closed_form(
         count = outputs.shape[1]
         found = elementwise_loss.signed(name="logistic", weight=1.0 / count, bound=0.25 / count)
     elif isinstance(loss, nn.Module):
-        found = softmax_loss.of_module(loss, shape, outputs.device)
+        found = softmax_loss.of_module(loss, shape, outputs.device, class_axis)
         found = found or elementwise_loss.of_module(loss, shape, outputs.device)
     if isinstance(found, ElementwiseLoss):
         _check_elementwise(found, shape, samples)
@@ -172,7 +185,8 @@ def _check_labels(loss: SoftmaxLoss, samples: Samples) -> None:
         if bool((targets < 0).any()):
             raise ValueError(f"soft labels must be >= 0, got {float(targets.min()):g}")
         return
-    if tuple(targets.shape) != (n, *shape[1:]):
+    tokens = [size for k, size in enumerate(shape) if k != loss.class_axis % len(shape)]
+    if list(targets.shape) != [n, *tokens]:
         raise ValueError(
             f"targets of {loss.name} must have shape {(n, *shape[1:])} for outputs of shape "
             f"{(n, *shape)} (classes on axis 1), got {tuple(targets.shape)}"
@@ -187,7 +201,7 @@ def _check_labels(loss: SoftmaxLoss, samples: Samples) -> None:
 
 
 def _callable(
-    loss: Any, shape: tuple[int, ...], samples: Samples, outputs: Tensor
+    loss: Any, shape: tuple[int, ...], samples: Samples, outputs: Tensor, classes_last: bool
 ) -> tuple[Loss, torch.dtype]:
     """Return the user's loss as called on float64 outputs, or on the network's where it must."""
     own = copy.deepcopy(loss) if isinstance(loss, nn.Module) else loss
@@ -199,6 +213,7 @@ def _callable(
 
         def call(f: Tensor, y: Any, tried: Any = tried, dtype: torch.dtype = dtype) -> Tensor:
             y = map_tensors(lambda t: t.to(dtype) if t.is_floating_point() else t, y)
+            f = f.movedim(-1, 1) if classes_last else f
             if type(tried) is nn.GaussianNLLLoss:
                 return tried(f, *y)  # type: ignore[no-any-return]
             return tried(f, y)  # type: ignore[no-any-return]

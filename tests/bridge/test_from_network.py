@@ -142,6 +142,92 @@ def test_float32_softmax_regression_is_right_to_its_rounding():
     assert growth == pytest.approx(0.970261890493, abs=1e-6)
 
 
+REDUCTIONS = pytest.mark.parametrize("reduction", ["factors", "gram"])
+
+
+@REDUCTIONS
+def test_rounding_of_float32_makes_no_range(reduction):
+    """A linear net of rank 18 with 60 outputs of 30 samples: float32 made it 60, growth 1."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 3, bias=False), nn.Linear(3, 2, bias=False))
+    x, y = draw(30, 6), draw(30, 2, seed=2)
+    sets = (x[:20], y[:20]), (x[20:], y[20:])
+    found = bridge.problem(model, nn.MSELoss(), *sets, reduction=reduction)
+    exact = bridge.problem(
+        copy.deepcopy(model).double(), nn.MSELoss(), *[(a.double(), b.double()) for a, b in sets]
+    )
+    assert found.rank == exact.rank < 24
+    growths = [p.dynamics(0.5, (8, 4), 0.05).growth_factor() for p in (found, exact)]
+    assert growths[0] == pytest.approx(growths[1], abs=1e-5)
+
+
+def test_reductions_agree():
+    """Factors against Gram: curvatures, gradients and what lies outside the range."""
+    model, x, y = net(nn.Tanh(), nn.Linear(5, 5)).double(), draw(20, 8).double(), labels(20)
+    sets = (x[:16], y[:16]), (x[16:], y[16:])
+    loss = nn.CrossEntropyLoss(weight=CLASS_WEIGHTS)
+    first, second = (
+        bridge.problem(model, loss, *sets, reduction=reduction) for reduction in ("factors", "gram")
+    )
+    assert first.rank == second.rank == 80 and first.complement == second.complement
+    a, b = (p.factors.matrix.T @ p.factors.matrix for p in (first, second))
+    np.testing.assert_allclose(a, b, atol=1e-13)
+    a, b = (p.gradients @ p.gradients.T for p in (first, second))
+    np.testing.assert_allclose(a, b, atol=1e-12)
+    a, b = (p.gradients[:, : p.rank] @ p.factors.matrix for p in (first, second))
+    np.testing.assert_allclose(a, b, atol=1e-10)
+    paths = [p.dynamics(0.1, (4, 2), 0.2).trajectory(20).displacement for p in (first, second)]
+    np.testing.assert_allclose(*paths, rtol=1e-8)
+
+
+def test_losses_of_other_widths_and_inputs_of_other_lengths_share_a_gram():
+    class Mean(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.table, self.inner = nn.Embedding(9, 8), net()
+
+        def forward(self, tokens):
+            return self.inner(self.table(tokens).mean(1))
+
+    model = Mean().double()
+    tokens = torch.randint(0, 9, (20, 7), generator=torch.Generator().manual_seed(0))
+    retain, forget = (tokens[:16], labels(16)), (tokens[16:, :4], draw(4, 5).double())
+    problem = bridge.problem(
+        model, nn.CrossEntropyLoss(), retain, forget, forget_loss=nn.MSELoss(), reduction="gram"
+    )
+    exact = (
+        naive_torch.gauss_newton(model, nn.CrossEntropyLoss(), *retain),
+        naive_torch.gauss_newton(model, nn.MSELoss(), *forget),
+    )
+    assert_same_curvature(problem, *exact, 1e-12)
+
+
+def test_sketches_are_right_within_their_error_bar():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 200), nn.Tanh(), nn.Linear(200, 1)).double()
+    x, y = draw(12, 8).double(), draw(12, 1, seed=2).double()
+    sets = (x[:9], y[:9]), (x[9:], y[9:])
+    exact = bridge.problem(model, nn.MSELoss(), *sets)
+    found = bridge.problem(model, nn.MSELoss(), *sets, reduction="sketch", sketch_size=1500)
+    a, b = (p.factors.matrix.T @ p.factors.matrix for p in (found, exact))
+    size = np.sqrt(np.outer(np.diag(b), np.diag(b)))
+    assert 0 < np.abs((a - b) / size).max() < 5 * np.sqrt(2 / 1500)
+    assert any("within 3.7% (one s.e.)" in note for note in found.notes)
+
+
+def test_memory_that_no_reduction_keeps_is_refused():
+    model, x, y = net().double(), draw(20, 8).double(), labels(20)
+    sets = (x[:16], y[:16]), (x[16:], y[16:])
+    for reduction in ("factors", "gram", "auto"):
+        with pytest.raises(ValueError, match="memory_budget must hold"):
+            bridge.problem(
+                model, nn.CrossEntropyLoss(), *sets, reduction=reduction, memory_budget=1e4
+            )
+    with pytest.raises(ValueError, match="reduction must be one of 'auto'"):
+        bridge.problem(model, nn.CrossEntropyLoss(), *sets, reduction="lanczos")
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_the_function_of_its_weights(dtype):
     model, x, y = net().to(dtype), draw(20, 8).to(dtype), labels(20)
@@ -199,9 +285,7 @@ def test_a_model_that_is_linear_in_its_weights_has_its_hessian():
 def test_forget_loss_of_its_own():
     model, x = net().double(), draw(20, 8).double()
     retain, forget = (x[:16], labels(16)), (x[16:], draw(4, 5).double())
-    problem = bridge.problem(
-        model, nn.CrossEntropyLoss(), retain, forget, forget_loss=nn.MSELoss()
-    )
+    problem = bridge.problem(model, nn.CrossEntropyLoss(), retain, forget, forget_loss=nn.MSELoss())
     exact = (
         naive_torch.gauss_newton(model, nn.CrossEntropyLoss(), *retain),
         naive_torch.gauss_newton(model, nn.MSELoss(), *forget),

@@ -17,6 +17,7 @@ from rmtstab import bridge  # noqa: E402
 from rmtstab.bridge.loss_reading import read_loss  # noqa: E402
 from rmtstab.bridge.network import Network  # noqa: E402
 from rmtstab.bridge.samples import read_samples  # noqa: E402
+from rmtstab.bridge.softmax_loss import SoftmaxLoss  # noqa: E402
 
 N = 9
 CLASS_WEIGHTS = torch.tensor([10, 1, 1, 1, 0.1])
@@ -79,6 +80,15 @@ CASES = {
     "tokens": (nn.CrossEntropyLoss(), (5, 3), A_ROW_IGNORED),
     "tokens, weights": (nn.CrossEntropyLoss(weight=CLASS_WEIGHTS), (5, 3), A_ROW_IGNORED),
     "tokens last": (token_loss, (3, 5), A_ROW_IGNORED),
+    "tokens padded with 0": (
+        lambda f, y: functional.cross_entropy(f.flatten(0, 1), y.flatten(), ignore_index=0),
+        (3, 5), labels(N, 3),
+    ),
+    "tokens, smoothing": (
+        lambda f, y: functional.cross_entropy(f.flatten(0, 1), y.flatten(), label_smoothing=0.1),
+        (3, 5), A_ROW_IGNORED,
+    ),
+    "tokens per sample": (lambda f, y: token_loss(f, y) * y.numel() / len(y), (3, 5), labels(N, 3)),
     "masked": (masked, (5,), ONE_IGNORED),
     "by hand": (weighted_by_hand, (5,), labels(N)),
     "summed": (nn.CrossEntropyLoss(reduction="sum", weight=CLASS_WEIGHTS), (5,), ONE_IGNORED),
@@ -149,6 +159,26 @@ def test_weights_of_any_batch(case):
         assert float(omega @ values[at]) == pytest.approx(float(whole), rel=1e-12)
 
 
+def test_token_losses_are_recognised():
+    """Flattened tokens as the cross-entropy that they are: no dense Hessian over T·C outputs."""
+    for case in ("tokens last", "tokens padded with 0", "masked", "by hand"):
+        assert CASES[case] and isinstance(as_read(*CASES[case])[0], SoftmaxLoss)
+    for case in ("tokens, smoothing", "tokens per sample", "poisson"):
+        assert not isinstance(as_read(*CASES[case])[0], SoftmaxLoss)
+
+
+def test_logits_with_classes_last_are_read_by_torch_modules_too():
+    """(n, T, C) logits and (n, T) labels, which torch's own module refuses."""
+    weight = CLASS_WEIGHTS
+    found, outputs, targets = as_read(nn.CrossEntropyLoss(weight=weight), (3, 5), A_ROW_IGNORED)
+    first = functional.cross_entropy(
+        outputs.reshape(N, 3, 5).movedim(-1, 1), targets, weight=weight.double()
+    )
+    omega = found.batch_weights(found.masses(targets))
+    assert float(omega @ found.values(outputs, targets)) == pytest.approx(float(first), rel=1e-13)
+    assert "last axis" in found.notes[0]
+
+
 def test_softmax_roots_have_one_column_less_and_no_cancellation():
     """At confidence 1 − 1e-30 the root of diag p − ppᵀ is right to the last digits."""
     logits = torch.tensor([[0.0, -69.0, -70.0], [30.0, 0.0, -800.0]], dtype=torch.float64)
@@ -168,8 +198,8 @@ def test_softmax_roots_have_one_column_less_and_no_cancellation():
 def test_autograd_roots_drop_the_null_direction():
     """A saturated softmax written by hand: rounding is no curvature, and no refusal."""
     found, outputs, targets = as_read(
-        lambda f, y: functional.cross_entropy(f, y), (5,), labels(N)
-    )  # fmt: skip
+        lambda f, y: functional.cross_entropy(f, y, label_smoothing=0.1), (5,), labels(N)
+    )
     for scale in (1.0, 20.0):
         roots = found.roots(scale * outputs, targets).dense()
         ranks = torch.linalg.matrix_rank(roots, rtol=1e-14)
@@ -186,7 +216,7 @@ def test_autograd_roots_drop_the_null_direction():
         (nn.CrossEntropyLoss(), (5,), labels(N) + 2, ValueError, r"\[0, 4\] or be ignore.* got"),
         (nn.CrossEntropyLoss(), (5,), labels(N) - 7, ValueError, "labels must lie in .* got -7"),
         (nn.CrossEntropyLoss(), (5,), draw(N), ValueError, "must be integers .* or soft labels"),
-        (nn.CrossEntropyLoss(), (4, 5), labels(N, 4), ValueError, "classes on axis 1"),
+        (nn.CrossEntropyLoss(), (4, 5), labels(N, 3), ValueError, "classes on axis 1"),
         (nn.CrossEntropyLoss(), (5,), -draw(N, 5).abs(), ValueError, "soft labels must be >= 0"),
         (nn.BCEWithLogitsLoss(), (), draw(N).sign(), ValueError, r"must lie in \[0, 1\], got -1"),
         (bridge.logistic, (), (draw(N) > 0).double(), ValueError, "must be -1 or [+]1, got 0"),
@@ -211,16 +241,18 @@ def test_losses_that_are_not_convex_are_refused():
         return -functional.logsigmoid(gap).mean()
 
     found, outputs, targets = as_read(preference, (5,), labels(N))
-    with pytest.raises(ValueError, match="convex in the outputs, got .* only convex losses"):
+    with pytest.raises(ValueError, match=r"convex in the outputs, got .* only convex losses"):
         found.roots(outputs, targets)
 
 
 def test_a_loss_that_keeps_float32_inside_is_read_in_float32():
     weight = CLASS_WEIGHTS.clone()
     found, outputs, targets = as_read(
-        lambda f, y: functional.cross_entropy(f.float(), y, weight=weight), (5,), labels(N)
+        lambda f, y: functional.cross_entropy(f.float(), y, weight=weight, label_smoothing=0.1),
+        (5,),
+        labels(N),
     )
-    exact, *_ = as_read(nn.CrossEntropyLoss(weight=weight), (5,), labels(N))
+    exact, *_ = as_read(nn.CrossEntropyLoss(weight=weight, label_smoothing=0.1), (5,), labels(N))
     assert found.epsilon == torch.finfo(torch.float32).eps
     r, s = (loss.roots(outputs, targets).dense().numpy() for loss in (found, exact))
     np.testing.assert_allclose(r @ r.swapaxes(1, 2), s @ s.swapaxes(1, 2), atol=1e-6)
