@@ -38,7 +38,8 @@ class AutogradLoss(SampleLoss):
 
     def batch(self, outputs: Tensor, targets: Any) -> Tensor:
         """Evaluate the user's loss on a batch of flat outputs."""
-        return self.call(outputs.reshape(len(outputs), *self.output_shape), targets)
+        shaped = outputs.to(self.dtype).reshape(len(outputs), *self.output_shape)
+        return self.call(shaped, targets)
 
     def values(self, outputs: Tensor, targets: Any) -> Tensor:
         """``ℓ_i``, shape (n,); 0 where the loss of the sample alone is undefined (0/0)."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.func import vjp, vmap
 
-from rmtstab.bridge.network import Network, Weights
+from rmtstab.bridge.network import Network
 from rmtstab.bridge.recording import Key, LayoutError, Records, Trace, recording
-from rmtstab.bridge.samples import Samples, map_tensors
+from rmtstab.bridge.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def collect(
     keys = [key for key in trace.calls if key in stored or key in passing]
     buffers: dict[Key, Tensor] = {}  # one chunk's slopes, written over by the next chunk
     for at, chunk in side.chunks(chunk_size):
-        outputs, records = _forward(network, trace, chunk, keys)
+        outputs, records = _forward(network, trace, chunk)
         inputs = {key: trace.calls[key].inputs(records[key][0], len(chunk)) for key in keys}
         for function in range(n_functions):
             # a scalar: gradients of anything else make torch import its compiler stack, for seconds
@@ -132,13 +132,11 @@ def collect(
                 found.inputs[key] = inputs[key].new_empty(n, *inputs[key].shape[1:])
             found.inputs[key][at] = inputs[key]
         for name in as_jacobian:
-            whole = slice(0, len(network.weights[name]))
             parts = [
                 trace.calls[key].jacobian(
                     local,
                     inputs[key],
                     found.slopes[key][at] if key in stored else buffers[key][: len(chunk)],
-                    whole,
                 )
                 for key, local in trace.uses[name]
             ]
@@ -146,9 +144,7 @@ def collect(
     return found
 
 
-def _forward(
-    network: Network, trace: Trace, chunk: Side, keys: Collection[Key]
-) -> tuple[Tensor, Records]:
+def _forward(network: Network, trace: Trace, chunk: Side) -> tuple[Tensor, Records]:
     """Outputs of a chunk, with a graph, and the records of its layers' calls."""
     leaves = {name: w.detach().requires_grad_() for name, w in network.weights.items()}
     with (
@@ -156,68 +152,7 @@ def _forward(
         torch.enable_grad(),
     ):
         outputs = network.apply(leaves, chunk.samples.inputs)
-    if any(key not in records for key in keys):
+    counts = Counter(path for path, _ in records)
+    if any(counts[path] != trace.n_calls[path] for path in trace.layers):
         raise LayoutError("model calls its layers differently on different samples")
     return outputs, records
-
-
-def jacobian_rows(
-    network: Network, names: Collection[str], side: Side, chunk_size: int
-) -> dict[str, Tensor]:
-    """Jacobians (n, R, w) in some weights by automatic differentiation alone.
-
-    Samples are batched by `torch.func.vmap`; where it cannot batch the model, they are
-    differentiated one by one, and the network's notes say so.
-    """
-    parts: dict[str, list[Tensor]] = {name: [] for name in names}
-    for _, chunk in side.chunks(chunk_size):
-        for name, rows in _batched_rows(network, names, chunk).items():
-            parts[name].append(rows)
-    return {name: torch.cat(rows) for name, rows in parts.items()}
-
-
-def _batched_rows(network: Network, names: Collection[str], chunk: Side) -> dict[str, Tensor]:
-    moving = {name: network.weights[name] for name in names}
-    still = {name: w for name, w in network.weights.items() if name not in moving}
-    width = network.n_outputs
-    roots = chunk.roots
-    if roots is None:
-        roots = torch.eye(width, dtype=network.dtype, device=network.device)
-        roots = roots.expand(len(chunk), width, width)
-    if not network.vmap_fails:
-
-        def rows(inputs: object, roots: Tensor) -> Weights:
-            def function(weights: Weights) -> Tensor:
-                batch = map_tensors(lambda t: t[None], inputs)
-                return network.apply({**still, **weights}, batch)[0]
-
-            outputs, pull = vjp(function, moving)[:2]
-            result: Weights = vmap(lambda root: pull(root.to(outputs.dtype))[0], in_dims=1)(roots)
-            return result
-
-        try:
-            found = vmap(rows)(chunk.samples.inputs, roots)
-            return {name: value.detach().flatten(2) for name, value in found.items()}
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError:
-            network.vmap_fails = True
-            network.notes.append("samples differentiated one by one: vmap cannot batch this model")
-    leaves = {name: weight.detach().requires_grad_() for name, weight in moving.items()}
-    stacks: dict[str, list[Tensor]] = {name: [] for name in names}
-    for sample, root in zip(chunk.samples.chunks(1), roots, strict=True):
-        with torch.enable_grad():
-            outputs = network.apply({**still, **leaves}, sample.inputs)[0]
-            slopes = [
-                torch.autograd.grad(
-                    outputs,
-                    list(leaves.values()),
-                    column.to(outputs.dtype),
-                    retain_graph=True,
-                    materialize_grads=True,
-                )
-                for column in root.T
-            ]
-        for name, rows_of in zip(names, zip(*slopes, strict=True), strict=True):
-            stacks[name].append(torch.stack([row.flatten() for row in rows_of]))
-    return {name: torch.stack(rows_of) for name, rows_of in stacks.items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import logsigmoid
 
 from rmtstab.bridge.sample_loss import OutputRoots, SampleLoss
 
@@ -105,7 +105,7 @@ def huber(delta: float, scale: float, **options: Any) -> ElementwiseLoss:
 def binary(pos_weight: Any = 1.0, **options: Any) -> ElementwiseLoss:
     """``−w y log σ(f) − (1 − y) log σ(−f)``, targets in [0, 1], w the positive weight."""
     return ElementwiseLoss(
-        phi=lambda f, y: (1.0 - y) * softplus(f) + pos_weight * y * softplus(-f),
+        phi=lambda f, y: -(1.0 - y) * logsigmoid(-f) - pos_weight * y * logsigmoid(f),
         slope=lambda f, y: (1.0 - y) * torch.sigmoid(f) - pos_weight * y * torch.sigmoid(-f),
         curvature=lambda f, y: (1.0 - y + pos_weight * y) * torch.sigmoid(f) * torch.sigmoid(-f),
         has_accuracy=True,
@@ -117,7 +117,7 @@ def binary(pos_weight: Any = 1.0, **options: Any) -> ElementwiseLoss:
 def signed(**options: Any) -> ElementwiseLoss:
     """``log(1 + exp(−y f))``, labels ±1."""
     return ElementwiseLoss(
-        phi=lambda f, y: softplus(-y * f),
+        phi=lambda f, y: -logsigmoid(y * f),
         slope=lambda f, y: -y * torch.sigmoid(-y * f),
         curvature=lambda f, y: y * y * torch.sigmoid(f * y) * torch.sigmoid(-f * y),
         has_accuracy=True,
@@ -125,9 +125,7 @@ def signed(**options: Any) -> ElementwiseLoss:
     )
 
 
-def of_module(
-    loss: nn.Module, output_shape: tuple[int, ...], device: Any
-) -> ElementwiseLoss | None:
+def of_module(loss: Any, output_shape: tuple[int, ...], device: Any) -> ElementwiseLoss | None:
     """Closed form of a torch loss module, or None where it has none here."""
     kind: Any = type(loss)
     reduction = getattr(loss, "reduction", None)

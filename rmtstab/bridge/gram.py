@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from rmtstab import _checks
 from rmtstab.bridge.accumulator import Accumulator
-from rmtstab.bridge.collecting import Collected, Side, collect, jacobian_rows
+from rmtstab.bridge.collecting import Collected, Side, collect
 from rmtstab.bridge.contraction import add_kernel, add_pair
+from rmtstab.bridge.jacobian_rows import jacobian_rows
 from rmtstab.bridge.models import TwoLayerReLUCNN
 from rmtstab.bridge.network import Network, untouched
 from rmtstab.bridge.recording import LayoutError, Trace, trace
@@ -83,7 +84,7 @@ def jacobian_gram(
     See Also
     --------
     plan : routes, memory and time before anything runs.
-    rmtstab.bridge.sketch.sketch : what fits when n·C is too large for any Gram matrix.
+    sketch : what fits when n·C is too large for any Gram matrix.
 
     Notes
     -----
@@ -297,15 +298,14 @@ def _panels(
             panel = []
             for side in found:
                 parts = [side.jacobians.pop(w).flatten(0, 1) for w in waiting]
-                parts = [
-                    _preconditioned(network, w, p) for w, p in zip(waiting, parts, strict=True)
-                ]
+                parts = [preconditioned(network, w, p) for w, p in zip(waiting, parts, strict=True)]
                 panel.append(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))
             yield panel
             waiting = []
 
 
-def _preconditioned(network: Network, name: str, rows: Tensor, at: slice | None = None) -> Tensor:
+def preconditioned(network: Network, name: str, rows: Tensor, at: slice | None = None) -> Tensor:
+    """Multiply rows (m, w) of the Jacobian in a weight, or in ``weight[at]``, by ``P^{1/2}``."""
     if network.preconditioner is None:
         return rows
     diagonal = network.preconditioner[name]
@@ -333,16 +333,23 @@ def _add_block(
         add = add_kernel if block.order == "kernel" else add_pair
         add(total, joined[0], joined[1] if len(joined) > 1 else None)
         return
-    weight = network.weights[block.name]
-    grain = max(
-        len(weight) // known.calls[k].groups if known.calls[k].groups > 1 else 1 for k, _ in uses
-    )
+    for panels in row_panels(network, known, block.name, found, panel):
+        total.add(*panels)
+
+
+def row_panels(
+    network: Network, known: Trace, name: str, found: list[Collected], width: int
+) -> Iterator[list[Tensor]]:
+    """Yield panels (n·R, about ``width``) of the Jacobian in a weight, some rows at a time."""
+    weight, uses = network.weights[name], known.uses[name]
+    groups = [known.calls[key].groups for key, _ in uses]
+    grain = max(len(weight) // count if count > 1 else 1 for count in groups)
     a_row = weight.numel() // len(weight)
-    step = max(grain, panel // a_row // grain * grain)
+    step = max(grain, width // a_row // grain * grain)
     for start in range(0, len(weight), step):
         rows = slice(start, min(start + step, len(weight)))
         panels = [_row_panel(known, uses, part, rows, a_row) for part in found]
-        total.add(*(_preconditioned(network, block.name, p, rows) for p in panels))
+        yield [preconditioned(network, name, panel, rows) for panel in panels]
 
 
 def _row_panel(
@@ -403,6 +410,6 @@ def _columns(
     parts = []
     for _, chunk in side.chunks(chunk_size):
         rows = jacobian_rows(network, group, chunk, chunk_size)
-        flat = [_preconditioned(network, name, rows[name].flatten(0, 1)) for name in group]
+        flat = [preconditioned(network, name, rows[name].flatten(0, 1)) for name in group]
         parts.append(torch.cat(flat, dim=1)[:, columns].clone())
     return torch.cat(parts)

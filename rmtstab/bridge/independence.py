@@ -29,8 +29,8 @@ def check_repeats(network: Network, samples: Samples) -> None:
         first, second = (network.forward(samples, network.weights) for _ in range(2))
     changed = [name for name, value in network.fixed.items() if not _same(value, before[name])]
     network.fixed.update(before)
-    gap = float((first - second).abs().max())
-    limit = 1e2 * torch.finfo(first.dtype).eps * float(first.abs().max())
+    gap = float((first - second).nan_to_num(0.0).abs().max())  # NaN outputs are refused later
+    limit = 1e2 * torch.finfo(first.dtype).eps * float(first.abs().max().nan_to_num(0.0))
     if changed or not gap <= limit:
         what = f"buffer {changed[0]!r} that changes" if changed else "two different forward passes"
         raise ValueError(
@@ -66,15 +66,45 @@ def check_independent(network: Network, samples: Samples) -> None:
             "model must accept a batch of one sample, got "
             f"{type(found).__name__}: {str(found).splitlines()[0]}{_suspects(network.model)}"
         ) from found
-    eps = torch.finfo(together.dtype).eps
-    gap = float((together - alone).abs().max())
-    scale = float(together.abs().max())
-    if not gap <= (1e-9 if eps < 1e-10 else 1e3 * eps) * max(scale, 1e-30) and scale < float("inf"):
+    gap, scale = float((together - alone).abs().max()), float(together.abs().max())
+    relative = 1e-9 if together.dtype == torch.float64 else 1e3 * torch.finfo(together.dtype).eps
+    if gap > relative * scale and gap > _shaken(tried, some, relative, together):
         raise ValueError(
             "model must treat samples independently, got outputs that change with the batch "
             f"(by {gap:.2g} of {scale:.2g}){_suspects(network.model)}; call model.eval(), give "
             "normalisation layers running statistics, or centre inputs by fixed numbers"
         )
+
+
+def check_moves(network: Network, samples: Samples) -> None:
+    """Refuse a model whose outputs no moving weight reaches.
+
+    Raises
+    ------
+    ValueError
+        If the outputs of a sample do not require gradients.
+    """
+    leaves = {name: weight.detach().requires_grad_() for name, weight in network.weights.items()}
+    with torch.enable_grad(), untouched(network.model), network.differentiable():
+        outputs = network.apply(leaves, samples.take([0]).inputs)
+    if not outputs.requires_grad:
+        raise ValueError(
+            f"parameters must move the outputs, got none of {len(leaves)} that does: is the "
+            "forward pass detached or under no_grad, or are they unused?"
+        )
+
+
+def _shaken(network: Network, samples: Samples, relative: float, outputs: Tensor) -> float:
+    """Largest change of the outputs when each weight moves by a share of itself.
+
+    Where outputs cancel, rounding is large beside them, but not beside this.
+    """
+    generator = torch.Generator().manual_seed(0)
+    moved = {
+        name: w + relative * w * torch.randn(w.shape, generator=generator).to(w)
+        for name, w in network.weights.items()
+    }
+    return float((network.outputs(samples, moved) - outputs).abs().max())
 
 
 def _suspects(model: nn.Module) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from typing import Any
 
 import torch
@@ -70,21 +71,37 @@ def read_loss(loss: Any, network: Network, samples: Samples, outputs: Tensor) ->
     """
     shape = network.output_shape or ()
     loss = as_module(loss)
-    closed = _closed_form(loss, shape, samples, outputs)
-    call, dtype = _callable(loss, shape, samples, outputs)
+    last = _has_classes_last(loss, shape, samples)
+    closed = _closed_form(loss, shape, samples, outputs, -1 if last else 0)
+    call, dtype = _callable(loss, shape, samples, outputs, last)
     generic = AutogradLoss(loss_name(loss), call, shape, dtype)
-    found: SampleLoss = generic if closed is None else closed
+    notes = ("read with its classes on the outputs' last axis",) if last else ()
     if is_normalised(outputs, shape) and (
         type(loss) is nn.NLLLoss or (closed is None and generic.is_linear(outputs, samples))
     ):
         # log-softmax of log-probabilities is the identity: let the loss have its curvature
         generic.call = lambda f, y: call(functional.log_softmax(f, dim=1), y)
-        found.notes = (f"outputs are log-probabilities: read as {found.name} of their log-softmax",)
+        notes = (f"outputs are log-probabilities: {generic.name} read of their log-softmax",)
+    found: SampleLoss
     if closed is None:
+        _check_domain(generic, samples, outputs)
         generic.normalised = _is_mean(generic, samples, outputs)
         generic.masses(samples.targets)  # refuses a loss that couples samples
+        found = softmax_loss.recognise(generic, samples) or generic
+    else:
+        found = closed
+    found.notes, found.batch = notes, generic.batch
     _check_sum(generic, found, samples, outputs)
     return found
+
+
+def _has_classes_last(loss: Any, shape: tuple[int, ...], samples: Samples) -> bool:
+    """Whether cross-entropy fits logits (n, T, C) and labels (n, T), which torch itself refuses."""
+    targets = samples.targets
+    if type(loss) is not nn.CrossEntropyLoss or len(shape) < 2 or not isinstance(targets, Tensor):
+        return False
+    given = tuple(targets.shape[1:])
+    return not targets.is_floating_point() and given == shape[:-1] and given != shape[1:]
 
 
 def as_module(loss: Any) -> Any:
@@ -110,7 +127,7 @@ def loss_name(loss: Any) -> str:
 
 
 def _closed_form(
-    loss: Any, shape: tuple[int, ...], samples: Samples, outputs: Tensor
+    loss: Any, shape: tuple[int, ...], samples: Samples, outputs: Tensor, class_axis: int
 ) -> SampleLoss | None:
     found: SampleLoss | None = None
     if loss is half_squared_error:
@@ -119,7 +136,7 @@ def _closed_form(
         count = outputs.shape[1]
         found = elementwise_loss.signed(name="logistic", weight=1.0 / count, bound=0.25 / count)
     elif isinstance(loss, nn.Module):
-        found = softmax_loss.of_module(loss, shape, outputs.device)
+        found = softmax_loss.of_module(loss, shape, outputs.device, class_axis)
         found = found or elementwise_loss.of_module(loss, shape, outputs.device)
     if isinstance(found, ElementwiseLoss):
         _check_elementwise(found, shape, samples)
@@ -170,7 +187,8 @@ def _check_labels(loss: SoftmaxLoss, samples: Samples) -> None:
         if bool((targets < 0).any()):
             raise ValueError(f"soft labels must be >= 0, got {float(targets.min()):g}")
         return
-    if tuple(targets.shape) != (n, *shape[1:]):
+    tokens = [size for k, size in enumerate(shape) if k != loss.class_axis % len(shape)]
+    if list(targets.shape) != [n, *tokens]:
         raise ValueError(
             f"targets of {loss.name} must have shape {(n, *shape[1:])} for outputs of shape "
             f"{(n, *shape)} (classes on axis 1), got {tuple(targets.shape)}"
@@ -185,7 +203,7 @@ def _check_labels(loss: SoftmaxLoss, samples: Samples) -> None:
 
 
 def _callable(
-    loss: Any, shape: tuple[int, ...], samples: Samples, outputs: Tensor
+    loss: Any, shape: tuple[int, ...], samples: Samples, outputs: Tensor, classes_last: bool
 ) -> tuple[Loss, torch.dtype]:
     """Return the user's loss as called on float64 outputs, or on the network's where it must."""
     own = copy.deepcopy(loss) if isinstance(loss, nn.Module) else loss
@@ -197,6 +215,7 @@ def _callable(
 
         def call(f: Tensor, y: Any, tried: Any = tried, dtype: torch.dtype = dtype) -> Tensor:
             y = map_tensors(lambda t: t.to(dtype) if t.is_floating_point() else t, y)
+            f = f.movedim(-1, 1) if classes_last else f
             if type(tried) is nn.GaussianNLLLoss:
                 return tried(f, *y)  # type: ignore[no-any-return]
             return tried(f, y)  # type: ignore[no-any-return]
@@ -213,11 +232,28 @@ def _callable(
                 f"loss must return one number a batch, got {got}; use reduction='mean'"
             )
         return (lambda f, y: call(f, y).reshape(())), value.dtype
-    targets = ", ".join(str(tuple(t.shape)) for t in tensors(samples.targets))
     raise ValueError(
-        f"loss must accept outputs {(len(outputs), *shape)} and targets {targets}, got "
+        f"loss must accept outputs {(len(outputs), *shape)} and targets "
+        f"{_shapes(samples.targets)}, got "
         f"{type(error).__name__}: {str(error).splitlines()[0]}"
     ) from error
+
+
+def _check_domain(loss: AutogradLoss, samples: Samples, outputs: Tensor) -> None:
+    """Refuse a loss that is not defined at all real outputs."""
+    where = loss.reference(len(outputs), outputs.device)
+    try:
+        value = float(loss.batch(where, samples.targets).detach())
+    except (RuntimeError, ValueError) as error:
+        value, reason = float("nan"), str(error).splitlines()[0]
+    else:
+        reason = f"{value:g}"
+    if not math.isfinite(value):
+        raise ValueError(
+            f"loss must be defined at any real outputs, got {reason} at random ones ({loss.name}); "
+            "if the model ends in a sigmoid or softmax, return logits and use "
+            "BCEWithLogitsLoss or CrossEntropyLoss"
+        )
 
 
 def _is_mean(loss: AutogradLoss, samples: Samples, outputs: Tensor) -> bool:
@@ -258,6 +294,11 @@ def _check_sum(user: AutogradLoss, found: SampleLoss, samples: Samples, outputs:
                 raise ValueError(
                     "loss must be a weighted mean or sum of the samples' own losses, got "
                     f"{whole:.10g} on a batch of {len(at)} where they give {total:.10g} "
-                    f"({found.name}); likely causes: class weights of another batch, a sum, "
-                    "padding, or samples that see each other"
+                    f"({found.name}, outputs {(n, *user.output_shape)}, targets "
+                    f"{_shapes(samples.targets)}); likely causes: class weights of another batch, "
+                    "a sum, padding, or samples that see each other"
                 )
+
+
+def _shapes(targets: Any) -> str:
+    return ", ".join(str(tuple(t.shape)) for t in tensors(targets))

@@ -48,7 +48,7 @@ def logistic(outputs: Tensor, targets: Tensor) -> Tensor:
     tensor(0.6931)
     """
     _check_alike(outputs, targets)
-    return functional.softplus(-targets * outputs).mean()
+    return -functional.logsigmoid(targets * outputs).mean()
 
 
 def per_sample(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from rmtstab.bridge.parameters import moving_names
 from rmtstab.bridge.preconditioner import diagonal
-from rmtstab.bridge.samples import Samples, map_tensors
+from rmtstab.bridge.samples import Samples, map_tensors, tensors
 from rmtstab.bridge.untouched import untouched
 
 __all__ = ["Network", "untouched"]
@@ -239,19 +239,33 @@ class Network:
             return self.apply(weights, map_tensors(lambda t: t[None], inputs))[0]
 
         if not self.vmap_fails:
-            try:
-                blocks = vmap(jacrev(one), in_dims=(None, 0))(self.weights, chunk.inputs)
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError:
-                self.vmap_fails = True
-                self.notes.append("samples differentiated one by one: vmap cannot batch this model")
-            else:
-                flat = [blocks[name].reshape(len(chunk), self.n_outputs, -1) for name in self.names]
-                return torch.cat(flat, dim=2).detach()
+            found = self._batched_jacobian(one, chunk)
+            if found is not None:
+                return found
         return torch.stack([self._sample_jacobian(sample) for sample in chunk.chunks(1)])
 
     vmap_fails = False
+
+    def _batched_jacobian(self, one: Any, chunk: Samples) -> Tensor | None:
+        """Jacobian by `vmap`, or None, with a note, where it cannot or is wrong."""
+        try:
+            blocks = vmap(jacrev(one), in_dims=(None, 0))(self.weights, chunk.inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            reason = "vmap cannot batch this model"
+        else:
+            flat = [blocks[name].reshape(len(chunk), self.n_outputs, -1) for name in self.names]
+            found = torch.cat(flat, dim=2).detach()
+            # nested vmap is silently wrong for some layers (PReLU, n samples of n outputs)
+            exact = self._sample_jacobian(chunk.take([len(chunk) - 1]))
+            gap = (found[-1] - exact).norm()
+            if bool(gap <= torch.finfo(self.dtype).eps ** 0.5 * exact.norm()):
+                return found
+            reason = "vmap gives wrong derivatives of this model"
+        self.vmap_fails = True
+        self.notes.append(f"samples differentiated one by one: {reason}")
+        return None
 
     def _sample_jacobian(self, sample: Samples) -> Tensor:
         """Jacobian (C, d) of a batch of one, by one backward pass an output."""
@@ -272,7 +286,15 @@ class Network:
             return
         pair = samples.take([0, min(1, len(samples) - 1)]).to(self.device)
         with torch.no_grad(), untouched(self.model), self.differentiable():
-            shape = self.raw(self.weights, pair.inputs).shape
+            try:
+                shape = self.raw(self.weights, pair.inputs).shape
+            except (RuntimeError, TypeError, IndexError) as error:
+                given = ", ".join(f"{tuple(t.shape)} {t.dtype}" for t in tensors(pair.inputs))
+                raise ValueError(
+                    f"model must accept the samples' inputs, here a batch {given}, got "
+                    f"{type(error).__name__}: {str(error).splitlines()[0]}; its weights are "
+                    f"{self.model_dtype}"
+                ) from error
         if not shape or shape[0] != 2:
             raise ValueError(
                 "model must return one output a sample, first axis the samples, got shape "
@@ -307,17 +329,17 @@ def check_model(model: Any) -> None:
         )
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    places = set()
-    for name, value in [*model.named_parameters(), *model.named_buffers()]:
-        places.add(str(value.device))
+    state = [*model.named_parameters(), *model.named_buffers()]
+    places = sorted({str(value.device) for _, value in state})
+    if len(places) > 1 or places == ["meta"]:
+        raise ValueError(
+            f"model must lie on one device that holds data, got {', '.join(places)}; "
+            "use model.to(device) with its weights loaded"
+        )
+    for name, value in state:
         if value.is_floating_point() and not bool(value.detach().isfinite().all()):
             kind = "NaN" if bool(value.detach().isnan().any()) else "infinite"
             raise ValueError(f"model must have finite weights, got {kind} weights in {name!r}")
-    if len(places) > 1:
-        raise ValueError(
-            f"model must lie on one device, got {', '.join(sorted(places))}; pass device= or "
-            "model.to(device)"
-        )
 
 
 def select_output(result: Any, output: str | Callable[[Any], Tensor] | None) -> Tensor:

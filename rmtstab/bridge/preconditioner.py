@@ -89,16 +89,16 @@ def _of_optimizer(
             state = optimizer.state.get(parameter, {})
             if not state:
                 raise ValueError(
-                    f"preconditioner must have second moments, got a {kind} that never stepped "
-                    f"{name!r}"
+                    "preconditioner must have second moments, got an optimizer "
+                    f"({kind}) that never stepped {name!r}"
                 )
             root = _second_moment(kind, state, group).double().sqrt()
             found[name] = float(group["lr"]) / rate / (root + group["eps"])
     missing = [name for name in weights if name not in found]
     if missing:
         raise ValueError(
-            f"preconditioner must hold every moving weight, got a {kind} without {missing[0]!r}; "
-            "build it on this model's parameters, or restrict parameters="
+            f"preconditioner must hold every moving weight, got an optimizer ({kind}) "
+            f"without {missing[0]!r}; build it on this model's parameters, or restrict parameters="
         )
     return found
 

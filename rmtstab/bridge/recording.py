@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -83,10 +84,15 @@ class Call:
         """Slopes at the layer's output, (n, channels, T)."""
         return _fold(self.rule.slopes(self.layer, self._first(raw, n)), n)
 
-    def jacobian(self, local: str, inputs: Tensor, slopes: Tensor, rows: slice) -> Tensor:
-        """Return this call's share (n, R, w) of the Jacobian in rows of a weight, or in a bias."""
+    def jacobian(
+        self, local: str, inputs: Tensor, slopes: Tensor, rows: slice | None = None
+    ) -> Tensor:
+        """Return this call's share (n, R, w) of the Jacobian in a bias, or in rows of a weight."""
         if local == "bias":
-            return slopes.sum(-1)[:, :, rows]
+            return slopes.sum(-1)
+        if rows is None:
+            is_table = isinstance(self.layer, nn.Embedding)
+            rows = slice(0, self.layer.num_embeddings if is_table else slopes.shape[2])
         return weight_jacobian(self.rule, self.columns(inputs), slopes, rows)
 
     def _first(self, raw: Tensor, n: int) -> Tensor:
@@ -113,12 +119,15 @@ class Trace:
         Moving weights that no known layer explains.
     activation_bytes : float
         What the forward pass keeps for the backward pass, a sample.
+    n_calls : dict of int
+        How often each layer is called.
     """
 
     calls: dict[Key, Call]
     uses: dict[str, list[tuple[Key, str]]]
     rest: tuple[str, ...]
     activation_bytes: float
+    n_calls: dict[str, int] = field(default_factory=dict)
 
     @property
     def layers(self) -> dict[str, nn.Module]:
@@ -260,7 +269,8 @@ def _explained(
                     if slope is not None:
                         calls[key] = trial[key].measured(records[key][0], slope, n)
     rest = tuple(name for name in network.names if name not in explained)
-    return Trace(calls, explained, rest, sum(kept.values()) / n)
+    counts = Counter(path for path, _ in records)
+    return Trace(calls, explained, rest, sum(kept.values()) / n, counts)
 
 
 def _layout(value: Tensor, shape: torch.Size, n: int, layout: str) -> str:
@@ -292,8 +302,7 @@ def _agrees(
         call = calls[key]
         try:
             slopes = call.slopes(slope, n)[:, None]
-            whole = slice(0, len(exact))
-            part = call.jacobian(local, call.inputs(records[key][0], n), slopes, whole)[:, 0]
+            part = call.jacobian(local, call.inputs(records[key][0], n), slopes)[:, 0]
         except RuntimeError:
             return False
         total, size = total + part, size + part.abs().sum()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,8 @@ class SampleLoss(ABC):
         κ with ``∇²ℓ_i ⪯ κ I`` whatever the outputs, where it is known.
     notes : tuple of str
         What a user should know about how the loss was read.
+    batch : callable
+        The user's own ``L(outputs (n, C), targets)``, to be differentiated.
     """
 
     name: str
@@ -77,6 +80,7 @@ class SampleLoss(ABC):
     has_accuracy: bool = False
     bound: float | None = None
     notes: tuple[str, ...] = ()
+    batch: Callable[[Tensor, Any], Tensor]
 
     @abstractmethod
     def values(self, outputs: Tensor, targets: Any) -> Tensor:

@@ -60,6 +60,17 @@ class Samples:
         inputs, targets = (map_tensors(lambda t: t.to(device), part) for part in self.parts)
         return Samples(inputs, targets, self.indices, self.total)
 
+    def joins(self, other: Samples) -> bool:
+        """Whether another set's samples have the same shapes, so that both make one batch."""
+        pairs = list(zip(tensors(self.inputs), tensors(other.inputs), strict=True))
+        return all(a.shape[1:] == b.shape[1:] and a.dtype == b.dtype for a, b in pairs)
+
+    def join(self, other: Samples) -> Samples:
+        """Inputs of both sets one after the other; their places stand for targets."""
+        inputs = _concatenate([self.inputs, other.inputs])
+        indices = torch.arange(len(self) + len(other))
+        return Samples(inputs, indices, indices, len(indices))
+
     @property
     def parts(self) -> tuple[Any, Any]:
         """Inputs and targets."""
@@ -180,7 +191,13 @@ def _read(name: str, data: Any, max_samples: int | None, seed: int) -> Samples:
     if isinstance(data, Mapping):
         inputs, targets = _split_batch(name, data)
         return _whole(name, _tree(name, inputs), _tree(name, targets))
-    if isinstance(data, Sequence) and len(data) == 2:
+    if isinstance(data, tuple | list) and not data:
+        return _empty()
+    if isinstance(data, list) and all(_is_pair(item) for item in data):
+        if _holds_batches(name, data):
+            return _read_loader(name, data)
+        return _read_dataset(name, data, max_samples, seed)
+    if isinstance(data, tuple | list) and len(data) == 2:
         return _whole(name, _tree(name, data[0]), _tree(name, data[1]))
     if hasattr(data, "__iter__") and not isinstance(data, Tensor | np.ndarray | Sequence):
         return _read_loader(name, data)
@@ -200,9 +217,8 @@ def _read_dataset(name: str, data: Any, max_samples: int | None, seed: int) -> S
     first, again = [data[i] for i in chosen], [data[i] for i in chosen[:PROBED]]
     _same_twice(name, default_collate(first[:PROBED]), default_collate(again))
     inputs, targets = _split_batch(name, default_collate(first))
-    return Samples(
-        _tree(name, inputs), _tree(name, targets), torch.tensor(chosen, dtype=torch.int64), total
-    )
+    whole = _whole(name, _tree(name, inputs), _tree(name, targets))
+    return Samples(*whole.parts, torch.tensor(chosen, dtype=torch.int64), total)
 
 
 def _read_loader(name: str, loader: Any) -> Samples:
@@ -276,11 +292,30 @@ def _whole(name: str, inputs: Any, targets: Any) -> Samples:
     if -1 in lengths or len(set(lengths)) > 1:
         shapes = ", ".join(str(tuple(t.shape)) for t in parts)
         raise ValueError(f"{name} must have one input and one target a sample, got shapes {shapes}")
-    if len({t.device for t in parts}) > 1:
-        places = ", ".join(sorted({str(t.device) for t in parts}))
-        raise ValueError(f"{name} must lie on one device, got {places}; pass device=")
     n = lengths[0] if lengths else 0
+    targets = map_tensors(lambda t: t if t.is_floating_point() else t.long(), targets)
     return Samples(inputs, targets, torch.arange(n), n)
+
+
+def _is_pair(item: Any) -> bool:
+    tensors_only = isinstance(item, list) and all(isinstance(part, Tensor) for part in item)
+    return (isinstance(item, tuple) or tensors_only) and len(item) == 2
+
+
+def _holds_batches(name: str, pairs: list[Any]) -> bool:
+    """Whether a list of pairs holds batches, as a loader gives them, rather than samples."""
+    first, second = pairs[0]
+    sizes = [np.ndim(t) if not isinstance(t, Tensor) else t.ndim for t in (first, second)]
+    if 0 in sizes:
+        return False
+    if len(first) != len(second):
+        return False
+    if sizes == [1, 1]:
+        raise ValueError(
+            f"{name} must be unambiguous, got a list of pairs of vectors of one length: samples or "
+            "batches; pass (inputs, targets) as stacked tensors"
+        )
+    return True
 
 
 def _empty() -> Samples:

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rmtstab.bridge.autograd_loss import AutogradLoss
 from rmtstab.bridge.sample_loss import OutputRoots, SampleLoss
+from rmtstab.bridge.samples import Samples
 
 
 @dataclass(eq=False)
@@ -134,32 +136,82 @@ class SoftmaxLoss(SampleLoss):
         return aims, mass.sum(dim=1)
 
 
-def of_module(loss: Any, output_shape: tuple[int, ...], device: Any) -> SoftmaxLoss | None:
-    """Closed form of torch's cross-entropy, or of its NLL on log-probabilities, or None."""
-    if type(loss) not in (nn.CrossEntropyLoss, nn.NLLLoss) or not output_shape:
-        return None
-    if loss.reduction not in ("mean", "sum"):
-        return None
-    weight = None if loss.weight is None else loss.weight.detach().double().to(device)
-    mean = loss.reduction == "mean"
-    smoothing = float(getattr(loss, "label_smoothing", 0.0))
-    found = SoftmaxLoss(
-        type(loss).__name__, output_shape, 0, weight, loss.ignore_index, smoothing, mean
-    )
-    tokens = torch.Size(output_shape).numel() // output_shape[0]
-    if not mean:
-        return SummedSoftmax(**vars(found))
-    if weight is not None and smoothing:
-        found.bound = None
-    return found if tokens else None
-
-
 class SummedSoftmax(SoftmaxLoss):
     """The same summed: ``ω_i ℓ_i`` is not divided by any mass, ``ω_i = 1``."""
 
     def _aims(self, targets: Tensor) -> tuple[Tensor, Tensor]:
         aims, mass = super()._aims(targets)
         return aims, torch.ones_like(mass)
+
+
+class RecognisedSoftmax(SoftmaxLoss):
+    """A user's function that proved to be cross-entropy sample by sample, weighed its own way."""
+
+    weigher: AutogradLoss
+
+    def masses(self, targets: Any) -> Tensor:
+        """``m_i`` of these targets as one batch, as the user's function weighs them."""
+        return self.weigher.masses(targets)
+
+
+def of_module(
+    loss: Any, output_shape: tuple[int, ...], device: Any, class_axis: int = 0
+) -> SoftmaxLoss | None:
+    """Closed form of torch's cross-entropy, or of its NLL on log-probabilities, or None."""
+    if type(loss) not in (nn.CrossEntropyLoss, nn.NLLLoss) or not output_shape:
+        return None
+    if loss.reduction not in ("mean", "sum"):
+        return None
+    form = SoftmaxLoss if loss.reduction == "mean" else SummedSoftmax
+    return form(
+        type(loss).__name__,
+        output_shape,
+        class_axis,
+        weight=None if loss.weight is None else loss.weight.detach().double().to(device),
+        ignore_index=loss.ignore_index,
+        smoothing=float(getattr(loss, "label_smoothing", 0.0)),
+        normalised=loss.reduction == "mean",
+        bound=_bound(loss),
+    )
+
+
+def _bound(loss: Any) -> float | None:
+    """κ: ½ of the mass on a token's classes relative to its own mass, at most."""
+    if loss.reduction == "sum" or (loss.weight is not None and getattr(loss, "label_smoothing", 0)):
+        return None
+    return 0.5 if loss.weight is None else 0.5 * max(1.0, float(loss.weight.max()))
+
+
+def recognise(loss: AutogradLoss, samples: Samples) -> SoftmaxLoss | None:
+    """Find the cross-entropy that a user's function is, by values and gradients on all samples.
+
+    Functions that flatten tokens, ``cross_entropy(f.flatten(0, 1), y.flatten())``, would cost
+    a dense Hessian over tokens and classes. Compared at fixed random outputs, to rounding.
+    """
+    targets, shape = samples.targets, loss.output_shape
+    if not isinstance(targets, Tensor) or targets.is_floating_point() or not shape:
+        return None
+    at = loss.reference(len(samples), targets.device)
+    values, slopes = loss.values(at, targets), loss.gradients(at, targets)
+    limit = 1e3 * loss.epsilon
+    for axis in (-1, 0):
+        tokens = [size for k, size in enumerate(shape) if k != axis % len(shape)]
+        for ignored in {-100, int(targets.min()), int(targets.max())}:
+            kept = targets[targets != ignored]
+            outside = kept.numel() and not 0 <= int(kept.min()) <= int(kept.max()) < shape[axis]
+            if list(targets.shape[1:]) != tokens or outside:
+                continue
+            tried = RecognisedSoftmax(
+                loss.name, shape, axis, ignore_index=ignored, normalised=loss.normalised
+            )
+            apart = (tried.values(at, targets) - values).abs().max()
+            gap = (tried.gradients(at, targets) - slopes).abs().max()
+            if bool(apart <= limit * values.abs().max()) and bool(
+                gap <= limit * slopes.abs().max()
+            ):
+                tried.weigher = loss
+                return tried
+    return None
 
 
 def _inverse(mass: Tensor) -> Tensor:
