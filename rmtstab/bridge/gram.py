@@ -1,0 +1,415 @@
+"""Gram matrices of a network's Jacobian, without the Jacobian."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from rmtstab import _checks
+from rmtstab.bridge.accumulator import Accumulator
+from rmtstab.bridge.collecting import Collected, Side, collect
+from rmtstab.bridge.contraction import add_kernel, add_pair
+from rmtstab.bridge.jacobian_rows import jacobian_rows
+from rmtstab.bridge.models import TwoLayerReLUCNN
+from rmtstab.bridge.network import Network, untouched
+from rmtstab.bridge.recording import LayoutError, Trace, trace
+from rmtstab.bridge.samples import Samples
+from rmtstab.bridge.schedule import (
+    MARGIN,
+    Block,
+    available_memory,
+    blocks,
+    gram_bytes,
+    schedule,
+)
+from rmtstab.curvature.cnn import cnn_gram
+
+ROUTES = ("auto", "layers", "jacobian", "closed form")
+Route = Literal["auto", "layers", "jacobian", "closed form"]
+ROWS_CHUNK = 8  # samples whose Jacobians automatic differentiation makes at a time
+
+
+def jacobian_gram(
+    network: Network,
+    samples: Samples,
+    other: Samples | None = None,
+    *,
+    roots: Tensor | None = None,
+    other_roots: Tensor | None = None,
+    route: Route = "auto",
+    memory_budget: float | None = None,
+    progress: bool = False,
+) -> Tensor:
+    r"""Gram matrix ``K = J P Jᵀ`` of the outputs' Jacobian, or ``Rᵀ J P Jᵀ R`` with roots R.
+
+    Accumulated over the weights: nothing of size n·C·d is held. Products are made in the
+    network's precision and added up in float64.
+
+    Parameters
+    ----------
+    network : Network
+        P is its frozen preconditioner, 1 by default.
+    samples : Samples
+        The n samples of the rows.
+    other : Samples, optional
+        The n' samples of the columns; default the same, for a symmetric Gram.
+    roots, other_roots : Tensor, shape (n, C, R) and (n', C, R'), optional
+        Functions ``Σ_c roots[i, c, r] f_ic`` of each sample's outputs to differentiate
+        instead of the outputs: roots of the output Hessian give the Gauss–Newton Gram,
+        gradients of the loss the inner products of the per-sample gradients. Without
+        ``other``, ``other_roots`` are further functions of the same samples.
+    route : {"auto", "layers", "jacobian", "closed form"}, default "auto"
+        Contraction layer by layer where layers are known, and Jacobians of blocks of weights
+        for the rest; Jacobians throughout; or the two-layer ReLU CNN's formula.
+    memory_budget : float, optional
+        Bytes that the call may add to the process; default four fifths of what is free.
+    progress : bool, default False
+        Show a bar.
+
+    Returns
+    -------
+    Tensor, shape (n·R, n'·R'), float64
+        On the network's device; row i·R + r is function r of sample i.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, the route is not for this network, or the memory budget is too
+        small; the message says what would fit.
+
+    See Also
+    --------
+    plan : routes, memory and time before anything runs.
+    sketch : what fits when n·C is too large for any Gram matrix.
+
+    Notes
+    -----
+    The three orders of a layer's contraction are derived in `rmtstab.bridge.contraction`.
+    Outputs of a sample must not depend on other samples.
+
+    References
+    ----------
+    Novak et al., arXiv:2206.08720, for contractions of the same kind; derived in docs/theory.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab.bridge.gram import jacobian_gram
+    >>> from rmtstab.bridge.network import Network
+    >>> from rmtstab.bridge.samples import read_samples
+    >>> network = Network(torch.nn.Linear(3, 2, bias=False))
+    >>> samples = read_samples("retain", (torch.eye(3)[:2], [0, 0]))
+    >>> jacobian_gram(network, samples).diagonal()
+    tensor([1., 1., 1., 1.], dtype=torch.float64)
+    """
+    _checks.choice("route", route, ROUTES)
+    sides, scales = read_sides(network, samples, other, roots, other_roots)
+    budget = read_budget(memory_budget, network)
+    check_gram_fits(sides, network, budget)
+    if route == "closed form" or (route == "auto" and has_closed_form(network)):
+        total = _closed_form(network, sides)
+    else:
+        with untouched(network.model), network.differentiable():
+            known = Trace({}, {}, network.names, 0.0)
+            if route != "jacobian":
+                known = trace(network, sides[0].samples)
+            try:
+                total = _accumulated(network, known, sides, budget, progress)
+            except LayoutError as error:
+                if route == "layers":
+                    raise ValueError(f"route must be 'jacobian' for this model: {error}") from None
+                network.notes.append(f"Jacobians by automatic differentiation: {error}")
+                known = Trace({}, {}, network.names, known.activation_bytes)
+                total = _accumulated(network, known, sides, budget, progress)
+    for axis, scale in enumerate((scales[0], scales[-1])):
+        if scale is not None:
+            total *= scale[:, None] if axis == 0 else scale
+    return total
+
+
+def apply_roots(gram: Tensor, roots: Tensor | None, other_roots: Tensor | None = None) -> Tensor:
+    """Return ``Rᵀ K R'`` of a plain Gram K, so that one sweep gives both Grams.
+
+    Parameters
+    ----------
+    gram : Tensor, shape (n·C, n'·C), float64
+    roots, other_roots : Tensor, shape (n, C, R) and (n', C, R'), or None
+        None leaves its side as it is. Pass the same roots twice for a symmetric Gram.
+
+    Returns
+    -------
+    Tensor, shape (n·R, n'·R'), float64
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab.bridge.gram import apply_roots
+    >>> roots = torch.ones(1, 2, 1, dtype=torch.float64)
+    >>> apply_roots(torch.eye(2, dtype=torch.float64), roots, roots)
+    tensor([[2.]], dtype=torch.float64)
+    """
+    for columns in (roots, other_roots):  # each turn takes one side and transposes
+        if columns is None:
+            gram = gram.mT
+            continue
+        columns = columns.to(gram)
+        n, width = columns.shape[:2]
+        blocks_of = gram.reshape(n, width, -1)
+        gram = (columns.mT @ blocks_of).reshape(n * columns.shape[2], -1).mT
+    return gram.contiguous()
+
+
+def read_sides(
+    network: Network,
+    samples: Samples,
+    other: Samples | None = None,
+    roots: Tensor | None = None,
+    other_roots: Tensor | None = None,
+) -> tuple[list[Side], list[Tensor | None]]:
+    """Check samples and roots; return the sides, and the scales their roots were divided by.
+
+    Roots of a saturated loss are tiny; scaled to 1 they lose nothing in float32.
+    """
+    if network.output_shape is None:
+        network.outputs(samples.take([0]))
+    pairs = [(samples, roots, "roots")]
+    if other is not None or other_roots is not None:
+        pairs.append((samples if other is None else other, other_roots, "other_roots"))
+    sides: list[Side] = []
+    scales: list[Tensor | None] = []
+    for part, columns, name in pairs:
+        if not len(part):
+            raise ValueError(f"{'samples' if not sides else 'other'} must hold a sample, got none")
+        part = part.to(network.device)
+        if columns is None:
+            sides.append(Side(part, None, network.n_outputs))
+            scales.append(None)
+            continue
+        expected = len(part), network.n_outputs
+        if columns.dim() != 3 or tuple(columns.shape[:2]) != expected:
+            raise ValueError(
+                f"{name} must have shape (n={expected[0]}, C={expected[1]}, R), "
+                f"got {tuple(columns.shape)}"
+            )
+        columns = columns.detach().to(network.device, torch.float64)
+        scale = columns.abs().amax((1, 2), keepdim=True)
+        scale = torch.where(scale > 0, scale, 1.0)
+        sides.append(Side(part, columns / scale, columns.shape[2]))
+        scales.append(scale.flatten().repeat_interleave(columns.shape[2]))
+    return sides, scales
+
+
+def read_budget(memory_budget: float | None, network: Network) -> float:
+    """Return the budget in bytes, by default four fifths of the free memory."""
+    if memory_budget is None:
+        return available_memory(network.device)
+    return _checks.real("memory_budget", memory_budget, low=0.0, low_open=True)
+
+
+def check_gram_fits(sides: Sequence[Side], network: Network, budget: float) -> None:
+    """Refuse a Gram matrix that the budget cannot hold."""
+    needed = gram_bytes(sides, network.dtype.itemsize) + MARGIN
+    if needed > budget:
+        rows, columns = sides[0].n_rows, sides[-1].n_rows
+        raise ValueError(
+            f"memory_budget must hold the Gram matrix of {rows} x {columns} "
+            f"({needed / 1e9:.2g} GB), got {budget / 1e9:.2g} GB; use bridge.sketch "
+            f"(n·C·size numbers) or fewer samples"
+        )
+
+
+def has_closed_form(network: Network) -> bool:
+    """Whether the network is the two-layer ReLU CNN with all its filters moving, as float64."""
+    return (
+        type(network.model) is TwoLayerReLUCNN
+        and network.output is None
+        and network.preconditioner is None
+        and network.dtype == torch.float64
+    )
+
+
+def _closed_form(network: Network, sides: Sequence[Side]) -> Tensor:
+    if not has_closed_form(network):
+        raise ValueError(
+            "route must be 'auto', 'layers' or 'jacobian' for this network, got 'closed form', "
+            "which is for TwoLayerReLUCNN in float64 without preconditioner"
+        )
+    patches = torch.cat([side.samples.inputs for side in sides]).cpu().numpy()
+    weights = network.weights["weights"].cpu().numpy()
+    n = len(sides[0])
+    gram = torch.from_numpy(cnn_gram(weights, patches, [1.0] * len(patches)))
+    gram = gram[:n, n:] if len(sides) > 1 else gram
+    for axis, side in enumerate((sides[0], sides[-1])):
+        if side.roots is not None:  # C = 1: roots (n, 1, R)
+            rows = gram.movedim(axis, 0)
+            rows = side.roots[:, 0, :, None].cpu() * rows[:, None]
+            gram = rows.flatten(0, 1).movedim(0, axis)
+    return gram.contiguous().to(network.device)
+
+
+def _accumulated(
+    network: Network, known: Trace, sides: list[Side], budget: float, progress: bool
+) -> Tensor:
+    """Accumulate the Gram over sweeps of known layers, then over blocks of the rest."""
+    plan = schedule(known, network, sides, blocks(known, network, sides), budget)
+    if plan.sweeps and plan.memory > budget:
+        raise ValueError(
+            f"memory_budget must be at least {plan.memory / 1e9:.2g} GB for this network and "
+            f"these samples, got {budget / 1e9:.2g} GB; bridge.sketch needs less"
+        )
+    columns = sides[1].n_rows if len(sides) > 1 else None
+    total = Accumulator(sides[0].n_rows, columns, network.device)
+    bar = tqdm(total=len(network.names), desc="Gram", unit="weight", disable=not progress)
+    with bar:
+        for sweep in plan.sweeps:
+            jacobians = [block.name for block in sweep if block.keeps_jacobian]
+            factors = [block.name for block in sweep if not block.keeps_jacobian]
+            found = [
+                collect(network, known, side, jacobians, factors, plan.chunk_size) for side in sides
+            ]
+            for panel in _panels(network, jacobians, found, plan.panel):
+                total.add(*panel)
+            for block in sweep:
+                if not block.keeps_jacobian:
+                    _add_block(total, network, known, block, found, plan.panel)
+            bar.update(len(sweep))
+            del found
+        _add_rest(total, network, known, sides, budget)
+        bar.update(len(known.rest))
+    return total.finish()
+
+
+def _panels(
+    network: Network, names: Sequence[str], found: list[Collected], width: int
+) -> Iterator[list[Tensor]]:
+    """Join the Jacobians of several weights into panels of about ``width`` columns."""
+    waiting: list[str] = []
+    for position, name in enumerate(names):
+        waiting.append(name)
+        is_last = position + 1 == len(names)
+        if (
+            is_last
+            or sum(network.weights[w].numel() for w in [*waiting, names[position + 1]]) > width
+        ):
+            panel = []
+            for side in found:
+                parts = [side.jacobians.pop(w).flatten(0, 1) for w in waiting]
+                parts = [preconditioned(network, w, p) for w, p in zip(waiting, parts, strict=True)]
+                panel.append(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))
+            yield panel
+            waiting = []
+
+
+def preconditioned(network: Network, name: str, rows: Tensor, at: slice | None = None) -> Tensor:
+    """Multiply rows (m, w) of the Jacobian in a weight, or in ``weight[at]``, by ``P^{1/2}``."""
+    if network.preconditioner is None:
+        return rows
+    diagonal = network.preconditioner[name]
+    return rows * (diagonal if at is None else diagonal[at]).flatten().sqrt()
+
+
+def _add_block(
+    total: Accumulator,
+    network: Network,
+    known: Trace,
+    block: Block,
+    found: list[Collected],
+    panel: int,
+) -> None:
+    """Add a weight's block from the inputs and slopes of its calls."""
+    uses = known.uses[block.name]
+    if block.order != "jacobian":
+        joined = [
+            (
+                torch.cat([known.calls[k].columns(part.inputs[k])[:, 0] for k, _ in uses], dim=-1),
+                torch.cat([part.slopes[k] for k, _ in uses], dim=-1),
+            )
+            for part in found
+        ]
+        add = add_kernel if block.order == "kernel" else add_pair
+        add(total, joined[0], joined[1] if len(joined) > 1 else None)
+        return
+    for panels in row_panels(network, known, block.name, found, panel):
+        total.add(*panels)
+
+
+def row_panels(
+    network: Network, known: Trace, name: str, found: list[Collected], width: int
+) -> Iterator[list[Tensor]]:
+    """Yield panels (n·R, about ``width``) of the Jacobian in a weight, some rows at a time."""
+    weight, uses = network.weights[name], known.uses[name]
+    groups = [known.calls[key].groups for key, _ in uses]
+    grain = max(len(weight) // count if count > 1 else 1 for count in groups)
+    a_row = weight.numel() // len(weight)
+    step = max(grain, width // a_row // grain * grain)
+    for start in range(0, len(weight), step):
+        rows = slice(start, min(start + step, len(weight)))
+        panels = [_row_panel(known, uses, part, rows, a_row) for part in found]
+        yield [preconditioned(network, name, panel, rows) for panel in panels]
+
+
+def _row_panel(
+    known: Trace,
+    uses: Sequence[tuple[tuple[str, int], str]],
+    part: Collected,
+    rows: slice,
+    a_row: int,
+) -> Tensor:
+    """Jacobian (n·R, rows · fan-in) in some rows of a weight."""
+    n, n_functions = part.slopes[uses[0][0]].shape[:2]
+    width = (rows.stop - rows.start) * a_row
+    panel = part.slopes[uses[0][0]].new_zeros(n, n_functions, width)
+    for start in range(0, n, ROWS_CHUNK):
+        at = slice(start, start + ROWS_CHUNK)
+        for key, local in uses:
+            call = known.calls[key]
+            panel[at] += call.jacobian(local, part.inputs[key][at], part.slopes[key][at], rows)
+    return panel.flatten(0, 1)
+
+
+def _add_rest(
+    total: Accumulator, network: Network, known: Trace, sides: list[Side], budget: float
+) -> None:
+    """Add the weights that no layer explains, some of their columns at a time."""
+    if not known.rest:
+        return
+    item, n_rows = network.dtype.itemsize, sum(side.n_rows for side in sides)
+    free = budget - gram_bytes(sides, item) - MARGIN
+    width = int(0.5 * free / (n_rows * item))
+    if width < 1:
+        raise ValueError(
+            f"memory_budget must be larger than {budget / 1e9:.2g} GB for the Jacobian of one "
+            "weight; bridge.sketch needs less"
+        )
+    group: list[str] = []
+    for position, name in enumerate(known.rest):
+        group.append(name)
+        following = known.rest[position + 1 : position + 2]
+        if following and sum(network.weights[w].numel() for w in (*group, *following)) <= width:
+            continue
+        size = sum(network.weights[w].numel() for w in group)
+        a_sample = max(side.n_functions for side in sides) * size * item
+        chunk_size = int(min(ROWS_CHUNK, max(1, 0.1 * free // (3 * a_sample + 1))))
+        for start in range(0, size, width):  # more than one only for a weight alone
+            panels = []
+            for side in sides:
+                rows = _columns(network, group, side, chunk_size, slice(start, start + width))
+                panels.append(rows)
+            total.add(*panels)
+        group = []
+
+
+def _columns(
+    network: Network, group: Sequence[str], side: Side, chunk_size: int, columns: slice
+) -> Tensor:
+    """Some columns (n·R, w) of the Jacobian in a group of weights."""
+    parts = []
+    for _, chunk in side.chunks(chunk_size):
+        rows = jacobian_rows(network, group, chunk, chunk_size)
+        flat = [preconditioned(network, name, rows[name].flatten(0, 1)) for name in group]
+        parts.append(torch.cat(flat, dim=1)[:, columns].clone())
+    return torch.cat(parts)
