@@ -33,7 +33,7 @@ ALLOWED = {
         "sampling",
         *PRIVATE,
     },
-    "bridge": {"unlearning", "theory", "dynamics", "curvature", "sampling", *PRIVATE},
+    "bridge": {"unlearning", "theory", "dynamics", "curvature", "sampling", "kernels", *PRIVATE},
     "sweeps": PRIVATE,
     "claims": (BELOW | PRIVATE) - {"bridge"},
     "experiment": BELOW | PRIVATE | {"claims", "sweeps"},

@@ -67,6 +67,7 @@ class Patches(torch.nn.Module):
         self.head = torch.nn.Linear(24, classes)
 
     def forward(self, x):
+        """Logits of 64 pixels as eight tokens."""
         return self.head(self.block(self.embed(x.view(-1, 8, 8)) + self.place).mean(dim=1))
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rmtstab._results import FloatArray
 from rmtstab.bridge.gram import apply_roots
+from rmtstab.bridge.gram_rows import factor_rows
 from rmtstab.curvature.coherence import coherence_matrix
 from rmtstab.unlearning.problem import UnlearningProblem
 
@@ -110,26 +111,6 @@ def frozen_curvature(net: LinearisedNetwork, batch_size: float, sampling: str) -
         problem = UnlearningProblem.from_factors(rows.reshape(r, width, -1))
         mean = float(problem.critical_step_size(batch_size, 0.0, sampling=sampling))
     return FrozenCurvature(retain, found[1], cross, largest, mean, exact)
-
-
-def factor_rows(gram: FloatArray) -> FloatArray:
-    """Rows whose inner products are a Gram matrix, without what is rounding.
-
-    Products in float32 leave eigenvalues of either sign: the most negative one measures them.
-
-    Parameters
-    ----------
-    gram : ndarray, shape (N, N), float64
-
-    Returns
-    -------
-    ndarray, shape (N, rank), float64
-    """
-    values, vectors = np.linalg.eigh(gram)
-    floor = max(len(gram) * np.finfo(np.float64).eps * values[-1], -4.0 * values[0])
-    kept = values > floor
-    rows: FloatArray = vectors[:, kept] * np.sqrt(values[kept])
-    return rows
 
 
 def _roots(net: LinearisedNetwork) -> tuple[Tensor, list[int | None]]:

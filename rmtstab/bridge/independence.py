@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from rmtstab.bridge.layers import BATCH_NORMS
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.untouched import untouched
@@ -111,7 +111,7 @@ def _suspects(model: nn.Module) -> str:
     """Name modules that draw random numbers or average over the batch, as a clause."""
     found = []
     for name, module in model.named_modules():
-        averages = isinstance(module, _BatchNorm) and (
+        averages = isinstance(module, BATCH_NORMS) and (
             module.training or module.running_mean is None
         )
         if averages or (isinstance(module, _DropoutNd) and module.training and module.p > 0.0):

@@ -17,6 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+
 
 @dataclass(frozen=True)
 class LayerRule:
@@ -54,7 +57,7 @@ def rule_of(layer: nn.Module) -> LayerRule | None:
     for kind, rule in _RULES.items():
         if isinstance(layer, kind):
             kept = type(layer).forward is kind.forward
-            samples_meet = isinstance(layer, nn.modules.batchnorm._BatchNorm) and (
+            samples_meet = isinstance(layer, BATCH_NORMS) and (
                 layer.training or layer.running_mean is None
             )
             return rule if kept and not samples_meet else None
@@ -159,7 +162,7 @@ def _standardised(layer: Any, inputs: Tensor) -> Tensor:
     """What a normalisation multiplies by its weight, (m, channels, T)."""
     if isinstance(layer, nn.GroupNorm):
         values = functional.group_norm(inputs, layer.num_groups, eps=layer.eps)
-    elif isinstance(layer, nn.modules.instancenorm._InstanceNorm):
+    elif isinstance(layer, INSTANCE_NORMS):
         use_own = layer.training or not layer.track_running_stats
         values = functional.instance_norm(
             inputs, layer.running_mean, layer.running_var, use_input_stats=use_own, eps=layer.eps
@@ -199,8 +202,7 @@ _RULES: dict[type[nn.Module], LayerRule] = {
     nn.Conv1d: _CONVOLUTION,
     nn.Conv2d: _CONVOLUTION,
     nn.Conv3d: _CONVOLUTION,
-    nn.modules.batchnorm._BatchNorm: _CHANNEL_NORM,
-    nn.modules.instancenorm._InstanceNorm: _CHANNEL_NORM,
+    **dict.fromkeys((*BATCH_NORMS, *INSTANCE_NORMS), _CHANNEL_NORM),
     nn.GroupNorm: _CHANNEL_NORM,
     nn.LayerNorm: _LAST_NORM,
     nn.RMSNorm: _LAST_NORM,

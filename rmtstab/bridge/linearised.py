@@ -19,9 +19,9 @@ from rmtstab._results import FloatArray
 from rmtstab.bridge import function_space
 from rmtstab.bridge.curves import Curves, Reference, Turns, turns
 from rmtstab.bridge.fingerprint import fingerprint
-from rmtstab.bridge.frozen import factor_rows
 from rmtstab.bridge.function_space import Coefficients, FunctionSpace
 from rmtstab.bridge.gram import apply_roots, jacobian_gram
+from rmtstab.bridge.gram_rows import factor_rows
 from rmtstab.bridge.jacobian_products import pullback, pushforward
 from rmtstab.bridge.network import Network, untouched
 from rmtstab.bridge.range_check import RangeCheck, check_range

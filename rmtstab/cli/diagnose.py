@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from rmtstab.sampling import SAMPLINGS
+
 NAMES = ("model", "loss", "retain", "forget", "test")
 
 
@@ -27,7 +29,7 @@ NAMES = ("model", "loss", "retain", "forget", "test")
     "--sampling",
     default="without_replacement",
     show_default=True,
-    type=click.Choice(["bernoulli", "without_replacement", "with_replacement", "shuffled"]),
+    type=click.Choice([*SAMPLINGS, "shuffled"]),
 )
 @click.option("--momentum", type=float, default=0.0, show_default=True)
 @click.option("--weight-decay", type=float, default=0.0, show_default=True)

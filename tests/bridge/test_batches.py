@@ -9,6 +9,7 @@ pytest.importorskip("torch")
 
 from rmtstab.bridge.batches import SCHEMES, draw
 from rmtstab.bridge.run_plan import plan_runs
+from tests import naive
 
 
 def batches(n, batch, sampling, replicas, steps, seed=0):
@@ -27,16 +28,13 @@ def counts(n, drawn):
 
 @pytest.mark.parametrize("sampling", SCHEMES)
 def test_inclusion_counts_have_the_scheme_s_moments(sampling):
-    """Mean and covariance of the counts within 5 standard errors of theory's c and e."""
-    from rmtstab.dynamics.sampling import noise_coefficients
-
+    """Mean and covariance of the counts within 5 standard errors of the scheme's definition."""
     n, batch = 6, 2
     drawn = counts(n, batches(n, batch, sampling, 40, 300)).reshape(-1, n)
     assert np.abs(drawn.mean(axis=0) - batch / n).max() < 5 * drawn.std() / len(drawn) ** 0.5
     # one step of shuffled epochs, alone, is a uniform subset
     scheme = "without_replacement" if sampling == "shuffled" else sampling
-    c, e = noise_coefficients(n, batch, scheme)
-    expected = batch**2 * (c * np.eye(n) - e / n)
+    expected = naive.batch_covariance(n, batch, scheme)
     error = np.abs(np.cov(drawn.T) - expected)
     assert error.max() < 5 * 2.0 / len(drawn) ** 0.5
 
