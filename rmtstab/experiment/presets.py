@@ -100,7 +100,7 @@ class Preset:
     natural_displacement: float = 0.05
     alpha: float = 0.3
     batch_size: Batches = (0, 0)
-    resamples: int = 10_000
+    resamples: int = 40_000
     digits_n: int = 120
     digits_filters: int = 16
     digits_batch_sizes: tuple[Batches, ...] = ((4, 2), (12, 4), (36, 6), (72, 8))
