@@ -19,7 +19,7 @@ ALLOWED = {
     "dynamics": {"kernels", "curvature", *PRIVATE},
     "theory": {"laws", *PRIVATE},
     "bounds": {"theory", "dynamics", *PRIVATE},
-    "bridge": {"curvature", "dynamics", *PRIVATE},
+    "bridge": {"kernels", "curvature", "dynamics", *PRIVATE},
     **{name: BELOW | TOP | PRIVATE for name in TOP},
 }
 # A user writes `dyn.bounds()`; the method defers to the meeting point inside its body.
