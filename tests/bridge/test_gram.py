@@ -162,9 +162,9 @@ TOKENS = {
     "embedding": lambda: Through(nn.Embedding(7, 3)),
     "embedding with padding": lambda: Through(nn.Embedding(7, 3, padding_idx=2)),
     "tied": Tied,
-    "transformer": lambda: bridge.Transformer(7, 4, width=8, layers=2, heads=2),
+    "transformer": lambda: bridge.Transformer(7, 4, width=4, layers=1, heads=2),
     "every token": lambda: bridge.Transformer(
-        7, 4, width=4, layers=1, heads=1, every_token=True
+        7, 4, width=2, layers=1, heads=1, every_token=True
     ),
     "recurrent": lambda: bridge.Recurrent(7, 4, 3, layers=2),
 }  # fmt: skip
@@ -191,8 +191,13 @@ def case(name):
     return model, inputs
 
 
-@pytest.mark.parametrize("route", ["layers", "jacobian"])
-@pytest.mark.parametrize("name", [*LAYERS, *TOKENS])
+AUTOGRAD = ["conv2d", "layer norm of two axes", "attention", "tied", "recurrent", "out of sight"]
+
+
+@pytest.mark.parametrize(
+    ("name", "route"),
+    [(n, "layers") for n in (*LAYERS, *TOKENS)] + [(n, "jacobian") for n in AUTOGRAD],
+)
 def test_gram_of_every_layer(name, route):
     model, inputs = case(name)
     network, samples = read(model, inputs)
