@@ -354,6 +354,23 @@ def test_report_says_how_far_the_network_is_from_interpolation():
     assert isinstance(again.dynamics(0.1, 2), type(dyn))
 
 
+def test_reports_compare_gauss_newton_with_the_hessian():
+    x, y = draw(20, 8).double(), draw(20, 5, seed=2).double()
+    sets = (x[:16], y[:16]), (x[16:], y[16:])
+    problem = bridge.problem(net().double(), nn.MSELoss(), *sets)
+    report = problem.dynamics(0.1, 2, 0.1).report()
+    exact = torch.linalg.eigvalsh(naive_torch.hessian(net().double(), nn.MSELoss(), *sets[0]))
+    assert problem.curvature_gap.hessian == pytest.approx(float(exact[-1]), rel=1e-6)
+    assert problem.curvature_gap.lowest == pytest.approx(float(exact[0]), rel=1e-6)
+    assert "the exact Hessian is indefinite (lowest eigenvalue" in report
+    linear = bridge.problem(nn.Linear(8, 5).double(), nn.MSELoss(), *sets)
+    assert "0.00% from the exact Hessian" in linear.dynamics(0.1, 2, 0.1).report()
+    again = pickle.loads(pickle.dumps(problem))
+    assert again.curvature_gap == problem.curvature_gap
+    again = pickle.loads(pickle.dumps(bridge.problem(net().double(), nn.MSELoss(), *sets)))
+    assert "was not measured" in again.dynamics(0.1, 2, 0.1).report()
+
+
 @pytest.mark.parametrize(
     ("model", "loss", "message"),
     [
