@@ -207,6 +207,38 @@ def test_reductions_agree():
 
 
 @REDUCTIONS
+@pytest.mark.parametrize("classes_last", [True, False])
+def test_padded_tokens(reduction, classes_last):
+    """Logits of every token, sequences of other lengths, one of padding alone."""
+
+    class Tagger(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.table, self.layer, self.head = nn.Embedding(9, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+
+        def forward(self, tokens):
+            seen = torch.tanh(self.layer(self.table(tokens)).cumsum(1))
+            return self.head(seen) if classes_last else self.head(seen).movedim(-1, 1)
+
+    def loss(logits, targets):
+        if classes_last:
+            logits = logits.movedim(-1, 1)
+        return functional.cross_entropy(logits, targets)
+
+    model = Tagger().double()
+    tokens = torch.randint(0, 9, (10, 5), generator=torch.Generator().manual_seed(0))
+    targets = tokens.roll(1, 1) % 3
+    targets[torch.arange(5) >= torch.arange(10)[:, None]] = -100  # sample 0 is all padding
+    sets = (tokens[:7], targets[:7]), (tokens[7:], targets[7:])
+    exact = [naive_torch.gauss_newton(model, loss, *data) for data in sets]
+    for given in (loss, nn.CrossEntropyLoss()):
+        problem = bridge.problem(model, given, *sets, reduction=reduction)
+        assert_same_curvature(problem, *exact, 1e-12)
+    assert any("weighs a sample by the batch" in note for note in problem.notes)
+
+
+@REDUCTIONS
 def test_weights_that_the_model_does_not_use_do_not_matter(reduction):
     model, x, y = net().double(), draw(20, 8).double(), labels(20)
     sets = (x[:16], y[:16]), (x[16:], y[16:])
