@@ -136,7 +136,11 @@ def pulled_back(
         part = samples.take(range(start, min(start + size, len(samples))))
         # in float64 also for float32 networks: what the functions annihilate stays annihilated
         jacobian = network.jacobian(part, chunk_size=size).double()
-        rows = torch.einsum("ncr,ncd->nrd", functions[start : start + size], jacobian)
+        columns = functions[start : start + size]
+        rows = torch.einsum("ncr,ncd->nrd", columns, jacobian)
+        # a row that its own terms cancel to rounding is zero: its direction would be noise
+        terms = torch.einsum("ncr,nc->nr", columns.abs(), jacobian.norm(dim=2))
+        rows *= (rows.norm(dim=2) > 4.0 * torch.finfo(network.dtype).eps * terms)[..., None]
         found[start : start + size] = rows.cpu().numpy()
     return found
 

@@ -17,7 +17,7 @@ from rmtstab.bridge.interpolation import measure
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.network_problem import NetworkProblem, halves_disagree
 from rmtstab.bridge.reading import Reading, read
-from rmtstab.bridge.reduction import reduce_gram
+from rmtstab.bridge.reduction import reduce_gram, reduce_rows
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.sketching import sketch
 from rmtstab.dynamics.problem import UnlearningProblem
@@ -150,10 +150,10 @@ def problem(
     )
     _refuse_sums(reading)
     functions = [functions_of(reading, which) for which in (0, 1)]
-    for name, part in zip(("retain", "forget"), functions, strict=True):
-        _refuse_flat(name, part)
-    route = _choose(reading, functions, reduction, memory_budget)
     notes = reading.notes
+    for name, part in zip(("retain", "forget"), functions, strict=True):
+        notes += _flat_samples(name, part)
+    route = _choose(reading, functions, reduction, memory_budget)
     if route == "gram":
         plain = _from_gram(reading, functions, memory_budget, progress)
     else:
@@ -166,10 +166,10 @@ def problem(
                      zip(reading.samples, functions, strict=True)]  # fmt: skip
         else:
             parts = [pulled_back(reading, k, functions[k], chunk_size) for k in (0, 1)]
-        factors, gradients = ([part[:, at] for part in parts] for at in (slice(-1), -1))
-        plain = UnlearningProblem.from_factors(
-            *factors, gradients=tuple(gradients), rank_tolerance=_rank_tolerance(reading, factors)
-        )
+        joined = _stacked(parts)
+        epsilon = float(torch.finfo(reading.network.dtype).eps)
+        factors, gradients = reduce_rows(joined[:, :-1], joined[:, -1], epsilon)
+        plain = UnlearningProblem(factors, len(parts[0]), gradients)
     sizes = {"retain": range(plain.n_retain)}
     sizes["forget"] = range(plain.n_retain, plain.n_retain + plain.n_forget)
     disagreement = {
@@ -178,7 +178,7 @@ def problem(
         if samples is not None and len(samples) < samples.total
     }
     norms = _norms_of_means(plain)
-    return NetworkProblem.of(plain, measure(reading, norms), notes, disagreement)
+    return NetworkProblem.of(plain, measure(reading, norms), notes, disagreement, reading=reading)
 
 
 def _choose(
@@ -188,7 +188,7 @@ def _choose(
     _checks.choice("reduction", reduction, ("auto", "factors", "gram", "sketch"))
     budget = read_budget(memory_budget, reading.network)
     n_rows = sum(part.shape[0] * part.shape[2] for part in functions)
-    factors = 4.0 * 8.0 * n_rows * reading.network.n_parameters  # copies of two reductions
+    factors = 6.0 * 8.0 * n_rows * reading.network.n_parameters  # and copies of the reduction
     gram = 4.0 * 8.0 * n_rows**2
     if reduction == "factors" and factors > budget:
         raise ValueError(
@@ -201,13 +201,6 @@ def _choose(
     if factors <= min(budget, SMALL_BYTES):
         return "factors"
     return "gram" if gram <= budget and n_rows <= MOST_ROWS else "sketch"
-
-
-def _rank_tolerance(reading: Reading, factors: list[FloatArray]) -> float | None:
-    """Singular values that are rounding of a network narrower than float64; else the default."""
-    epsilon = float(torch.finfo(reading.network.dtype).eps)
-    side = max(sum(part.shape[0] * part.shape[1] for part in factors), factors[0].shape[2])
-    return None if epsilon < 1e-15 else min(1.0, 8.0 * epsilon * side**0.5)
 
 
 def _from_gram(
@@ -275,6 +268,13 @@ def _sketched(
     return projected
 
 
+def _stacked(parts: list[FloatArray]) -> FloatArray:
+    """Both sets' factors and gradients (n, k + 1, d), the narrower with factors of zeros."""
+    width = max(part.shape[1] for part in parts if len(part))
+    padded = [np.pad(part, ((0, 0), (width - part.shape[1], 0), (0, 0))) for part in parts]
+    return np.concatenate(padded)
+
+
 def _norms_of_means(problem: UnlearningProblem) -> tuple[float, float]:
     """Norms of both sets' mean gradients."""
     gradients = problem.gradients if problem.gradients is not None else np.zeros((0, 0))
@@ -292,11 +292,17 @@ def _refuse_sums(reading: Reading) -> None:
             )
 
 
-def _refuse_flat(name: str, functions: Tensor) -> None:
-    """Refuse a set without curvature whose gradients are not zero: not stable, but unseen."""
-    if not bool(functions[..., :-1].any()) and bool(functions[..., -1].any()):
+def _flat_samples(name: str, functions: Tensor) -> tuple[str, ...]:
+    """Refuse a set without curvature whose gradients are not zero: not stable, but unseen.
+
+    A note where that holds for some of its samples.
+    """
+    flat = ~functions[..., :-1].flatten(1).any(dim=1) & functions[..., -1].any(dim=1)
+    if len(flat) and bool(flat.all()):
         raise ValueError(
             f"loss must curve in the outputs, got none at any {name} sample while gradients are "
             "not zero: it is linear there (log-probabilities inside the model, an L1 or a "
             "clipped loss); return logits and use CrossEntropyLoss or BCEWithLogitsLoss"
         )
+    count = int(flat.sum())
+    return (f"{name}: {count} of {len(flat)} samples push without curvature",) if count else ()

@@ -76,6 +76,24 @@ def check_independent(network: Network, samples: Samples) -> None:
         )
 
 
+def check_moves(network: Network, samples: Samples) -> None:
+    """Refuse a model whose outputs no moving weight reaches.
+
+    Raises
+    ------
+    ValueError
+        If the outputs of a sample do not require gradients.
+    """
+    leaves = {name: weight.detach().requires_grad_() for name, weight in network.weights.items()}
+    with torch.enable_grad(), untouched(network.model), network.differentiable():
+        outputs = network.apply(leaves, samples.take([0]).inputs)
+    if not outputs.requires_grad:
+        raise ValueError(
+            f"parameters must move the outputs, got none of {len(leaves)} that does: is the "
+            "forward pass detached or under no_grad, or are they unused?"
+        )
+
+
 def _shaken(network: Network, samples: Samples, relative: float, outputs: Tensor) -> float:
     """Largest change of the outputs when each weight moves by a share of itself.
 

@@ -101,10 +101,11 @@ def _one_by_one(
         with torch.enable_grad():
             outputs = network.apply({**network.weights, **leaves}, sample.inputs)[0]
             values = [(outputs * column.to(outputs)).sum() for column in root.T]
+        moving = list(leaves.values())
         slopes = [
-            torch.autograd.grad(
-                value, list(leaves.values()), retain_graph=True, materialize_grads=True
-            )
+            torch.autograd.grad(value, moving, retain_graph=True, materialize_grads=True)
+            if value.requires_grad  # else the model uses none of these weights
+            else [torch.zeros_like(weight) for weight in moving]
             for value in values
         ]
         for name, rows in zip(names, zip(*slopes, strict=True), strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from typing import Any
 
 import torch
@@ -83,6 +84,7 @@ def read_loss(loss: Any, network: Network, samples: Samples, outputs: Tensor) ->
         notes = (f"outputs are log-probabilities: {generic.name} read of their log-softmax",)
     found: SampleLoss
     if closed is None:
+        _check_domain(generic, samples, outputs)
         generic.normalised = _is_mean(generic, samples, outputs)
         generic.masses(samples.targets)  # refuses a loss that couples samples
         found = softmax_loss.recognise(generic, samples) or generic
@@ -235,6 +237,23 @@ def _callable(
         f"{_shapes(samples.targets)}, got "
         f"{type(error).__name__}: {str(error).splitlines()[0]}"
     ) from error
+
+
+def _check_domain(loss: AutogradLoss, samples: Samples, outputs: Tensor) -> None:
+    """Refuse a loss that is not defined at all real outputs."""
+    where = loss.reference(len(outputs), outputs.device)
+    try:
+        value = float(loss.batch(where, samples.targets).detach())
+    except (RuntimeError, ValueError) as error:
+        value, reason = float("nan"), str(error).splitlines()[0]
+    else:
+        reason = f"{value:g}"
+    if not math.isfinite(value):
+        raise ValueError(
+            f"loss must be defined at any real outputs, got {reason} at random ones ({loss.name}); "
+            "if the model ends in a sigmoid or softmax, return logits and use "
+            "BCEWithLogitsLoss or CrossEntropyLoss"
+        )
 
 
 def _is_mean(loss: AutogradLoss, samples: Samples, outputs: Tensor) -> bool:

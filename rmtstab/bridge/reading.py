@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rmtstab.bridge.devices import resolve_device
-from rmtstab.bridge.independence import check_independent, check_repeats
+from rmtstab.bridge.independence import check_independent, check_moves, check_repeats
 from rmtstab.bridge.loss_reading import as_module, read_loss
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.recompose import without_sigmoid
@@ -104,6 +104,7 @@ def read(
     if check_deterministic:
         check_repeats(network, first)
     check_independent(network, first)
+    check_moves(network, first)
     if all(type(f) is nn.BCELoss for f in functions):
         functions = [without_sigmoid(network, f, first) for f in functions]
     outputs: list[Tensor] = []

@@ -161,6 +161,32 @@ def test_rounding_of_float32_makes_no_range(reduction):
     assert growths[0] == pytest.approx(growths[1], abs=1e-5)
 
 
+@REDUCTIONS
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_saturated_set_keeps_its_curvature_beside_a_heavy_one(reduction, dtype):
+    """Retained at confidence 1 − 1e-12, forgotten mislabelled: H_R is 2e-8 of H_F, and exact."""
+    torch.manual_seed(0)
+    x, model = draw(12, 8).to(dtype), nn.Linear(8, 3, bias=False).to(dtype)
+    with torch.no_grad():
+        top = model(x).argmax(1)
+        gap = model(x).topk(2, dim=1).values.diff(dim=1).abs()
+        x = x * torch.cat([28.0 / gap[:9], 1.0 / gap[9:]])
+    sets = (x[:9], top[:9]), (x[9:], (top[9:] + 1) % 3)
+    problem = bridge.problem(model, nn.CrossEntropyLoss(), *sets, reduction=reduction)
+    inputs = sets[0][0].double().numpy()
+    p = torch.softmax(model(sets[0][0]).detach().double(), 1).numpy()
+    exact = np.zeros((24, 24))
+    for row, features in zip(p, inputs, strict=True):
+        hessian = -np.outer(row, row)  # diag p − ppᵀ without its cancellation
+        np.fill_diagonal(hessian, [row[c] * np.delete(row, c).sum() for c in range(3)])
+        exact += np.kron(hessian, np.outer(features, features)) / 9
+    h_retain, h_forget = (np.linalg.eigvalsh(h) for h in problem.mean_curvatures)
+    assert h_retain[-1] < 1e-7 * h_forget[-1]
+    top = np.linalg.eigvalsh(exact)[::-1][:4]
+    rtol = 1e-5 if dtype == torch.float32 else 1e-10
+    np.testing.assert_allclose(h_retain[::-1][:4], top, rtol=rtol)
+
+
 def test_reductions_agree():
     """Factors against Gram: curvatures, gradients and what lies outside the range."""
     model, x, y = net(nn.Tanh(), nn.Linear(5, 5)).double(), draw(20, 8).double(), labels(20)
@@ -178,6 +204,51 @@ def test_reductions_agree():
     np.testing.assert_allclose(a, b, atol=1e-10)
     paths = [p.dynamics(0.1, (4, 2), 0.2).trajectory(20).displacement for p in (first, second)]
     np.testing.assert_allclose(*paths, rtol=1e-8)
+
+
+@REDUCTIONS
+@pytest.mark.parametrize("classes_last", [True, False])
+def test_padded_tokens(reduction, classes_last):
+    """Logits of every token, sequences of other lengths, one of padding alone."""
+
+    class Tagger(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.table, self.layer, self.head = nn.Embedding(9, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+
+        def forward(self, tokens):
+            seen = torch.tanh(self.layer(self.table(tokens)).cumsum(1))
+            return self.head(seen) if classes_last else self.head(seen).movedim(-1, 1)
+
+    def loss(logits, targets):
+        if classes_last:
+            logits = logits.movedim(-1, 1)
+        return functional.cross_entropy(logits, targets)
+
+    model = Tagger().double()
+    tokens = torch.randint(0, 9, (10, 5), generator=torch.Generator().manual_seed(0))
+    targets = tokens.roll(1, 1) % 3
+    targets[torch.arange(5) >= torch.arange(10)[:, None]] = -100  # sample 0 is all padding
+    sets = (tokens[:7], targets[:7]), (tokens[7:], targets[7:])
+    exact = [naive_torch.gauss_newton(model, loss, *data) for data in sets]
+    for given in (loss, nn.CrossEntropyLoss()):
+        problem = bridge.problem(model, given, *sets, reduction=reduction)
+        assert_same_curvature(problem, *exact, 1e-12)
+    assert any("weighs a sample by the batch" in note for note in problem.notes)
+
+
+@REDUCTIONS
+def test_weights_that_the_model_does_not_use_do_not_matter(reduction):
+    model, x, y = net().double(), draw(20, 8).double(), labels(20)
+    sets = (x[:16], y[:16]), (x[16:], y[16:])
+    plain = bridge.problem(model, nn.CrossEntropyLoss(), *sets, reduction=reduction)
+    model.unused, model.layer = nn.Parameter(draw(3).double()), nn.Linear(2, 2).double()
+    model.forward = lambda x: model[2](model[1](model[0](x)))
+    problem = bridge.problem(model, nn.CrossEntropyLoss(), *sets, reduction=reduction)
+    np.testing.assert_allclose(
+        *[np.linalg.eigvalsh(p.mean_curvatures[0]) for p in (plain, problem)], atol=1e-14
+    )
 
 
 def test_losses_of_other_widths_and_inputs_of_other_lengths_share_a_gram():
@@ -315,6 +386,23 @@ def test_report_says_how_far_the_network_is_from_interpolation():
     assert isinstance(again.dynamics(0.1, 2), type(dyn))
 
 
+def test_reports_compare_gauss_newton_with_the_hessian():
+    x, y = draw(20, 8).double(), draw(20, 5, seed=2).double()
+    sets = (x[:16], y[:16]), (x[16:], y[16:])
+    problem = bridge.problem(net().double(), nn.MSELoss(), *sets)
+    report = problem.dynamics(0.1, 2, 0.1).report()
+    exact = torch.linalg.eigvalsh(naive_torch.hessian(net().double(), nn.MSELoss(), *sets[0]))
+    assert problem.curvature_gap.hessian == pytest.approx(float(exact[-1]), rel=1e-6)
+    assert problem.curvature_gap.lowest == pytest.approx(float(exact[0]), rel=1e-6)
+    assert "the exact Hessian is indefinite (lowest eigenvalue" in report
+    linear = bridge.problem(nn.Linear(8, 5).double(), nn.MSELoss(), *sets)
+    assert "0.00% from the exact Hessian" in linear.dynamics(0.1, 2, 0.1).report()
+    again = pickle.loads(pickle.dumps(problem))
+    assert again.curvature_gap == problem.curvature_gap
+    again = pickle.loads(pickle.dumps(bridge.problem(net().double(), nn.MSELoss(), *sets)))
+    assert "was not measured" in again.dynamics(0.1, 2, 0.1).report()
+
+
 @pytest.mark.parametrize(
     ("model", "loss", "message"),
     [
@@ -326,6 +414,16 @@ def test_report_says_how_far_the_network_is_from_interpolation():
             "loss must curve in the outputs",
         ),
         (net(), lambda f, y: -((f - y) ** 2).mean(), "loss must be convex in the outputs"),
+        (
+            net(nn.Sigmoid()),
+            lambda f, y: functional.binary_cross_entropy(f, y),
+            "defined at any real outputs, got all elements .* return logits",
+        ),
+        (
+            net(nn.Softmax(1)),
+            lambda f, y: -(y * f.log()).sum(1).mean(),
+            "defined at any real outputs, got nan",
+        ),
         (net(), nn.BCELoss(), "does not end in a torch.nn.Sigmoid module; return logits"),
     ],
 )
@@ -333,6 +431,13 @@ def test_what_has_no_frozen_curvature_is_refused(model, loss, message):
     x, y = draw(20, 8), draw(20, 5).sigmoid()
     with pytest.raises(ValueError, match=message):
         bridge.problem(model, loss, (x[:16], y[:16]), (x[16:], y[16:]))
+
+
+def test_samples_that_push_without_curvature_are_counted():
+    model, x, y = net().double(), draw(20, 8).double(), draw(20, 5, seed=2).double()
+    y[[3, 8]] += 100.0
+    problem = bridge.problem(model, nn.HuberLoss(delta=10.0), (x[:16], y[:16]), (x[16:], y[16:]))
+    assert "retain: 2 of 16 samples push without curvature" in problem.notes
 
 
 def test_subsamples_tell_how_far_they_disagree():

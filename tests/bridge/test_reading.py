@@ -51,6 +51,15 @@ class Noisy(nn.Module):
         return self.inner(x) * (1.0 + self.draw())
 
 
+class Detached(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = net()
+
+    def forward(self, x):
+        return self.inner(x).detach()
+
+
 def nan_weights():
     model = net()
     with torch.no_grad():
@@ -83,6 +92,7 @@ REFUSED = {
     "numpy noise": (lambda: Noisy(np.random.rand), "must be deterministic"),
     "python noise": (lambda: Noisy(random.random), "must be deterministic"),
     "NaN weights": (nan_weights, "must have finite weights, got NaN weights in '2.weight'"),
+    "detached": (Detached, "must move the outputs, got none of 4 that does"),
     "overflow": (
         lambda: nn.Sequential(net(), nn.Threshold(1e9, float("inf"))),
         "must give finite outputs, got NaN or infinity at .* sample 0",
