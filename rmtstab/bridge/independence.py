@@ -22,7 +22,6 @@ def check_repeats(network: Network, samples: Samples) -> None:
     ValueError
         Naming the modules in training mode that draw or average.
     """
-    network.learn_shape(samples)
     before = {name: value.clone() for name, value in network.fixed.items()}
     with torch.no_grad(), untouched(network.model), network.differentiable():
         # both passes inside one block: generators must move on between them
@@ -51,7 +50,6 @@ def check_independent(network: Network, samples: Samples) -> None:
     """
     n = len(samples)
     some = samples.take(torch.linspace(0, n - 1, min(n, TRIED)).long() if n > 1 else [0, 0])
-    network.learn_shape(samples)
     found = None
     for tried in (network.in_dtype(torch.float64), network):
         try:

@@ -101,6 +101,9 @@ def read(
     if second is not None:
         _warn_of_shared(first, second, names)
     functions = [as_module(loss), as_module(loss if forget_loss is None else forget_loss)]
+    for part in (first, second):
+        if part is not None:
+            network.learn_shape(part)
     if check_deterministic:
         check_repeats(network, first)
     check_independent(network, first)

@@ -146,6 +146,14 @@ def test_bad_arguments_are_refused_everywhere(entry, change, error, message):
         entry(net(), **change)
 
 
+def test_sets_that_do_not_fit_one_another_are_refused():
+    with pytest.raises(ValueError, match=r"must accept .* torch.float64, got RuntimeError"):
+        problem(net(), forget=(X[16:].double(), Y[16:]))
+    tokens = nn.Sequential(nn.Unflatten(1, (-1, 1)), nn.Linear(1, 3))
+    with pytest.raises(ValueError, match=r"outputs of shape \(8, 3\) for every set, got \(5, 3\)"):
+        problem(tokens, forget=(X[16:, :5], Y[16:]))
+
+
 def test_the_check_for_noise_can_be_left_out_but_not_that_for_independence():
     with pytest.raises(ValueError, match=r"samples independently.*Dropout"):
         problem(net(nn.Dropout()), check_deterministic=False)
