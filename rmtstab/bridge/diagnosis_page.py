@@ -5,13 +5,10 @@ from __future__ import annotations
 import base64
 import html
 import io
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rmtstab.bridge.diagnosis_words import sentences
 from rmtstab.bridge.pictures import diagnosis_figure
-
-if TYPE_CHECKING:
-    from rmtstab.bridge.diagnosis import Diagnosis
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem }
@@ -20,7 +17,7 @@ pre { background: #f4f4f4; padding: .8rem; overflow-x: auto; font-size: 12px }
 """
 
 
-def page(answer: Diagnosis) -> str:
+def page(answer: Any) -> str:
     """The answer, its reasons, the figures, and the numbers as JSON."""
     buffer = io.BytesIO()
     diagnosis_figure(answer).savefig(buffer, format="svg", metadata={"Date": None})

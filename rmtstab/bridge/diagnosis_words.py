@@ -12,7 +12,6 @@ from rmtstab.bridge.curves import majority
 
 if TYPE_CHECKING:
     from rmtstab.bridge.advice import Advice
-    from rmtstab.bridge.diagnosis import Diagnosis
 
 ANSWERS = {
     "keeps": "It keeps: within {steps} steps the median run neither forgets nor collapses.",
@@ -23,7 +22,7 @@ ANSWERS = {
 }
 
 
-def sentences(answer: Diagnosis) -> list[str]:
+def sentences(answer: Any) -> list[str]:
     """The diagnosis, a sentence or two a line, the answer first."""
     s = answer.settings
     forgot, collapsed = (float(majority(x)) for x in (answer.forget_step, answer.collapse_step))
@@ -46,7 +45,7 @@ def sentences(answer: Diagnosis) -> list[str]:
     ]
 
 
-def as_record(answer: Diagnosis) -> dict[str, Any]:
+def as_record(answer: Any) -> dict[str, Any]:
     """Plain values; see `Diagnosis.to_dict`."""
     run = answer.run
     curves = {
@@ -130,7 +129,7 @@ def _spread(verb: str, steps: Any) -> str:
     )
 
 
-def _trust(answer: Diagnosis) -> list[str]:
+def _trust(answer: Any) -> list[str]:
     steps = answer.settings["steps"]
     if answer.trusted_until >= steps:
         lines = ["The true network at the predicted weights agrees to the end."]
@@ -149,7 +148,7 @@ def _trust(answer: Diagnosis) -> list[str]:
     return lines
 
 
-def _inputs(answer: Diagnosis) -> list[str]:
+def _inputs(answer: Any) -> list[str]:
     i, s = answer.inputs, answer.settings
     share = "" if i["parameters"] == i["parameters_in_all"] else f" of {i['parameters_in_all']:,}"
     lines = [
@@ -170,7 +169,7 @@ def _inputs(answer: Diagnosis) -> list[str]:
     return [*lines, *(f"note: {note}" for note in i["notes"])]
 
 
-def _curvature(answer: Diagnosis) -> list[str]:
+def _curvature(answer: Any) -> list[str]:
     c = answer.curvature
     if c.retain is None:
         return ["Frozen curvature: the loss is not convex in the outputs; none."]
@@ -195,7 +194,7 @@ def _curvature(answer: Diagnosis) -> list[str]:
     return lines
 
 
-def _samples(answer: Diagnosis) -> list[str]:
+def _samples(answer: Any) -> list[str]:
     found = answer.samples
     if found is None:
         return []

@@ -24,6 +24,7 @@ from rmtstab.bridge.gram import apply_roots, jacobian_gram
 from rmtstab.bridge.gram_rows import factor_rows
 from rmtstab.bridge.jacobian_products import pullback, pushforward
 from rmtstab.bridge.network import Network, untouched
+from rmtstab.bridge.network_file import save
 from rmtstab.bridge.range_check import RangeCheck, check_range
 from rmtstab.bridge.reading import read
 from rmtstab.bridge.run_plan import RunPlan, Schedule, plan_runs
@@ -34,8 +35,6 @@ from rmtstab.unlearning.problem import UnlearningProblem
 
 if TYPE_CHECKING:
     from rmtstab.bridge.outcome_map import OutcomeMap
-
-SETS = ("retain", "forget", "test")
 
 
 @dataclass(frozen=True)
@@ -490,8 +489,6 @@ class LinearisedNetwork:
 
     def save(self, path: Any) -> None:
         """Write arrays and a JSON header to an ``.npz`` file, without pickle; see `load`."""
-        from rmtstab.bridge.storage import save
-
         save(self, path)
 
     def trained(self) -> Iterator[tuple[SampleLoss, Samples, Tensor, Tensor]]:

@@ -15,8 +15,6 @@ from rmtstab.bridge.curves import majority
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from rmtstab.bridge.linearised import LinearisedNetwork
-
 
 @dataclass(frozen=True)
 class OutcomeMap:
@@ -50,7 +48,7 @@ class OutcomeMap:
 
 
 def outcome_map(
-    net: LinearisedNetwork,
+    net: Any,
     step_sizes: Any,
     alphas: Any,
     batch_sizes: Any,

@@ -11,8 +11,6 @@ from rmtstab.bridge.curves import OUTCOMES
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from rmtstab.bridge.diagnosis import Diagnosis
-    from rmtstab.bridge.outcome_map import OutcomeMap
 
 COLOURS = dict(zip(OUTCOMES, ("#DCE9F5", "#009E73", "#E69F00", "#555555"), strict=True))
 LABELS = {name: name.replace("_", " ") for name in OUTCOMES}
@@ -44,7 +42,7 @@ def draw_curves(ax: Axes, steps: Any, curves: dict[str, Any]) -> Axes:
     return ax
 
 
-def draw_map(ax: Axes, found: OutcomeMap, observed: Any = None) -> Axes:
+def draw_map(ax: Axes, found: Any, observed: Any = None) -> Axes:
     """Draw outcomes over two axes: cells predicted, points observed.
 
     Parameters
@@ -86,7 +84,7 @@ def draw_map(ax: Axes, found: OutcomeMap, observed: Any = None) -> Axes:
     return ax
 
 
-def diagnosis_figure(answer: Diagnosis) -> Any:
+def diagnosis_figure(answer: Any) -> Any:
     """Losses and accuracies over time, with what the true network gave, and the map."""
     from matplotlib.figure import Figure
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,6 @@ from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.bridge import function_space
 from rmtstab.bridge.curves import Curves, Reference, SetCurves, skill
-
-if TYPE_CHECKING:
-    from rmtstab.bridge.linearised import FunctionSpaceRun, LinearisedNetwork
 
 THIRD = (2.0 / 3.0, 4.0 / 3.0)
 NEIGHBOURS = ("step_size × 2/3", "step_size × 4/3", "alpha × 2/3", "alpha × 4/3")
@@ -62,8 +59,8 @@ class RangeCheck:
 
 
 def check_range(
-    net: LinearisedNetwork,
-    run: FunctionSpaceRun,
+    net: Any,
+    run: Any,
     *,
     replica: int,
     points: int,
@@ -129,7 +126,7 @@ def check_range(
     )
 
 
-def _predicted(net: LinearisedNetwork, kept: function_space.Coefficients) -> dict[str, FloatArray]:
+def _predicted(net: Any, kept: function_space.Coefficients) -> dict[str, FloatArray]:
     """Losses and accuracies of the linearised network at kept coefficients."""
     found = {}
     for name, outputs, loss in function_space.outputs_at(net.space, kept):
@@ -139,7 +136,7 @@ def _predicted(net: LinearisedNetwork, kept: function_space.Coefficients) -> dic
 
 
 def _difference(
-    net: LinearisedNetwork,
+    net: Any,
     predicted: dict[str, FloatArray],
     observed: dict[str, FloatArray],
     at: tuple[int, int],
@@ -162,7 +159,7 @@ def _skill(
     return max(value, 0.0)
 
 
-def _neighbours(net: LinearisedNetwork, run: FunctionSpaceRun) -> NDArray[np.str_]:
+def _neighbours(net: Any, run: Any) -> NDArray[np.str_]:
     """Outcomes of every cell with η or α a third less and more, shape (n_cells, 4)."""
     plan = run.plan
     etas = [plan.step_size * factor for factor in THIRD] + [plan.step_size] * 2

@@ -1,10 +1,8 @@
-"""Linearised networks on disk: arrays and a JSON header in one ``.npz``, no pickle."""
+"""Linearised networks read from disk, without pickle."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,48 +12,12 @@ from torch import Tensor, nn
 
 from rmtstab.bridge.fingerprint import fingerprint
 from rmtstab.bridge.function_space import FunctionSpace
-from rmtstab.bridge.linearised import SETS, LinearisedNetwork
+from rmtstab.bridge.linearised import LinearisedNetwork
 from rmtstab.bridge.loss_reading import read_loss
 from rmtstab.bridge.network import Network
+from rmtstab.bridge.network_file import FORMAT, SETS
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.set_loss import SetLoss
-
-FORMAT = 1
-
-
-def save(net: LinearisedNetwork, path: Any) -> None:
-    """Write a linearised network; see `load`.
-
-    Parameters
-    ----------
-    net : LinearisedNetwork
-    path : path-like
-    """
-    arrays: dict[str, Any] = {
-        "outputs": net.space.outputs.cpu().numpy(),
-        "gram": net.space.gram.cpu().numpy(),
-    }
-    if net.space.drift is not None:
-        arrays["drift"] = net.space.drift.cpu().numpy()
-    trees = {}
-    for name, part in zip(SETS, net.samples, strict=True):
-        if part is not None:
-            trees[name] = [
-                _flatten(values, f"{name}_{kind}", arrays)
-                for kind, values in (("inputs", part.inputs), ("targets", part.targets))
-            ]
-    header = {
-        "format": FORMAT,
-        "weight_norm": net.space.weight_norm,
-        "output_shape": list(net.output_shape),
-        "losses": [None if loss is None else loss.name for loss in net.losses],
-        "fingerprint": net.fingerprint,
-        "notes": list(net.notes),
-        "trees": trees,
-    }
-    arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    with Path(path).open("wb") as file:
-        np.savez(file, **arrays)
 
 
 def load(
@@ -155,16 +117,6 @@ def load(
         space, tuple(samples), tuple(losses), network=network, output_shape=shape.output_shape,
         fingerprint=header["fingerprint"], notes=tuple(header["notes"]),
     )  # fmt: skip
-
-
-def _flatten(tree: Any, name: str, arrays: dict[str, Any]) -> Any:
-    """Put the tensors of a tree among the arrays, and return the tree of their names."""
-    if isinstance(tree, Tensor):
-        arrays[name] = tree.cpu().numpy()
-        return name
-    if isinstance(tree, Mapping):
-        return {key: _flatten(value, f"{name}.{key}", arrays) for key, value in tree.items()}
-    return [_flatten(value, f"{name}.{k}", arrays) for k, value in enumerate(tree)]
 
 
 def _unflatten(tree: Any, arrays: dict[str, Any]) -> Any:
