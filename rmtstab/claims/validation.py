@@ -18,7 +18,7 @@ from rmtstab.claims import ledger
 from rmtstab.claims.catalogue import CLAIMS
 from rmtstab.claims.presets import PRESETS, PROTOCOLS, Preset
 from rmtstab.claims.registry import Claim
-from rmtstab.sweeps import Cell, run
+from rmtstab.sweeps import Cell, load, run
 
 Progress = Callable[[str, int], None]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -72,7 +72,10 @@ def collect(
     def stage(name: str, cells: list[Cell]) -> list[dict[str, Any]]:
         progress(name, len(cells))
         task = partial(compute, folder=str(folder), device=device)
-        results = run(cells, task, folder, executor, on_done=lambda cell: progress("", 1))
+        # the run's manifest ties the folder to code and versions, wherever the folder is moved
+        results = run(
+            cells, task, folder, executor, lambda cell: progress("", 1), fingerprint="manifest"
+        )
         return [{**cell.parameters, **result} for cell, result in results.items()]
 
     def cell(task: str, spec: dict[str, Any], **parameters: Any) -> Cell:
@@ -282,12 +285,10 @@ def compute(cell: Cell, folder: str, device: str) -> dict[str, Any]:
 def _network_record(cell: Cell, folder: str) -> dict[str, Any]:
     keep = ("preset", "data", "snr", "forget", "index", "common_step")
     parent = Cell.of("network", cell.seed, **{name: cell[name] for name in keep})
-    (record,) = run([parent], _absent, folder).values()
+    record = load(parent, folder)
+    if record is None:
+        raise FileNotFoundError(f"the network of {cell.identity} is not on disk")
     return record
-
-
-def _absent(cell: Cell) -> dict[str, Any]:
-    raise FileNotFoundError(f"the network of {cell.identity} is not on disk")
 
 
 def _most(cells: list[dict[str, Any]], kind: str) -> dict[str, Any]:
