@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge.factors import Data, free_parameters
 from rmtstab.bridge.losses import Loss, per_sample
 
 
-@dataclass(frozen=True)
-class UnlearningRuns:
+@dataclass(frozen=True, repr=False)
+class UnlearningRuns(Record):
     """Replicated runs of real unlearning; arrays end where the runs were stopped.
 
     Attributes
@@ -35,6 +36,15 @@ class UnlearningRuns:
         Share of ReLU masks that differ from those at w* after the last step;
         NaN for a model without ``activation_pattern``.
     """
+
+    dimensions: ClassVar = {
+        "displacement": ("replica", "step"),
+        "retain_loss": ("replica", "step"),
+        "forget_loss": ("replica", "step"),
+        "final": ("replica", "parameter"),
+        "flipped": ("replica",),
+    }
+    figure = "runs"
 
     displacement: FloatArray
     retain_loss: FloatArray

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import Estimate, FloatArray
 from rmtstab.dynamics.sampling import SAMPLINGS
 from rmtstab.dynamics.trajectory import initial_moment
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 SCHEMES = dict(zip(SAMPLINGS, (kernels.BERNOULLI, kernels.WITHOUT, kernels.WITH), strict=True))
 
 
-@dataclass(frozen=True)
-class Simulation:
+@dataclass(frozen=True, repr=False)
+class Simulation(Record):
     """Linearised runs; ``numpy.asarray`` of it is the displacement.
 
     Attributes
@@ -31,6 +32,13 @@ class Simulation:
     log_retain_loss, log_forget_loss : ndarray, shape (replicas, steps + 1) or None
         Logarithms of ``½ wᵀH_R w`` and ``½ wᵀH_F w``.
     """
+
+    dimensions: ClassVar = {
+        "log_displacement": ("replica", "step"),
+        "log_retain_loss": ("replica", "step"),
+        "log_forget_loss": ("replica", "step"),
+    }
+    figure = "runs"
 
     log_displacement: FloatArray
     log_retain_loss: FloatArray | None = None

@@ -140,7 +140,7 @@ def experiments() -> dict[str, Experiment]:
     >>> "growth" in rs.sweeps.experiments()
     True
     """
-    importlib.import_module("rmtstab.sweeps.registered")
+    importlib.import_module("rmtstab.experiment.registered")
     return dict(sorted(REGISTERED.items()))
 
 

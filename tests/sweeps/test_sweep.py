@@ -159,7 +159,7 @@ def test_every_experiment_runs_and_has_units():
 def test_growth_is_that_of_the_problem():
     found = Sweep("growth", {"alpha": [0.0, 0.3]}, {"instance": 3, "n_retain": 8, "n_forget": 4,
                   "dim": 6, "batch_size": [2, 1]}).run()  # fmt: skip
-    from rmtstab.sweeps.registered import rows
+    from rmtstab.experiment.registered import rows
 
     drawn = rows(np.random.default_rng(3), 12, 6, 0.5)
     problem = rs.UnlearningProblem.from_factors(drawn[:8], drawn[8:])
