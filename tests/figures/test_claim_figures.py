@@ -86,7 +86,7 @@ def test_claimed_slopes_are_drawn(axes):
 def test_a_box_a_bound(axes):
     rng = np.random.default_rng(0)
     points = [
-        {"bound": "loose", "kind": "necessary", "exact": np.ones(99), "value": rng.uniform(0, 1, 99)},
+        {"bound": "loose", "kind": "necessary", "exact": np.ones(99), "value": rng.random(99)},
         {"bound": "tight", "kind": "necessary", "exact": np.ones(99), "value": np.full(99, 0.99)},
         {"bound": "above", "kind": "sufficient", "exact": [1.0, 2.0], "value": [1.5, 2.5]},
         {"bound": "vacuous", "kind": "necessary", "exact": [1.0], "value": [0.0]},
@@ -159,5 +159,5 @@ def test_what_lies_beyond_a_spectrums_axis_is_said(axes):
 
 def test_wrong_results_are_named(axes):
     for name in ("trajectory", "runs", "participation"):
-        with pytest.raises(TypeError, match="must .*, got int"):
+        with pytest.raises(TypeError, match=r"must .*, got int"):
             getattr(rmtstab.figures, name)(axes, 3)
