@@ -17,10 +17,12 @@ if TYPE_CHECKING:
         curvature,
         dynamics,
         ensembles,
+        experiment,
         figures,
         laws,
         sweeps,
         theory,
+        unlearning,
     )
     from rmtstab._results import (
         Bound,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
         Trajectory,
         Verdict,
     )
-    from rmtstab.dynamics.problem import UnlearningProblem
+    from rmtstab.unlearning.problem import UnlearningProblem
 
 __version__ = "0.1.0"
 
@@ -56,9 +58,11 @@ __all__ = [
     "dynamics",
     "theory",
     "bounds",
+    "unlearning",
     # real networks, evidence, pictures
     "bridge",
     "claims",
+    "experiment",
     "sweeps",
     "figures",
 ]
@@ -70,7 +74,7 @@ def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"rmtstab.{name}")
     if name == "UnlearningProblem":
-        value = importlib.import_module("rmtstab.dynamics.problem").UnlearningProblem
+        value = importlib.import_module("rmtstab.unlearning.problem").UnlearningProblem
     elif name in __all__:
         value = getattr(importlib.import_module("rmtstab._results"), name)
     else:

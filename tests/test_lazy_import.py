@@ -43,10 +43,10 @@ def test_without_torch_the_core_works_and_the_bridge_says_why():
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "import numpy as np, rmtstab as rs\n"
-        "from rmtstab.claims import validation\n"
+        "from rmtstab.experiment import run\n"
         "problem = rs.UnlearningProblem.from_factors(np.eye(3)[:2], np.eye(3)[2:])\n"
         "problem.dynamics(step_size=0.5, batch_size=1, alpha=0.1).growth()\n"
-        "print('torch:', validation.has_torch())\n"
+        "print('torch:', run.has_torch())\n"
         "try:\n    rs.bridge\nexcept ImportError as error:\n    print(error)\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,8 +7,9 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from rmtstab.claims import validation
 from rmtstab.cli import main
+from rmtstab.experiment import run
+from rmtstab.sweeps import worker_pool
 
 
 def validate(*arguments):
@@ -106,7 +107,7 @@ def test_unwritable_folder(tmp_path):
 
 
 def test_without_torch_the_theory_claims_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(validation, "has_torch", lambda: False)
+    monkeypatch.setattr(run, "has_torch", lambda: False)
     result = validate("--preset", "tiny", "--workers", 1, "--out", tmp_path / "theory")
     assert result.exit_code == 0, result.output
     assert "did not run: torch is not installed" in result.output
@@ -118,7 +119,7 @@ def test_without_torch_the_theory_claims_run(tmp_path, monkeypatch):
 
 def test_thread_settings_are_put_back():
     before = dict(os.environ)
-    with validation.worker_pool(1):
+    with worker_pool(1):
         assert os.environ["OMP_NUM_THREADS"] == "1"
     assert dict(os.environ) == before
 

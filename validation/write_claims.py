@@ -1,4 +1,4 @@
-"""Write docs/claims.md from the catalogue: ``python validation/write_claims.py``."""
+"""Write docs/claims.md from the claims: ``python validation/write_claims.py``."""
 
 from pathlib import Path
 

@@ -8,8 +8,8 @@ from docutils import nodes
 from latex2mathml.converter import convert
 
 NAMES = re.compile(r"\\(tfrac|dfrac)\b")
-# operators and relations that come as identifiers; ∂, ∅, ∇ and ∞ are identifiers
-RELATIONS = re.compile(r"<mi>(&#x0(?!2202|2205|2207|221E)2[2A][0-9A-F]{2};)</mi>")
+# operators and relations that come as identifiers; the empty set is one
+RELATIONS = re.compile(r"<mi>(&#x0(?!2205)2[2A][0-9A-F]{2};)</mi>")
 
 
 def mathml(latex: str, display: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 # heading: the modules whose public names it lists
 SECTIONS = {
-    "The problem and its answers": ("rmtstab", "rmtstab.dynamics"),
+    "The problem and its answers": ("rmtstab", "rmtstab.unlearning", "rmtstab.dynamics"),
     "Curvature and data": ("rmtstab.curvature", "rmtstab.ensembles"),
     "Spectral laws": ("rmtstab.laws",),
     "Theory": ("rmtstab.theory",),

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from rmtstab import UnlearningProblem
-from rmtstab.claims.limit_checks import linear_gram
+from rmtstab.claims.instances import linear_gram
 from rmtstab.laws import TracyWidom
 from rmtstab.theory import descent_ascent, signal_plus_noise, volterra, wachter
 

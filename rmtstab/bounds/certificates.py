@@ -12,11 +12,12 @@ import math
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.bounds.subspace import Span
+from rmtstab.bounds.row import DERIVED, Pair, Row, step_free
+from rmtstab.bounds.subspace import Span, corrected
 from rmtstab.bounds.view import View
+from rmtstab.dynamics.certificate import EPS
 from rmtstab.theory.sufficient import top_value
 
-EPS = float(np.finfo(np.float64).eps)
 SHIFTS = (3e-4, 3e-3, 3e-2)  # relative distance of the resolvent's level from the lower bound
 STEPS = 4  # preconditioned conjugate-gradient steps
 LIFTS = (1e-5, 1e-3)
@@ -45,12 +46,22 @@ def quotient(x: FloatArray, image: FloatArray, rounding: float) -> float:
     return top + error * float(values[-1] / values[0])
 
 
-def smoothed(view: View, span: Span) -> float:
+def collatz_wielandt(view: View) -> Pair:
     """Collatz–Wielandt at ``Φ²(|X|) + εP``, X the span's Ritz matrix: three applications.
 
     ``|X|`` has at least X's Rayleigh quotient, Φ being positive, and no negative part: where
     the top eigenvalue is multiple, X may have one.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    (float, float)
+        Bound on ρ, ``inf`` without a certificate; NaN, as it has no critical step size.
     """
+    _, span = view.once(corrected)
     values, vectors = np.linalg.eigh(span.top()[1])
     x = np.ascontiguousarray((vectors * np.abs(values)) @ vectors.T)
     phi = span.psi
@@ -63,30 +74,45 @@ def smoothed(view: View, span: Span) -> float:
     # the span's first member is P/√r
     eye, flat = span.members[0], span.images[0]
     size = float(np.linalg.norm(x)) * math.sqrt(len(x))
-    rounding = view.rounding
-    return min(quotient(x + e * size * eye, image + e * size * flat, rounding) for e in LIFTS)
+    rounding = view.update.rounding
+    found = [quotient(x + e * size * eye, image + e * size * flat, rounding) for e in LIFTS]
+    return step_free(min(found))
 
 
-def resolvent(view: View, span: Span, lower: float) -> float:
+def resolvent(view: View) -> Pair:
     r"""Collatz–Wielandt at an approximate solution of ``(λ − Φ)X = P``, ``λ = (1 + δ)·lower``.
 
-    The exact solution is positive definite iff ``ρ < λ`` and has ``Φ(X) ≺ λX``. It is
-    started from the span's Galerkin solution and improved by `STEPS` conjugate-gradient
-    steps preconditioned by ``1/(λ − j_p j_q)``: `STEPS` + 1 applications. The next wider δ
-    of `SHIFTS` is tried only where none came out positive definite.
+    ``lower`` is the largest lower bound. The exact solution is positive definite iff ``ρ < λ``
+    and has ``Φ(X) ≺ λX``. It is started from the span's Galerkin solution and improved by
+    `STEPS` conjugate-gradient steps preconditioned by ``1/(λ − j_p j_q)``: `STEPS` + 1
+    applications. The next wider δ of `SHIFTS` is tried only where none came out positive
+    definite.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    (float, float)
+        Bound on ρ, ``inf`` without a certificate; NaN, as it has no critical step size.
     """
+    lower, span = view.once(corrected)
     for shift in SHIFTS:
         found = _resolvent(view, span, lower, shift)
         if math.isfinite(found):
-            return found
-    return math.inf
+            return step_free(found)
+    return step_free(math.inf)
 
 
 def _resolvent(view: View, span: Span, lower: float, shift: float) -> float:
     phi, products = view.phi, view.mean_products
+    eye = np.eye(len(products))
     level = max(lower, float(products.diagonal().max())) * (1.0 + shift)
     if not level > 0.0:
-        return quotient(np.eye(len(products)), phi(np.eye(len(products))), view.rounding)  # ρ = 0
+        return quotient(
+            np.eye(len(products)), phi(np.eye(len(products))), view.update.rounding
+        )  # ρ = 0
     eye = np.eye(len(products))
     x, image = span.solve(level, eye)
     residual = eye - level * x + image
@@ -107,4 +133,10 @@ def _resolvent(view: View, span: Span, lower: float, shift: float) -> float:
         previous, inner = inner, float(np.vdot(residual, z))
         direction = z + (inner / previous) * direction
     x = np.ascontiguousarray(0.5 * (x + x.T))
-    return quotient(x, phi(x), view.rounding)
+    return quotient(x, phi(x), view.update.rounding)
+
+
+ROWS = (
+    Row("Collatz-Wielandt", "sufficient", "applications", DERIVED, collatz_wielandt),
+    Row("resolvent", "sufficient", "applications", DERIVED, resolvent),
+)

@@ -12,6 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from rmtstab._results import FloatArray
+from rmtstab.bounds import closed_forms
+from rmtstab.bounds.row import DERIVED, Pair, Row, step_free
 from rmtstab.bounds.view import SMALL, Map, View
 from rmtstab.theory import reduced
 
@@ -56,7 +58,12 @@ class Span:
         return self._compressed[: self.size, : self.size]
 
     def add(self, x: FloatArray) -> None:
-        """Add a symmetric matrix, one application; dropped if it is dependent or not finite."""
+        """Add a symmetric matrix, one application; dropped if it is dependent or not finite.
+
+        Parameters
+        ----------
+        x : ndarray, shape (r, r)
+        """
         k = self.size
         known = self._members[:k]
         # rounding of the other symmetry would pass for a new direction
@@ -83,7 +90,17 @@ class Span:
         return float(values[-1]), sign * x, sign * image
 
     def solve(self, level: float, right: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Galerkin solution of ``(level − Ψ)X = right``, and ``Ψ(X)``."""
+        """Galerkin solution of ``(level − Ψ)X = right``, and ``Ψ(X)``.
+
+        Parameters
+        ----------
+        level : float
+        right : ndarray, shape (r, r)
+
+        Returns
+        -------
+        x, image : ndarray, shape (r, r)
+        """
         overlaps = self._members[: self.size] @ right.ravel()
         shifted = level * np.eye(self.size) - self.compressed
         weights = np.asarray(np.linalg.solve(shifted, overlaps), dtype=np.float64)
@@ -95,18 +112,95 @@ class Span:
         return x.reshape(self.side, self.side), image.reshape(self.side, self.side)
 
 
-def ritz_5(view: View, floor: float) -> tuple[float, Span]:
+# --- rows of the table of bounds --------------------------------------------------------------
+
+
+def reduced_bound(view: View) -> Pair:
+    """The reduced bound.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    (float, float)
+        Bound on ρ; NaN, as it has no critical step size of its own.
+    """
+    return step_free(view.once(_reduced)[0])
+
+
+def ritz_on_resolvents(view: View) -> Pair:
+    """Ritz value of Φ on the matrices of the reduced bound.
+
+    It dominates that bound: its top eigenmatrix Y lies in the span and
+    ``⟨Y, Φ(Y)⟩ ≥ ⟨Y, Φ_red(Y)⟩``.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    (float, float)
+        Bound on ρ; NaN, as it has no critical step size of its own.
+    """
+    span = Span(view.phi, len(view.mu))
+    for x in view.once(_reduced)[1]:
+        span.add(x)
+    return step_free(span.top()[0])
+
+
+def ritz_5(view: View) -> Pair:
     """Ritz value on ``span{P, X₀, vvᵀ, R∘N(X₀), R∘N(vvᵀ)}``: five applications.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    (float, float)
+        Bound on ρ; NaN, as it has no critical step size of its own.
+    """
+    return step_free(view.once(_five)[0])
+
+
+def corrected_ritz(view: View) -> Pair:
+    """Ritz value after `CORRECTIONS` steps ``X ← R∘N(X)`` from there.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    (float, float)
+        Bound on ρ; NaN, as it has no critical step size of its own.
+    """
+    return step_free(view.once(corrected)[0])
+
+
+# --- what they are made of ----------------------------------------------------------------------
+
+
+def _floor(view: View) -> float:
+    """Largest lower bound on ρ known before any application of Φ."""
+    return max(view.once(closed_forms.largest), view.once(_reduced)[0])
+
+
+def _five(view: View) -> tuple[float, Span]:
+    """The span of `ritz_5`, and its top Ritz value.
 
     ``v`` is the best direction and ``X₀`` the diagonal Perron matrix of
     ``G_pq = Σ_s a_s² c_s Σ_i (H_i)_pp (H_i)_qq + j_p² δ_pq`` (for rank-one samples
-    ``⟨E_pp, Φ(E_qq)⟩`` less its mean term); ``floor`` is a lower bound on ρ known before.
+    ``⟨E_pp, Φ(E_qq)⟩`` less its mean term).
     """
     span = Span(view.phi, len(view.mu))
     span.add(np.eye(len(view.mu)))
     v = view.direction[2]
     trials = [np.diag(_perron_diagonal(view)), np.outer(v, v)]
-    level = resolvent_level(view, floor)
+    level = _resolvent_level(view, _floor(view))
     for x in trials:
         size = span.size
         span.add(x)
@@ -117,19 +211,31 @@ def ritz_5(view: View, floor: float) -> tuple[float, Span]:
     return span.top()[0], span
 
 
-def corrected_ritz(view: View, span: Span, floor: float) -> float:
-    """Ritz value after `CORRECTIONS` steps ``X ← R∘N(X)`` from the span's Ritz matrix."""
+def corrected(view: View) -> tuple[float, Span]:
+    """Largest lower bound on ρ after the corrections, and the span that they extend.
+
+    Parameters
+    ----------
+    view : View
+
+    Returns
+    -------
+    value : float
+    span : Span
+    """
+    floor = _floor(view)
+    _, span = view.once(_five)
     value, x, image = span.top()
     for _ in range(CORRECTIONS):
-        level = resolvent_level(view, max(value, floor))
+        level = _resolvent_level(view, max(value, floor))
         if level <= 0.0:
             break
         span.add((image - view.mean_products * x) / (level - view.mean_products))
         value, x, image = span.top()
-    return value
+    return max(value, floor), span
 
 
-def resolvent_level(view: View, floor: float) -> float:
+def _resolvent_level(view: View, floor: float) -> float:
     """Level of R: a lower bound on ρ, kept off the poles."""
     peak = float(view.mean_products.diagonal().max())
     return max(floor * (1.0 + 1e-9), peak * (1.0 + 1e-4))
@@ -143,7 +249,7 @@ def _perron_diagonal(view: View) -> FloatArray:
     h = squares if view.rank_one else np.add.reduceat(squares, view.offsets[:-1], axis=0)
     weights = np.zeros(len(h))
     for s, a, c, *_ in view.weighted:
-        weights[view.members(s)] = (view.dyn.step_size * a) ** 2 * c
+        weights[view.members(s)] = (view.eta * a) ** 2 * c
     g = (h.T * weights) @ h
     g.flat[:: len(g) + 1] += view.mean_products.diagonal()
     scale = float(g.max())
@@ -158,7 +264,7 @@ def _perron_diagonal(view: View) -> FloatArray:
     return result
 
 
-def reduced_bound(view: View, floor: float) -> tuple[float, list[FloatArray]]:
+def _reduced(view: View) -> tuple[float, list[FloatArray]]:
     """Reduced bound and the matrices ``(λ − 𝒥')^{-1}H_s`` at its root.
 
     For fixed-size batches of two sets 𝒥' is not elementwise: there the bound is taken
@@ -168,9 +274,9 @@ def reduced_bound(view: View, floor: float) -> tuple[float, list[FloatArray]]:
     if len(view.weighted) == 1:  # H_s is diagonal in D's eigenbasis
         index, a, _, e, n = view.weighted[0]
         mu = view.means[index].diagonal()
-        w = w - (view.dyn.step_size * a) ** 2 * e * n * np.outer(mu, mu)
-    elif view.dyn.sampling != "bernoulli":
-        return _reduced_from_below(view, floor)
+        w = w - (view.eta * a) ** 2 * e * n * np.outer(mu, mu)
+    elif view.update.scheme.fixed_size:
+        return _reduced_from_below(view)
     value = reduced.growth(w, sources)
     level = max(value, float(w.max()) * (1.0 + 1e-4)) * (1.0 + 1e-12)
     trials = [f / (level - w) for f in sources] if level > 0.0 else []
@@ -184,9 +290,9 @@ def _peak(view: View) -> FloatArray:
     return result
 
 
-def _reduced_from_below(view: View, floor: float) -> tuple[float, list[FloatArray]]:
+def _reduced_from_below(view: View) -> tuple[float, list[FloatArray]]:
     sources, w = view.sources, view.mean_products
-    eta = view.dyn.step_size
+    eta = view.eta
     sets = [((eta * a) ** 2 * e * n, view.means[s]) for s, a, _, e, n in view.weighted]
 
     def drain(x: FloatArray) -> FloatArray:
@@ -201,7 +307,7 @@ def _reduced_from_below(view: View, floor: float) -> tuple[float, list[FloatArra
             result += float(np.vdot(f, x)) * f
         return result
 
-    level = resolvent_level(view, floor)
+    level = _resolvent_level(view, view.once(closed_forms.largest))
     span = Span(psi, len(w))
     span.add(_peak(view))
     current = list(sources)
@@ -214,13 +320,9 @@ def _reduced_from_below(view: View, floor: float) -> tuple[float, list[FloatArra
     return max(value, 0.0), [_peak(view), x]
 
 
-def ritz(view: View, trials: list[FloatArray]) -> float:
-    """Ritz value of Φ on the span of given matrices.
-
-    On those of `reduced_bound` it dominates that bound: its top eigenmatrix Y lies in the
-    span and ``⟨Y, Φ(Y)⟩ ≥ ⟨Y, Φ_red(Y)⟩``.
-    """
-    span = Span(view.phi, len(view.mu))
-    for x in trials:
-        span.add(x)
-    return span.top()[0]
+ROWS = (
+    Row("reduced", "necessary", "eigenproblem", DERIVED, reduced_bound),
+    Row("Ritz on resolvents", "necessary", "applications", DERIVED, ritz_on_resolvents),
+    Row("Ritz-5", "necessary", "applications", DERIVED, ritz_5),
+    Row("corrected Ritz", "necessary", "applications", DERIVED, corrected_ritz),
+)

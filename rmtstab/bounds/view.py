@@ -1,24 +1,22 @@
-"""The few numbers and small arrays that the bounds need, read off a problem once."""
+"""The few numbers and small arrays that the bounds need, read off an update once."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.dynamics.growth import rounding
+from rmtstab.dynamics.update import Update
 from rmtstab.theory.coherence_bounds import CoherenceBound, HeavySample, weighted_axes
 from rmtstab.theory.noise import weighted_sets
-from rmtstab.theory.rayleigh import ROUNDING, RayleighBound
+from rmtstab.theory.rayleigh import RayleighBound, critical_steps
 from rmtstab.theory.sufficient import OneStepBound
 
-if TYPE_CHECKING:
-    from rmtstab.dynamics.linearised import Dynamics
-
+T = TypeVar("T")
 Map = Callable[[FloatArray], FloatArray]
 SMALL = 96  # side up to which a dense eigen-solver beats Lanczos for one eigenvalue
 POLISHED = 4  # directions that are power-iterated
@@ -26,56 +24,118 @@ SWEEPS = 20
 
 
 class View:
-    """A dynamics in D's eigenbasis, restricted to the range on which it is judged."""
+    """An update in D's eigenbasis, restricted to the range on which it is judged.
 
-    def __init__(self, dyn: Dynamics) -> None:
-        basis, problem = dyn.basis, dyn.problem
-        r = basis.n_active
-        self.dyn = dyn
-        self.mu = dyn.mean_eigenvalues + dyn.weight_decay
-        self.sizes = (problem.n_retain, problem.n_forget)
+    Attributes
+    ----------
+    update : Update
+    eta : float
+        Its step size.
+    mu : ndarray, shape (r,)
+        Eigenvalues of D, weight decay added.
+    sizes : (int, int)
+    rows : ndarray, shape (N, r)
+        Factors, one row per column of Z.
+    offsets : ndarray, shape (n + 1,)
+        First row of each sample.
+    widths : ndarray, shape (n,)
+        Rows of each sample.
+    means : pair of ndarray, shape (r, r)
+        H_R, H_F.
+    rank_one : bool
+        Whether every sample has one row.
+    step : dict
+        Arguments of the closed forms: batch sizes, mixing, sampling.
+    """
+
+    def __init__(self, update: Update) -> None:
+        basis, r = update.basis, update.basis.n_active
+        self.update, self.eta = update, update.step_size
+        self.mu = update.mean_eigenvalues + update.weight_decay
+        self.sizes = update.sizes
         self.rows = np.ascontiguousarray(basis.rows[:, :r])
-        self.offsets = problem.factors.offsets
+        self.offsets = update.curvatures.factors.offsets
         self.widths = np.diff(self.offsets)
         self.means = (basis.retain[:r, :r], basis.forget[:r, :r])
         self.rank_one = bool((self.widths == 1).all())
         self.step: dict[str, Any] = {
-            "batch_size": self._batches(),
-            "alpha": dyn.alpha,
-            "sampling": dyn.sampling,
+            "batch_size": update.batch_size,
+            "alpha": update.alpha,
+            "sampling": update.sampling,
         }
+        self._known: dict[Callable[[View], Any], Any] = {}
+
+    def once(self, question: Callable[[View], T]) -> T:
+        """Answer of a function of the view, which is asked once: bounds build on each other.
+
+        Parameters
+        ----------
+        question : callable
+            Of the view.
+
+        Returns
+        -------
+        object
+            What the callable returned the first time.
+        """
+        if question not in self._known:
+            self._known[question] = question(self)
+        answer: T = self._known[question]
+        return answer
 
     @cached_property
     def phi(self) -> Map:
         """Φ on symmetric matrices, (r, r) → (r, r)."""
-        return self.dyn.second_moment().symmetric
-
-    @cached_property
-    def rounding(self) -> float:
-        """Absolute rounding of a Rayleigh quotient of Φ; see `rmtstab.dynamics.growth.rounding`."""
-        return rounding(self.dyn)
-
-    def _batches(self) -> tuple[float, float]:
-        retain, forget = self.dyn.batch_size
-        return (retain, forget) if self.dyn.sampling == "bernoulli" else (int(retain), int(forget))
+        return self.update.second_moment().symmetric
 
     @cached_property
     def weighted(self) -> list[tuple[int, float, float, float, int]]:
         """``(set, a, c, e, n)`` of the sets with weight."""
-        return weighted_sets(self.dyn.alpha, self.sizes, self._batches(), self.dyn.sampling)
+        return weighted_sets(
+            self.update.alpha, self.sizes, self.update.batch_size, self.update.sampling
+        )
 
     def members(self, index: int) -> slice:
-        """Samples of one set."""
+        """Samples of one set.
+
+        Parameters
+        ----------
+        index : int
+            0 retain, 1 forget.
+
+        Returns
+        -------
+        slice
+        """
         split = self.sizes[0]
         return slice(0, split) if index == 0 else slice(split, sum(self.sizes))
 
     def columns(self, index: int) -> slice:
-        """Factor rows of one set."""
+        """Factor rows of one set.
+
+        Parameters
+        ----------
+        index : int
+            0 retain, 1 forget.
+
+        Returns
+        -------
+        slice
+        """
         members = self.members(index)
         return slice(int(self.offsets[members.start]), int(self.offsets[members.stop]))
 
     def sample_sums(self, values: FloatArray) -> FloatArray:
-        """Sums over each sample's factor rows, along the last axis."""
+        """Sums over each sample's factor rows, along the last axis.
+
+        Parameters
+        ----------
+        values : ndarray, shape (…, N)
+
+        Returns
+        -------
+        ndarray, shape (…, n), float64
+        """
         if self.rank_one:
             return values
         result: FloatArray = np.add.reduceat(values, self.offsets[:-1], axis=-1)
@@ -124,7 +184,7 @@ class View:
         Tried: D's eigenvectors, each sample's top eigenvector, and the best of these
         power-iterated, ``v ← Φ(vvᵀ)v``. The step size is the least over all tried.
         """
-        r, eta = len(self.mu), self.dyn.step_size
+        r, eta = len(self.mu), self.eta
         own = np.concatenate([self.tops[1][self.members(s)] for s, *_ in self.weighted])
         own = own[np.einsum("ik,ik->i", own, own) > 0.5]
         curvatures = self.sample_sums(np.square(self.rows).T)
@@ -136,7 +196,9 @@ class View:
         for sweep in range(SWEEPS + 1):
             drift, size, noise = self._direction_parts(curvatures)
             values = (1.0 - eta * drift) ** 2 + eta * eta * noise
-            critical = min(critical, _critical_step(drift, size, noise))
+            critical = min(
+                critical, float(critical_steps(drift, size, noise).min(initial=math.inf))
+            )
             if sweep == 0:
                 best = np.argsort(values)[::-1][:POLISHED]
                 vectors = np.array([np.eye(1, r, k)[0] if k < r else own[k - r] for k in best])
@@ -151,7 +213,7 @@ class View:
 
     def _direction_parts(self, h: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """``(b, what cancels in b, c)`` of ``(1 − ηb)² + η²c`` for curvatures (k, n)."""
-        drift = np.full(len(h), self.dyn.weight_decay)
+        drift = np.full(len(h), self.update.weight_decay)
         size = drift.copy()
         noise = np.zeros(len(h))
         for s, a, c, e, _ in self.weighted:
@@ -165,7 +227,7 @@ class View:
 
     def _power(self, v: FloatArray) -> FloatArray:
         """Rows ``Φ(vvᵀ)v``, normalised."""
-        eta = self.dyn.step_size
+        eta = self.eta
         along = v @ self.rows.T
         h = self.sample_sums(along * along)
         jv = v * (1.0 - eta * self.mu)
@@ -214,11 +276,11 @@ class View:
 
     def coherence(self) -> tuple[CoherenceBound, CoherenceBound] | None:
         """Coherence bounds with σ_u(α) itself and from the three axes; None without curvature."""
-        alpha = self.dyn.alpha
+        alpha = self.update.alpha
         if max(a * self.sharpness[s] for s, a, *_ in self.weighted) == 0.0:
             return None
         mean = _top((1.0 - alpha) * self.means[0] + alpha * self.means[1])
-        found = self.dyn.problem.coherence(alpha)
+        found = self.update.curvatures.coherence(alpha)
         retain, forget = (0.0 if math.isnan(v) else v for v in (found.retain, found.forget))
         heaviest = [0.0, 0.0]
         for s, a, *_ in self.weighted:
@@ -262,7 +324,7 @@ class View:
         """``F_s = η a_s n_s √(c_s/N_s) H_s`` of each weighted set, shape (k, r, r)."""
         return np.array(
             [
-                self.dyn.step_size * a * n * math.sqrt(c / self.widths[self.members(s)].sum())
+                self.eta * a * n * math.sqrt(c / self.widths[self.members(s)].sum())
                 * self.means[s]
                 for s, a, c, _, n in self.weighted
             ]
@@ -271,27 +333,9 @@ class View:
     @cached_property
     def mean_products(self) -> FloatArray:
         """``j_p j_q``."""
-        j = self.dyn.mean_multipliers
+        j = self.update.mean_multipliers
         result: FloatArray = np.outer(j, j)
         return result
-
-
-def _critical_step(drift: FloatArray, size: FloatArray, noise: FloatArray) -> float:
-    """Least step size beyond which one of ``(1 − ηb)² + η²c`` exceeds 1.
-
-    ``size`` is what cancels in b: drifts within its rounding of 0 are taken there.
-    """
-    least = math.inf
-    slack = ROUNDING * size
-    near = np.abs(drift) <= slack
-    drift = np.where(near, slack, drift)
-    inert = near & (noise <= slack * size)
-    if (drift[~inert] <= 0.0).any():
-        return 0.0
-    drift, noise = drift[~inert], noise[~inert]
-    if len(drift):
-        least = float((2.0 / (drift + noise / drift)).min())
-    return least
 
 
 def _top(matrix: FloatArray) -> float:

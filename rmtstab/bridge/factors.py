@@ -12,7 +12,7 @@ from torch.func import functional_call, grad, jacrev, vmap
 from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.bridge.losses import Loss
-from rmtstab.dynamics.problem import UnlearningProblem
+from rmtstab.unlearning.problem import UnlearningProblem
 
 Data = tuple[Tensor, Tensor]
 

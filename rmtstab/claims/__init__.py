@@ -1,7 +1,25 @@
-"""Claims as data: statements, the runs that gather their evidence, and their verdicts."""
+"""Claims: statement, check and judge together, one file a subject; in the report's order."""
 
-from rmtstab.claims.catalogue import CLAIMS
-from rmtstab.claims.presets import PRESETS, Preset
-from rmtstab.claims.registry import Claim, Outcome, theory_claim
+from rmtstab.claims import closed_forms, exact, gap, ledger
+from rmtstab.claims.claim import Claim, Outcome, theory_claim
+from rmtstab.claims.limits import mixing, signal, volterra
+from rmtstab.claims.networks import curvature, maps, moments, resistance
 
-__all__ = ["CLAIMS", "PRESETS", "Claim", "Outcome", "Preset", "theory_claim"]
+SUBJECTS = (
+    # from trained networks
+    resistance,
+    maps,
+    moments,
+    curvature,
+    # that need no network
+    exact,
+    ledger,
+    gap,
+    closed_forms,
+    volterra,
+    mixing,
+    signal,
+)
+CLAIMS: tuple[Claim, ...] = tuple(claim for subject in SUBJECTS for claim in subject.CLAIMS)
+
+__all__ = ["CLAIMS", "Claim", "Outcome", "theory_claim"]

@@ -1,14 +1,44 @@
-"""Rates of convergence fitted to drawn errors."""
+"""Rates of convergence: fitted to drawn errors, drawn, and judged.
+
+A fitted slope supports a rate when its error bar can tell that rate from the neighbouring
+ones and it lies nearer to it than to any of them: finite sizes bend the lines, so that a
+slope need not lie within a few error bars of its limit.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rmtstab._results import FloatArray
+from rmtstab.claims.claim import Outcome
+from rmtstab.claims.figure_data import figure_of, series
+
+Record = dict[str, Any]
+Sample = Callable[[int], float]
+HALF, SOFT_EDGE, ONE = -0.5, -2.0 / 3.0, -1.0
+
+
+class Rate(NamedTuple):
+    """A claimed slope: where its fit stands in the record, and the slopes it is told from."""
+
+    path: str
+    claimed: float
+    others: tuple[float, ...]
+
+    def fit_of(self, record: Record) -> Record:
+        """Fit at ``"outer/inner"`` of a record."""
+        for key in self.path.split("/"):
+            record = record[key]
+        return record
+
+    @property
+    def label(self) -> str:
+        """The path in words."""
+        return self.path.replace("_", " ")
 
 
 def fit_rate(sizes: Sequence[int], errors: Sequence[Any], statistic: str = "rms") -> dict[str, Any]:
@@ -54,6 +84,52 @@ def fit_rate(sizes: Sequence[int], errors: Sequence[Any], statistic: str = "rms"
         "bias": [float(e.mean()) for e in draws],
         "bias_error": [float(e.std(ddof=1) / math.sqrt(e.size)) for e in draws],
     }
+
+
+def sampled_rate(
+    sizes: Sequence[int], draws: Sequence[int], sample: Sample, statistic: str = "rms"
+) -> Record:
+    """Fit a rate to so many draws of ``sample(n)`` at each size."""
+    pairs = zip(sizes, draws, strict=True)
+    return fit_rate(sizes, [[sample(n) for _ in range(m)] for n, m in pairs], statistic)
+
+
+def rate_figure(record: Record, rates: Sequence[Rate]) -> Record:
+    """Figure of a check's record: the size of the error against n, a line a rate."""
+    fits = [(rate.label, rate.fit_of(record)) for rate in rates]
+    lines = [series(label, fit["sizes"], fit["error"]) for label, fit in fits]
+    return figure_of("n", "relative error", lines, logarithmic="xy")
+
+
+def judge_rates(record: Record, rates: Sequence[Rate], failing: float, least: float) -> Outcome:
+    """Hold if every rate is supported, and the failing setting lies beyond ``least``.
+
+    Parameters
+    ----------
+    record : dict
+    rates : sequence of Rate
+    failing : float
+        Size of the error in the nearest setting in which the limit fails.
+    least : float
+
+    Returns
+    -------
+    Outcome
+        Of the first rate.
+    """
+    fits = [rate.fit_of(record) for rate in rates]
+    words = "; ".join(
+        f"{rate.label} {fit['slope']:.2f} ± {fit['slope_error']:.2f} (claimed {rate.claimed:.2f})"
+        for rate, fit in zip(rates, fits, strict=True)
+    )
+    good = all(
+        supports(fit, rate.claimed, rate.others) for rate, fit in zip(rates, fits, strict=True)
+    )
+    text = f"slopes in log n: {words}; off by {failing:.0%} where it fails"
+    first = fits[0]
+    return Outcome(
+        text, first["slope"], first["slope_error"], bool(good and failing > least), failing
+    )
 
 
 def supports(fit: dict[str, Any], claimed: float, others: Sequence[float]) -> bool:

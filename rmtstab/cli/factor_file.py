@@ -12,7 +12,7 @@ import numpy as np
 from rmtstab import _checks
 
 if TYPE_CHECKING:
-    from rmtstab.dynamics.problem import UnlearningProblem
+    from rmtstab.unlearning.problem import UnlearningProblem
 
 DAMAGE = (
     ValueError, EOFError, OSError, KeyError, SyntaxError,
@@ -39,7 +39,7 @@ def read_problem(path: Path) -> UnlearningProblem:
     ValueError, TypeError
         If it is no such file, is damaged, or its arrays make no problem with curvature.
     """
-    from rmtstab.dynamics.problem import UnlearningProblem
+    from rmtstab.unlearning.problem import UnlearningProblem
 
     arrays = read_arrays(path)
     if "gram" in arrays and "n_retain" in arrays:

@@ -44,7 +44,7 @@ def draw(path: Path, plot: Callable[[Any], Any], *, width: float = 1.4) -> None:
     """
     from matplotlib.figure import Figure
 
-    from rmtstab.figures._style import COLUMN, style
+    from rmtstab.figures import COLUMN, style
 
     with style():
         figure = Figure(figsize=(width * COLUMN, COLUMN))

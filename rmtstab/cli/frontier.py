@@ -12,6 +12,7 @@ import numpy as np
 from rmtstab._results import Verdict
 from rmtstab.cli.factor_file import read_problem
 from rmtstab.cli.figure_file import FigureFile, draw
+from rmtstab.sampling import SAMPLINGS
 
 EXAMPLES = """\b
 Examples:
@@ -50,7 +51,7 @@ ASCENT = (
     "--sampling",
     default="without_replacement",
     show_default=True,
-    type=click.Choice(["bernoulli", "without_replacement", "with_replacement"]),
+    type=click.Choice(SAMPLINGS),
 )
 @click.option("--weight-decay", type=float, default=0.0, show_default=True)
 @click.option("--momentum", type=float, default=0.0, show_default=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import time
 import traceback
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rmtstab.claims.presets import PRESETS, Preset
-from rmtstab.sweeps.run import write_atomically
+from rmtstab.experiment.presets import PRESETS, Preset
+from rmtstab.experiment.provenance import take_folder
+from rmtstab.sweeps import versions
 
 if TYPE_CHECKING:
-    from rmtstab.claims.registry import Claim
+    from rmtstab.claims import Claim
 
-MANIFEST = "run.json"
 CRASHED = 70  # EX_SOFTWARE
 
 
@@ -68,7 +67,10 @@ def validate(
     if not (only or chosen.long_checks):
         claims = tuple(claim for claim in claims if not claim.long)
     _check_device(device)
-    _claim_folder(folder, chosen, seed, device)
+    try:
+        take_folder(folder, chosen, seed, device)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     try:
         results, seconds = _collect(chosen, seed, folder, device, workers, claims)
     except KeyboardInterrupt:
@@ -97,9 +99,9 @@ def validate(
 
 
 def _chosen(only: tuple[str, ...]) -> tuple[Claim, ...]:
-    """Return the claims named, in the catalogue's order; all without a name."""
+    """Return the claims named, in the report's order; all without a name."""
     from rmtstab import claims
-    from rmtstab.claims import validation
+    from rmtstab.experiment import run
 
     known = {claim.name: claim for claim in claims.CLAIMS}
     for name in only:
@@ -108,7 +110,7 @@ def _chosen(only: tuple[str, ...]) -> tuple[Claim, ...]:
             raise click.UsageError(
                 f"only must name a claim (see --list), got {name!r}: did you mean {near[0]!r}?"
             )
-        if known[name].needs_torch and not validation.has_torch():
+        if known[name].needs_torch and not run.has_torch():
             raise click.UsageError(
                 f"only must name a claim that can run, got {name!r}: it needs trained networks, "
                 "and torch is not installed (pip install 'rmtstab[torch,data]')"
@@ -126,8 +128,8 @@ def _collect(
 ) -> tuple[dict[str, Any], float]:
     from tqdm import tqdm
 
-    from rmtstab import report
-    from rmtstab.claims import validation
+    from rmtstab.experiment import run
+    from rmtstab.sweeps import worker_pool
 
     started = time.monotonic()
     with tqdm(total=0, unit="cell", dynamic_ncols=True) as bar:
@@ -141,8 +143,8 @@ def _collect(
                 bar.update(size)
 
         count = workers or os.cpu_count() or 1
-        with validation.worker_pool(count) as pool:
-            evidence = validation.collect(
+        with worker_pool(count) as pool:
+            evidence = run.collect(
                 preset,
                 seed,
                 folder / "cells",
@@ -153,24 +155,22 @@ def _collect(
             )
     notes = []
     skipped = sum(claim.needs_torch for claim in claims)
-    if not validation.has_torch() and skipped:
+    if not run.has_torch() and skipped:
         notes.append(
             f"{skipped} claims about trained networks did not run: torch is not installed "
             "(pip install 'rmtstab[torch,data]')"
         )
-    elif skipped and not validation.has_digits():
+    elif skipped and not run.has_digits():
         notes.append("digits did not run: scikit-learn is not installed (rmtstab[data])")
     judged = [
-        claim.record(evidence)
-        for claim in claims
-        if validation.has_torch() or not claim.needs_torch
+        claim.record(evidence) for claim in claims if run.has_torch() or not claim.needs_torch
     ]
-    results = {**evidence, "claims": judged, "notes": notes, "versions": report.versions()}
+    results = {**evidence, "claims": judged, "notes": notes, "versions": versions()}
     return results, time.monotonic() - started
 
 
 def _check_device(device: str) -> None:
-    from rmtstab.claims.validation import has_torch
+    from rmtstab.experiment.run import has_torch
 
     if not has_torch():
         if device != "cpu":
@@ -182,52 +182,3 @@ def _check_device(device: str) -> None:
         resolve_device(device)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-
-
-def _claim_folder(folder: Path, preset: Preset, seed: int, device: str) -> None:
-    """Take a folder for this run, or refuse: nothing of another run is touched."""
-    from rmtstab.report import source_digest, versions
-
-    identity = json.loads(
-        json.dumps(
-            {
-                "preset": preset.describe(),
-                "seed": seed,
-                "device": device,
-                "versions": versions(),
-                "source": source_digest(),
-            }
-        )
-    )
-    manifest = folder / MANIFEST
-    if manifest.exists():
-        try:
-            found = json.loads(manifest.read_text())
-        except (OSError, ValueError):
-            found = None
-        if found != identity:
-            theirs = "an unreadable run" if not isinstance(found, dict) else _name(found)
-            raise click.UsageError(
-                f"out must be a new folder or one of {_name(identity)}, got {folder}: {theirs}"
-            )
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise click.UsageError(
-            f"out must be a new or empty folder, or this run's, got {folder}: other files in it"
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(manifest, json.dumps(identity, indent=1) + "\n")
-    except OSError as error:
-        raise click.UsageError(
-            f"out must be a writable folder, got {folder}: {error.strerror or error}"
-        ) from error
-
-
-def _name(identity: dict[str, Any]) -> str:
-    preset = identity.get("preset")
-    name = preset.get("name") if isinstance(preset, dict) else preset
-    code = str(identity.get("source"))[:8]
-    return (
-        f"preset {name}, seed {identity.get('seed')}, device {identity.get('device')} "
-        f"(code {code}, same libraries)"
-    )

@@ -57,7 +57,18 @@ def coherence_matrix(gram: Any, offsets: IntArray, overwrite: bool = False) -> F
 
 
 def per_sample(matrix: FloatArray, offsets: IntArray) -> tuple[FloatArray, FloatArray]:
-    """``(λ_max(H_i), tr H_i)`` of each sample from reduced factors (r, N)."""
+    """``(λ_max(H_i), tr H_i)`` of each sample from reduced factors (r, N).
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (r, N)
+    offsets : ndarray, shape (n + 1,), int64
+        Columns of sample i are ``offsets[i]:offsets[i + 1]``.
+
+    Returns
+    -------
+    top, trace : ndarray, shape (n,), float64
+    """
     n, widths = len(offsets) - 1, np.diff(offsets)
     squares = np.einsum("ki,ki->i", matrix, matrix)
     if (widths == 1).all():
@@ -72,7 +83,16 @@ def per_sample(matrix: FloatArray, offsets: IntArray) -> tuple[FloatArray, Float
 
 
 def top_eigenvalue(s: FloatArray) -> float:
-    """Perron root of a symmetric nonnegative matrix; 0 for an empty one."""
+    """Perron root of a symmetric nonnegative matrix; 0 for an empty one.
+
+    Parameters
+    ----------
+    s : ndarray, shape (n, n)
+
+    Returns
+    -------
+    float
+    """
     if len(s) == 0:
         return 0.0
     whole = np.ones((1, 3))
@@ -80,7 +100,19 @@ def top_eigenvalue(s: FloatArray) -> float:
 
 
 def axes(s: CoherenceMap, top: FloatArray, n_retain: int, alpha: float | None) -> Coherence:
-    """Assemble the axes of `Coherence` from S and each sample's ``λ_max(H_i)``."""
+    """Assemble the axes of `Coherence` from S and each sample's ``λ_max(H_i)``.
+
+    Parameters
+    ----------
+    s : CoherenceMap
+    top : ndarray, shape (n,)
+    n_retain : int
+    alpha : float or None
+
+    Returns
+    -------
+    Coherence
+    """
     n = len(top)
     members = [(1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 1.0, 1.0)]
     if alpha is not None:
@@ -99,7 +131,21 @@ def axes(s: CoherenceMap, top: FloatArray, n_retain: int, alpha: float | None) -
 def unlearning(
     s: CoherenceMap, top: FloatArray, n_retain: int, alphas: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """``(σ_u, λ_max(S^α), Perron vectors)`` at all mixings, shapes (m,), (m,), (m, n)."""
+    """``(σ_u, λ_max(S^α), Perron vectors)`` at all mixings, shapes (m,), (m,), (m, n).
+
+    Parameters
+    ----------
+    s : CoherenceMap
+    top : ndarray, shape (n,)
+        Each sample's ``λ_max(H_i)``.
+    n_retain : int
+    alphas : ndarray, shape (m,)
+
+    Returns
+    -------
+    sigma, roots : ndarray, shape (m,)
+    vectors : ndarray, shape (m, n)
+    """
     n = len(top)
     members = np.array([_member(n_retain, n - n_retain, a) for a in alphas]).reshape(-1, 3)
     roots, vectors = perron_family(s, n_retain, members)
@@ -115,7 +161,17 @@ def _member(n_retain: int, n_forget: int, alpha: float) -> tuple[float, float, f
 
 
 def sample_weights(n_retain: int, n_forget: int, alpha: float) -> FloatArray:
-    """``w_i = (1−α)/n_r`` on retain samples, ``α/n_f`` on forget samples."""
+    """``w_i = (1−α)/n_r`` on retain samples, ``α/n_f`` on forget samples.
+
+    Parameters
+    ----------
+    n_retain, n_forget : int
+    alpha : float
+
+    Returns
+    -------
+    ndarray, shape (n_retain + n_forget,), float64
+    """
     pair = [(1.0 - alpha) / n_retain, alpha / max(n_forget, 1)]
     return np.repeat(pair, [n_retain, n_forget])
 

@@ -63,14 +63,33 @@ class CoherenceMap:
 
     @classmethod
     def from_matrix(cls, s: FloatArray) -> CoherenceMap:
-        """Wrap a given S; it is not copied."""
+        """Wrap a given S; it is not copied.
+
+        Parameters
+        ----------
+        s : ndarray, shape (n, n)
+
+        Returns
+        -------
+        CoherenceMap
+        """
         result = cls.__new__(cls)
         result.matrix, result.offsets = np.zeros((0, len(s))), np.arange(len(s) + 1)
         result.n, result.stored, result._parts = len(s), s, []
         return result
 
     def tile(self, rows: slice, columns: slice) -> FloatArray:
-        """``S[rows, columns]``, from one product of factors."""
+        """``S[rows, columns]``, from one product of factors.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            Of samples.
+
+        Returns
+        -------
+        ndarray, float64
+        """
         own = self.offsets[rows.start : rows.stop + 1]
         other = self.offsets[columns.start : columns.stop + 1]
         gram = self.matrix[:, own[0] : own[-1]].T @ self.matrix[:, other[0] : other[-1]]

@@ -7,7 +7,7 @@ package computes depends on the factors only through ``A = Uᵀ Z = S Vᵀ`` of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +60,12 @@ class ReducedFactors:
         return len(self.offsets) - 1
 
     @classmethod
-    def from_factors(cls, *sets: Any, rank_tolerance: float | None = None) -> ReducedFactors:
+    def from_factors(
+        cls,
+        *sets: Any,
+        rank_tolerance: float | None = None,
+        names: Sequence[str] | None = None,
+    ) -> ReducedFactors:
         """Reduce sets of factors; each set (n, d), (n, C, d), or a list of (C_i, d) arrays.
 
         Parameters
@@ -70,6 +75,8 @@ class ReducedFactors:
         rank_tolerance : float, optional
             Relative to the largest singular value; default
             ``max(N, d) * 2.2e-16``.
+        names : sequence of str, optional
+            What errors call the sets; default ``sets[0]``, ``sets[1]``, ….
 
         Returns
         -------
@@ -82,15 +89,17 @@ class ReducedFactors:
         """
         blocks: list[FloatArray] = []
         widths: list[int] = []
-        for k, given in enumerate(sets):
-            rows, sizes = _rows(f"factors[{k}]", given)
+        labels = _labels(sets, names)
+        for name, given in zip(labels, sets, strict=True):
+            rows, sizes = _rows(name, given)
             blocks.append(rows)
             widths += sizes
         dims = {b.shape[1] for b in blocks if b.shape[0]}
         if not dims:
-            raise ValueError("factors must hold at least one sample, got none")
+            raise ValueError(f"{' and '.join(labels)} must hold at least one sample, got none")
         if len(dims) > 1:
-            raise ValueError(f"factors must share one dimension d, got {sorted(dims)}")
+            listed = " and ".join(labels)
+            raise ValueError(f"{listed} must share one dimension d, got {sorted(dims)}")
         rows = np.concatenate([b for b in blocks if b.shape[0]])
         return cls._reduce(rows, _offsets(widths), rank_tolerance)
 
@@ -142,29 +151,6 @@ class ReducedFactors:
         return cls(matrix, _offsets([c] * (n // c)), singular, float(np.sqrt(relative)))
 
     @classmethod
-    def from_hessians(cls, *sets: Any, tolerance: float = 1e-10) -> ReducedFactors:
-        """Factor explicit Hessians, each set (n, d, d), through their eigendecompositions.
-
-        Parameters
-        ----------
-        *sets : array_like, shape (n_s, d, d)
-            Symmetric positive semi-definite matrices.
-        tolerance : float
-            Eigenvalues of a sample at most this times its largest count as zero;
-            below minus this the matrix is refused.
-
-        Returns
-        -------
-        ReducedFactors
-
-        Raises
-        ------
-        ValueError
-            If a matrix is not symmetric or not positive semi-definite.
-        """
-        return cls.from_factors(*hessian_roots(*sets, tolerance=tolerance))
-
-    @classmethod
     def _reduce(
         cls, rows: FloatArray, offsets: IntArray, rank_tolerance: float | None
     ) -> ReducedFactors:
@@ -189,12 +175,34 @@ class ReducedFactors:
         return cls(np.ascontiguousarray(matrix), offsets, singular, tolerance)
 
 
-def hessian_roots(*sets: Any, tolerance: float) -> list[list[FloatArray]]:
-    """Factors ``Z_iᵀ`` of explicit Hessians; as `ReducedFactors.from_hessians`, unreduced."""
+def hessian_roots(
+    *sets: Any, tolerance: float, names: Sequence[str] | None = None
+) -> list[list[FloatArray]]:
+    """Factor explicit Hessians, each set (n, d, d), through their eigendecompositions.
+
+    Parameters
+    ----------
+    *sets : array_like, shape (n_s, d, d)
+        Symmetric positive semi-definite matrices; a set may be empty.
+    tolerance : float
+        Eigenvalues of a sample at most this times its largest count as zero;
+        below minus this the matrix is refused.
+    names : sequence of str, optional
+        What errors call the sets; default ``sets[0]``, ``sets[1]``, ….
+
+    Returns
+    -------
+    list of list of ndarray, shape (C_i, d)
+        ``Z_iᵀ`` of each sample, set by set.
+
+    Raises
+    ------
+    ValueError
+        If a matrix is not symmetric or not positive semi-definite.
+    """
     tolerance = _checks.real("tolerance", tolerance, low=0.0, high=1.0)
     factors: list[list[FloatArray]] = []
-    for k, given in enumerate(sets):
-        name = f"hessians[{k}]"
+    for name, given in zip(_labels(sets, names), sets, strict=True):
         array = _checks.array(name, given)
         if array.size == 0:
             factors.append([])
@@ -206,9 +214,55 @@ def hessian_roots(*sets: Any, tolerance: float) -> list[list[FloatArray]]:
 
 
 def stacked_rows(*sets: Any) -> FloatArray:
-    """Rows ``Zᵀ``, shape (N, d), of sets that `ReducedFactors.from_factors` accepts."""
-    blocks = [_rows(f"factors[{k}]", given)[0] for k, given in enumerate(sets)]
+    """Rows ``Zᵀ``, shape (N, d), of sets that `ReducedFactors.from_factors` accepts.
+
+    Parameters
+    ----------
+    *sets : array_like
+
+    Returns
+    -------
+    ndarray, shape (N, d), float64
+    """
+    blocks = [_rows(name, given)[0] for name, given in zip(_labels(sets, None), sets, strict=True)]
     return np.concatenate([block for block in blocks if len(block)])
+
+
+def split_coordinates(
+    factors: FloatArray, rows: FloatArray, gradients: FloatArray, tolerance: float = 1e-10
+) -> FloatArray:
+    """Coordinates of gradients: those of the curvatures' range, then of what is left.
+
+    Parameters
+    ----------
+    factors : ndarray, shape (r, N)
+        ``A = S Vᵀ``.
+    rows : ndarray, shape (N, d)
+        ``Zᵀ``, with ``Z = U S Vᵀ``.
+    gradients : ndarray, shape (n, d)
+    tolerance : float
+        What is left counts where its singular values exceed this times the largest
+        gradient's norm.
+
+    Returns
+    -------
+    ndarray, shape (n, r + q), float64
+        ``[Uᵀ g_i, Qᵀ g_i]`` with Q an orthonormal basis of the rest.
+    """
+    squares = np.einsum("rn,rn->r", factors, factors)  # S²
+    u, triangle = np.linalg.qr(rows.T @ (factors.T / squares))
+    u *= np.sign(np.diag(triangle))
+    inside = gradients @ u
+    rest = gradients - inside @ u.T
+    rest -= (rest @ u) @ u.T
+    left, singular, _ = np.linalg.svd(rest, full_matrices=False)
+    norms = np.linalg.norm(gradients, axis=1)
+    q = int(np.count_nonzero(singular > tolerance * norms.max(initial=0.0)))
+    return np.concatenate([inside, left[:, :q] * singular[:q]], axis=1)
+
+
+def _labels(sets: Sequence[Any], names: Sequence[str] | None) -> list[str]:
+    return [f"sets[{k}]" for k in range(len(sets))] if names is None else list(names)
 
 
 def _rows(name: str, given: Any) -> tuple[FloatArray, list[int]]:

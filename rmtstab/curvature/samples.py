@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,9 @@ from rmtstab._results import Coherence, FloatArray
 from rmtstab.curvature import coherence as _coherence
 from rmtstab.curvature.coherence_map import CoherenceMap
 from rmtstab.curvature.factors import ReducedFactors
+from rmtstab.curvature.mix_basis import MixBasis
 
-CACHE_BYTES = 2e8  # size up to which a coherence matrix is kept
+CACHE_BYTES = 2e8  # memory of the kept eigenbases, one at least; and of a kept S
 
 
 class SampleCurvatures:
@@ -26,15 +29,29 @@ class SampleCurvatures:
     factors : ReducedFactors
         A, the columns of each sample, and the tolerance that decided the rank.
     n_retain, n_forget : int
+    gradients : ndarray, shape (n, r + complement), or None
+        Per-sample gradients at the trained point, where they were given.
+    complement : int
+        Number of orthonormal coordinates that hold what of the gradients lies outside
+        the range.
     """
 
-    def __init__(self, factors: ReducedFactors, n_retain: int) -> None:
+    def __init__(
+        self, factors: ReducedFactors, n_retain: int, gradients: FloatArray | None = None
+    ) -> None:
         n = factors.n_samples
         self.factors = factors
         self.n_retain = _checks.integer("n_retain", n_retain, low=1, high=n, high_label="n")
         self.n_forget = n - self.n_retain
+        self.gradients = gradients
+        self.complement = 0 if gradients is None else gradients.shape[1] - factors.rank
         self._means: tuple[FloatArray, FloatArray] | None = None
         self._coherence: tuple[CoherenceMap, FloatArray] | None = None
+        self._bases: OrderedDict[float, MixBasis] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.factors, self.n_retain, self.gradients)
 
     @property
     def rank(self) -> int:
@@ -50,6 +67,29 @@ class SampleCurvatures:
             forget = a[:, split:] @ a[:, split:].T / max(self.n_forget, 1)
             self._means = (retain, forget)
         return self._means
+
+    def basis(self, alpha: float) -> MixBasis:
+        """Eigenbasis of ``D(alpha)``, kept: all batch sizes and step sizes share it.
+
+        Parameters
+        ----------
+        alpha : float in [0, 1]
+
+        Returns
+        -------
+        MixBasis
+        """
+        with self._lock:
+            if alpha in self._bases:
+                self._bases.move_to_end(alpha)
+                return self._bases[alpha]
+        basis = MixBasis.build(self.factors, self.n_retain, alpha)
+        size = 8.0 * (basis.rows.size + 3 * basis.vectors.size + 1)
+        with self._lock:
+            self._bases[alpha] = basis
+            while len(self._bases) > max(1, int(CACHE_BYTES / size)):
+                self._bases.popitem(last=False)
+        return basis
 
     def gram(self) -> FloatArray:
         """``ZᵀZ``, shape (N, N), in the units of the Hessians."""
@@ -90,7 +130,7 @@ class SampleCurvatures:
         1.0
         """
         if alpha is not None:
-            alpha = self._alpha(alpha)
+            alpha = self.check_alpha(alpha)
         return _coherence.axes(*self._coherence_parts(matrix_free), self.n_retain, alpha)
 
     def unlearning_coherence(self, alphas: Any, *, matrix_free: bool | None = None) -> FloatArray:
@@ -134,7 +174,7 @@ class SampleCurvatures:
         array([3., 5., 2.])
         """
         given = _checks.array("alphas", alphas)
-        mixings = np.array([self._alpha(float(a)) for a in given.ravel()])
+        mixings = np.array([self.check_alpha(float(a)) for a in given.ravel()])
         parts = self._coherence_parts(matrix_free)
         return _coherence.unlearning(*parts, self.n_retain, mixings)[0].reshape(given.shape)
 
@@ -156,7 +196,7 @@ class SampleCurvatures:
         shares : ndarray, shape (n,), float64
         """
         parts = self._coherence_parts(matrix_free)
-        mixing = np.array([self._alpha(alpha)])
+        mixing = np.array([self.check_alpha(alpha)])
         _, roots, vectors = _coherence.unlearning(*parts, self.n_retain, mixing)
         return float(roots[0]), vectors[0] ** 2 / float(vectors[0] @ vectors[0])
 
@@ -223,7 +263,22 @@ class SampleCurvatures:
         result: FloatArray = sums[offsets[1:]] - sums[offsets[:-1]]
         return result
 
-    def _alpha(self, alpha: Any) -> float:
+    def check_alpha(self, alpha: Any) -> float:
+        """Mixing in [0, 1], or raise.
+
+        Parameters
+        ----------
+        alpha : float
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is not a number in [0, 1], or positive without a forget set.
+        """
         mixing = _checks.real("alpha", alpha, low=0.0, high=1.0)
         if mixing > 0.0 and self.n_forget == 0:
             raise ValueError(f"alpha must be 0 when there is no forget set, got {mixing}")

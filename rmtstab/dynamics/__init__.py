@@ -1,7 +1,7 @@
-"""Exact dynamics of linearised descent–ascent: growth, thresholds, trajectories, simulation."""
+"""Exact dynamics of one linearised update: growth, thresholds, maps, trajectories, simulation."""
 
-from rmtstab.dynamics.linearised import Dynamics
-from rmtstab.dynamics.problem import UnlearningProblem
+from rmtstab.dynamics.gradients import Stationary
 from rmtstab.dynamics.simulate import Simulation
+from rmtstab.dynamics.update import Update
 
-__all__ = ["Dynamics", "Simulation", "UnlearningProblem"]
+__all__ = ["Simulation", "Stationary", "Update"]

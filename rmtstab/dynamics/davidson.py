@@ -15,13 +15,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.dynamics.eigen import _is_certificate as is_certificate
+from rmtstab.dynamics.certificate import TINY, is_certificate
 
 WIDEST = 160
 SPACE_BYTES = 1e9
 FLOOR = 1e-3  # of θ: the preconditioner's least denominator
 GAPS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of enclosures, relative
-TINY = 1e-30  # least upper end that is tried
 BELOW_ONE = 1.0 - 1e-12
 
 Map = Callable[[FloatArray], FloatArray]
@@ -73,17 +72,46 @@ class Subspace:
         return self._vectors[: self.size]
 
     def packed(self, matrix: FloatArray) -> FloatArray:
-        """Packed vector of a symmetric matrix."""
+        """Packed vector of a symmetric matrix.
+
+        Parameters
+        ----------
+        matrix : ndarray, shape (r, r)
+
+        Returns
+        -------
+        ndarray, shape (r(r + 1)/2,), float64
+        """
         result: FloatArray = matrix.ravel()[self.flat] * self.packing
         return result
 
     def unpacked(self, vector: FloatArray) -> FloatArray:
-        """Symmetric matrix of a packed vector."""
+        """Symmetric matrix of a packed vector.
+
+        Parameters
+        ----------
+        vector : ndarray, shape (r(r + 1)/2,)
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
         result: FloatArray = (vector / self.packing)[self.place]
         return result
 
     def add(self, vector: FloatArray, weights: FloatArray | None = None) -> bool:
-        """Add ``vector/weights``, or the vector where that is already there; False when full."""
+        """Add ``vector/weights``, or the vector where that is already there; False when full.
+
+        Parameters
+        ----------
+        vector : ndarray, shape (r(r + 1)/2,)
+            Packed.
+        weights : ndarray, same shape, optional
+
+        Returns
+        -------
+        bool
+        """
         k = self.size
         if k == len(self._vectors):
             return False
@@ -118,12 +146,34 @@ class Subspace:
         return result
 
     def ritz(self, problem: int) -> tuple[float, FloatArray]:
-        """Top Ritz value and its coefficients."""
+        """Top Ritz value and its coefficients.
+
+        Parameters
+        ----------
+        problem : int
+            Row of ``times``.
+
+        Returns
+        -------
+        value : float
+        coefficients : ndarray, shape (size,)
+        """
         values, vectors = np.linalg.eigh(self._small(problem))
         return float(values[-1]), vectors[:, -1]
 
     def image(self, problem: int, y: FloatArray) -> FloatArray:
-        """``Φ`` of a combination of the basis."""
+        """``Φ`` of a combination of the basis.
+
+        Parameters
+        ----------
+        problem : int
+        y : ndarray, shape (size,)
+            Coefficients.
+
+        Returns
+        -------
+        ndarray, shape (r(r + 1)/2,), float64
+        """
         result = np.zeros(self.flat.size)
         for t, factor in enumerate(self.times[problem]):
             if factor:
@@ -131,7 +181,17 @@ class Subspace:
         return result
 
     def refine(self, problem: int, tolerance: float) -> bool:
-        """Grow until the relative residual is at most ``tolerance``; False when full."""
+        """Grow until the relative residual is at most ``tolerance``; False when full.
+
+        Parameters
+        ----------
+        problem : int
+        tolerance : float
+
+        Returns
+        -------
+        bool
+        """
         while True:
             theta, y = self.ritz(problem)
             residual = self.image(problem, y) - theta * (y @ self.vectors)
@@ -142,7 +202,16 @@ class Subspace:
                 return False
 
     def matrix(self, problem: int) -> FloatArray:
-        """Top Ritz matrix, of unit norm and positive trace."""
+        """Top Ritz matrix, of unit norm and positive trace.
+
+        Parameters
+        ----------
+        problem : int
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
         m = self.unpacked(self.ritz(problem)[1] @ self.vectors)
         return -m if np.trace(m) < 0.0 else m
 
@@ -150,6 +219,17 @@ class Subspace:
         """Smallest certified upper end among `GAPS`, from ``finest`` on; ``inf`` if none.
 
         ``patience`` directions at most are added for the sake of the finest.
+
+        Parameters
+        ----------
+        problem : int
+        finest : float
+            Least relative width.
+        patience : int
+
+        Returns
+        -------
+        float
         """
         value = self.ritz(problem)[0]
         base = max(value, TINY)

@@ -10,46 +10,18 @@ certificate: if ``(λ − Ψ)X = R`` with ``X ≻ 0`` and ``R ≻ 0``, then
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from rmtstab._results import FloatArray
+from rmtstab.dynamics.certificate import EPS, TINY, Enclosure, is_certificate
 from rmtstab.kernels.symmetric import pack, unpack
 
 Map = Callable[[FloatArray], FloatArray]
-Frames = Callable[[float], tuple[FloatArray, FloatArray]]
-EPS = float(np.finfo(np.float64).eps)
+Weights = Callable[[float], tuple[FloatArray, FloatArray]]
 BASIS_BYTES = 4e9  # memory given to the Lanczos basis: 62 packed vectors at r = 4000
 PIECE = 1 << 15  # columns of the basis taken at a time: BLAS is slow on few long rows
 LARGE = 400  # side above which a step costs more than looking whether it was the last
-
-
-@dataclass(frozen=True)
-class Leading:
-    """Top eigenpair with its certificate: the eigenvalue lies in ``[value, upper]``.
-
-    Attributes
-    ----------
-    value : float
-        Rayleigh quotient.
-    residual : float
-        ‖Ψ(M) − value·M‖ for the normalised M.
-    upper : float
-        Certified upper end; ``inf`` without a certificate.
-    matrix : ndarray, shape (r, r)
-        M₁, ‖M₁‖_F = 1, positive trace.
-    witness : ndarray, shape (r, r), or None
-        The X ≻ 0 of the certificate.
-    applications : int
-    """
-
-    value: float
-    residual: float
-    upper: float
-    matrix: FloatArray
-    witness: FloatArray | None
-    applications: int
 
 
 def leading(
@@ -60,8 +32,8 @@ def leading(
     max_applications: int = 600,
     certify: bool = True,
     finest: float = 1e-10,
-    frames: Frames | None = None,
-) -> Leading:
+    weights: Weights | None = None,
+) -> Enclosure:
     """Find and certify the top eigenvalue of a positive self-adjoint map.
 
     Parameters
@@ -79,13 +51,13 @@ def leading(
         Whether to look for an upper end.
     finest : float
         Smallest relative width of the certificate that is tried.
-    frames : callable, optional
+    weights : callable, optional
         ``λ ↦ (T₁, T₂)``: elementwise weights under which the map is positive, so
         that the certificate asks for ``T₁ ∘ X ≻ 0`` and ``T₂ ∘ (λX − Ψ(X)) ≻ 0``.
 
     Returns
     -------
-    Leading
+    Enclosure
     """
     r = start.shape[0]
     dimension = r * (r + 1) // 2
@@ -100,13 +72,10 @@ def leading(
         done = residual <= tolerance * max(abs(value), EPS)
         if done or exhausted or krylov.applications >= max_applications:
             break
-    upper, witness, extra = np.inf, None, 0
+    upper, extra = np.inf, 0
     if certify:
-        upper, witness, extra = _certificate(
-            krylov, psi, start, floor, value, residual, finest, frames
-        )
-    matrix = krylov.ritz_matrix()
-    return Leading(value, residual, upper, matrix, witness, krylov.applications + extra)
+        upper, extra = _certificate(krylov, psi, start, floor, value, residual, finest, weights)
+    return Enclosure(value, upper, residual, krylov.ritz_matrix(), krylov.applications + extra)
 
 
 def _dense(start: FloatArray) -> FloatArray:
@@ -240,13 +209,12 @@ def _certificate(
     value: float,
     residual: float,
     finest: float,
-    frames: Frames | None,
-) -> tuple[float, FloatArray | None, int]:
-    """Smallest certified upper end, its witness, and the applications spent."""
+    weights: Weights | None,
+) -> tuple[float, int]:
+    """Smallest certified upper end, and the applications spent."""
     spent = 0
     norm = float(np.linalg.norm(right))
-    if value <= 0.0:
-        value = max(value, np.finfo(float).tiny)
+    value = max(value, TINY)
     cheap = not krylov.restarted
     delta = finest
     if not cheap:
@@ -259,14 +227,13 @@ def _certificate(
         x = krylov.solve(shift, right)
         x, r, used = _polish(psi, shift, right, x, 0.25 * floor, 0 if cheap else 25)
         spent += used
-        framed = (x, r)
-        if frames is not None:
-            first, second = frames(shift)
-            framed = (first * x, second * r)
-        if _is_certificate(*framed, shift):
-            return float(shift), x, spent
+        if weights is not None:
+            first, second = weights(shift)
+            x, r = first * x, second * r
+        if is_certificate(x, r, shift):
+            return float(shift), spent
         delta *= 10.0
-    return np.inf, None, spent
+    return np.inf, spent
 
 
 def _polish(
@@ -311,23 +278,3 @@ def _shifted(psi: Map, shift: float, x: FloatArray) -> FloatArray:
     np.negative(image, out=image)
     image += shift * x
     return image
-
-
-def _is_certificate(x: FloatArray, image: FloatArray, shift: float) -> bool:
-    """Whether ``X ≻ 0`` and ``shift·X − Ψ(X) ≻ 0``, beyond rounding."""
-    r = len(x)
-    size = float(np.linalg.norm(x))
-    margin = 8.0 * EPS * np.sqrt(r) * size
-    return _positive(x, margin) and _positive(image, 2.0 * margin * shift)
-
-
-def _positive(m: FloatArray, margin: float) -> bool:
-    if not np.isfinite(m).all():
-        return False
-    shifted = m.copy()
-    shifted.flat[:: len(m) + 1] -= margin
-    try:
-        np.linalg.cholesky(shifted)
-    except np.linalg.LinAlgError:
-        return False
-    return True

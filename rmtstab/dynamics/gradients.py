@@ -14,46 +14,41 @@ range of the curvatures moves coordinates that no curvature sees: they random-wa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rmtstab import _checks
 from rmtstab._record import Record
-from rmtstab._results import FloatArray
+from rmtstab._results import FloatArray, Growth, Verdict
 from rmtstab.dynamics.momentum import HeavyBall
-from rmtstab.dynamics.sampling import noise_coefficients
-
-if TYPE_CHECKING:
-    from rmtstab.dynamics.linearised import Dynamics
+from rmtstab.dynamics.update import Update
 
 
 class GradientSource:
     """The inhomogeneous part of the moments, in D's eigenbasis and the gradients' complement."""
 
-    def __init__(self, dyn: Dynamics, gradients: Any) -> None:
-        problem = dyn.problem
-        n, r = problem.n_retain + problem.n_forget, problem.rank
+    def __init__(self, update: Update, gradients: Any) -> None:
+        curvatures, sizes, weights = update.curvatures, update.sizes, update.weights
+        n, r = sum(sizes), curvatures.rank
         given = _checks.array("gradients", gradients, ndim=2)
-        widths = sorted({r, r + problem.complement})
+        widths = sorted({r, r + curvatures.complement})
         if given.shape[0] != n or given.shape[1] not in widths:
             listed = " or ".join(f"({n}, {width})" for width in widths)
             raise ValueError(f"gradients must have shape {listed}, got {given.shape}")
         self.extra = given.shape[1] - r
-        self.basis = basis = dyn.basis.padded(self.extra)
+        self.basis = basis = update.basis.padded(self.extra)
         self.g = given @ basis.vectors
-        self.split, self.eta = problem.n_retain, dyn.step_size
-        self.offsets, self.rows = problem.factors.offsets, basis.rows
-        self.beta = dyn.momentum
-        self.a = self.beta + dyn._multipliers(basis.mix)
-        sizes = (problem.n_retain, problem.n_forget)
-        a = (1.0 - dyn.alpha, dyn.alpha)
-        pairs = [noise_coefficients(sizes[s], dyn.batch_size[s], dyn.sampling) for s in (0, 1)]
-        self.c = np.repeat([a[s] ** 2 * pairs[s][0] for s in (0, 1)], sizes)
-        self.kappa = [a[s] ** 2 * pairs[s][1] * sizes[s] for s in (0, 1)]
+        self.split, self.eta = sizes[0], update.step_size
+        self.offsets, self.rows = curvatures.factors.offsets, basis.rows
+        self.beta = update.momentum
+        self.a = self.beta + update.multipliers(basis.mix)
+        pairs = [update.scheme.coefficients(sizes[s], update.batch_size[s]) for s in (0, 1)]
+        self.c = np.repeat([weights[s] ** 2 * pairs[s][0] for s in (0, 1)], sizes)
+        self.kappa = [weights[s] ** 2 * pairs[s][1] * sizes[s] for s in (0, 1)]
         parts = (self.g[: self.split], self.g[self.split :])
         self.slopes = np.array([p.mean(axis=0) if len(p) else np.zeros(len(self.a)) for p in parts])
-        self.mean_gradient = a[0] * self.slopes[0] - a[1] * self.slopes[1]
+        self.mean_gradient = weights[0] * self.slopes[0] - weights[1] * self.slopes[1]
         self.curvatures = (basis.retain, basis.forget)
 
     def _drift(self, state: FloatArray) -> FloatArray:
@@ -64,13 +59,35 @@ class GradientSource:
         return np.concatenate([self.a * state[:r] - self.beta * state[r:], state[:r]])
 
     def first(self, state: FloatArray, unit: float = 1.0) -> FloatArray:
-        """Mean of the next state; ``unit`` is the 1 of (w, 1) in the state's scale."""
+        """Mean of the next state; ``unit`` is the 1 of (w, 1) in the state's scale.
+
+        Parameters
+        ----------
+        state : ndarray, shape (r,), or (2r,) with momentum
+            Mean.
+        unit : float
+
+        Returns
+        -------
+        ndarray of the same shape
+        """
         moved = self._drift(state)
         moved[: len(self.a)] -= unit * self.eta * self.mean_gradient
         return moved
 
     def second(self, state: FloatArray, unit: float = 1.0) -> FloatArray:
-        """What the next second moment has beyond ``Φ(M)`` when the mean is ``state``."""
+        """What the next second moment has beyond ``Φ(M)`` when the mean is ``state``.
+
+        Parameters
+        ----------
+        state : ndarray, shape (r,), or (2r,) with momentum
+            Mean.
+        unit : float
+
+        Returns
+        -------
+        ndarray, square, float64
+        """
         r = len(self.a)
         mean, drift = self.first(state, unit), self._drift(state)
         result = np.outer(mean, mean) - np.outer(drift, drift)
@@ -79,7 +96,17 @@ class GradientSource:
         return result
 
     def covariance(self, m: FloatArray, unit: float = 1.0) -> FloatArray:
-        """``S(m)``: covariance of the batch's gradient at the displacement m."""
+        """``S(m)``: covariance of the batch's gradient at the displacement m.
+
+        Parameters
+        ----------
+        m : ndarray, shape (r,)
+        unit : float
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
         along = self.rows * (self.rows @ m)[:, None]
         total = np.add.reduceat(along, self.offsets[:-1], axis=0) + unit * self.g
         noise = (total * self.c[:, None]).T @ total
@@ -126,7 +153,9 @@ class Stationary(Record):
     diffusion: FloatArray
 
 
-def stationary(dyn: Dynamics, gradients: Any, tolerance: float = 1e-12) -> Stationary:
+def stationary(
+    update: Update, gradients: Any, growth: Growth, tolerance: float = 1e-12
+) -> Stationary:
     r"""Stationary mean and covariance when ρ < 1, matrix-free.
 
     With ``D m = −ḡ`` and g the stationary second moment per unit of injected noise
@@ -136,9 +165,11 @@ def stationary(dyn: Dynamics, gradients: Any, tolerance: float = 1e-12) -> Stati
 
     Parameters
     ----------
-    dyn : Dynamics
+    update : Update
     gradients : array_like, shape (n, r) or (n, r + complement)
         Per-sample gradients in the problem's coordinates.
+    growth : Growth
+        Of the update.
     tolerance : float
         Relative residual at which to stop.
 
@@ -166,24 +197,24 @@ def stationary(dyn: Dynamics, gradients: Any, tolerance: float = 1e-12) -> Stati
     >>> round(float(found.covariance[0, 0]), 12)  # η²/(1 − (1 − η)²)
     0.333333333333
     """
-    if dyn.verdict().name != "STABLE":
-        raise ValueError(f"stationary needs a growth factor below 1, got {dyn.growth_factor():.6g}")
-    pull = dyn.step_size * dyn.weight_decay
-    if pull >= 2.0 * (1.0 + dyn.momentum):
+    if growth.verdict is not Verdict.STABLE:
+        raise ValueError(f"stationary needs a growth factor below 1, got {growth.value:.6g}")
+    pull = update.step_size * update.weight_decay
+    if pull >= 2.0 * (1.0 + update.momentum):
         raise ValueError(f"stationary needs step_size * weight_decay below 2, got {pull:.6g}")
-    source = GradientSource(dyn, gradients)
-    basis, active = source.basis, dyn.weight_decay == 0.0
+    source = GradientSource(update, gradients)
+    basis, active = source.basis, update.weight_decay == 0.0
     whole = len(basis.mix)
     r = basis.n_active if active else whole
     mean = np.zeros(whole)
-    mean[:r] = -source.mean_gradient[:r] / (basis.mix[:r] + dyn.weight_decay)
-    noise = dyn.step_size**2 * source.covariance(mean)
-    ball = HeavyBall(dyn, active, source.extra)
+    mean[:r] = -source.mean_gradient[:r] / (basis.mix[:r] + update.weight_decay)
+    noise = update.step_size**2 * source.covariance(mean)
+    ball = HeavyBall(update, active, source.extra)
     x, residual = _settle(ball, noise[:r, :r], tolerance)
     covariance, diffusion, drift = np.zeros_like(noise), np.zeros_like(noise), np.zeros(whole)
     covariance[:r, :r] = 0.5 * (x + x.T)
-    drift[r:] = -dyn.step_size * source.mean_gradient[r:] / (1.0 - dyn.momentum)
-    diffusion[r:, r:] = noise[r:, r:] / (1.0 - dyn.momentum) ** 2
+    drift[r:] = -update.step_size * source.mean_gradient[r:] / (1.0 - update.momentum)
+    diffusion[r:, r:] = noise[r:, r:] / (1.0 - update.momentum) ** 2
     moment = covariance + np.outer(mean, mean)
     losses = [
         0.5 * float(np.vdot(h, moment)) + float(slope @ mean)
@@ -218,36 +249,3 @@ def _settle(ball: HeavyBall, right: FloatArray, tolerance: float) -> tuple[Float
     scale = float(np.linalg.norm(right))
     gap = float(np.linalg.norm(right - inverse * x + ball.kick(x)))
     return x, gap / scale if scale else 0.0
-
-
-def split_coordinates(
-    factors: FloatArray, rows: FloatArray, gradients: FloatArray, tolerance: float = 1e-10
-) -> FloatArray:
-    """Coordinates of gradients: those of the curvatures' range, then of what is left.
-
-    Parameters
-    ----------
-    factors : ndarray, shape (r, N)
-        ``A = S Vᵀ``.
-    rows : ndarray, shape (N, d)
-        ``Zᵀ``, with ``Z = U S Vᵀ``.
-    gradients : ndarray, shape (n, d)
-    tolerance : float
-        What is left counts where its singular values exceed this times the largest
-        gradient's norm.
-
-    Returns
-    -------
-    ndarray, shape (n, r + q), float64
-        ``[Uᵀ g_i, Qᵀ g_i]`` with Q an orthonormal basis of the rest.
-    """
-    squares = np.einsum("rn,rn->r", factors, factors)  # S²
-    u, triangle = np.linalg.qr(rows.T @ (factors.T / squares))
-    u *= np.sign(np.diag(triangle))
-    inside = gradients @ u
-    rest = gradients - inside @ u.T
-    rest -= (rest @ u) @ u.T
-    left, singular, _ = np.linalg.svd(rest, full_matrices=False)
-    norms = np.linalg.norm(gradients, axis=1)
-    q = int(np.count_nonzero(singular > tolerance * norms.max(initial=0.0)))
-    return np.concatenate([inside, left[:, :q] * singular[:q]], axis=1)

@@ -16,16 +16,14 @@ below; solved in turn with the eigenproblem it converges quadratically
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rmtstab._results import FloatArray
 from rmtstab.dynamics import eigen
+from rmtstab.dynamics.certificate import Enclosure
 from rmtstab.dynamics.second_moment import NoiseMap, SecondMoment
-
-if TYPE_CHECKING:
-    from rmtstab.dynamics.linearised import Dynamics
+from rmtstab.dynamics.update import Update
 
 ROUNDS = 40
 
@@ -36,12 +34,12 @@ class HeavyBall:
     ``active`` restricts to the judged range; ``extra`` adds coordinates without curvature.
     """
 
-    def __init__(self, dyn: Dynamics, active: bool = True, extra: int = 0) -> None:
-        basis = dyn.basis.padded(extra)
+    def __init__(self, update: Update, active: bool = True, extra: int = 0) -> None:
+        basis = update.basis.padded(extra)
         self.mix = basis.mix[: basis.n_active] if active else basis.mix
-        self.noise: NoiseMap = dyn.noise(active, extra)
-        self.beta, self.gain = dyn.momentum, dyn.step_size**2
-        self.a = 1.0 + self.beta - dyn.step_size * (self.mix + dyn.weight_decay)
+        self.noise: NoiseMap = update.noise(active, extra)
+        self.beta, self.gain = update.momentum, update.step_size**2
+        self.a = 1.0 + self.beta - update.step_size * (self.mix + update.weight_decay)
 
     @property
     def side(self) -> int:
@@ -49,7 +47,16 @@ class HeavyBall:
         return 2 * len(self.a)
 
     def kick(self, m: FloatArray) -> FloatArray:
-        """``η² N(M)``."""
+        """``η² N(M)``.
+
+        Parameters
+        ----------
+        m : ndarray, shape (r, r)
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
         out = self.noise.apply(m)
         if self.noise.shift:
             out += self.noise.shift * np.outer(self.mix, self.mix) * m
@@ -77,7 +84,16 @@ class HeavyBall:
         return float(np.where(square >= 0.0, real**2, self.beta).max())
 
     def denominator(self, level: float) -> FloatArray:
-        """``λ/g_λ`` at λ = level; positive above `mean_radius`."""
+        """``λ/g_λ`` at λ = level; positive above `mean_radius`.
+
+        Parameters
+        ----------
+        level : float
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
         b = self.beta / level
         a = self.a / math.sqrt(level)
         total = (1.0 - b) ** 2 * ((1.0 + b) ** 2 - np.outer(a, a)) + b * (a[:, None] - a) ** 2
@@ -85,16 +101,25 @@ class HeavyBall:
         return result
 
 
-def growth(dyn: Dynamics) -> tuple[float, float, float, FloatArray, int]:
-    """``(value, upper, residual, M₁₁ of the top eigenmatrix, applications)``."""
-    ball = HeavyBall(dyn)
+def growth(update: Update) -> Enclosure:
+    """Growth factor of ``Φ_β``, with the block M₁₁ of its top eigenmatrix.
+
+    Parameters
+    ----------
+    update : Update
+
+    Returns
+    -------
+    Enclosure
+    """
+    ball = HeavyBall(update)
     r = len(ball.a)
     least = ball.mean_radius()
     eye = np.eye(r)
     spent = 1
     if float(np.abs(ball.kick(eye)).max(initial=0.0)) <= 1e-15 * max(least, 1e-300):
         top = int(np.argmax(np.abs(ball.a)))
-        return least, least * (1.0 + 1e-13), 0.0, np.outer(eye[top], eye[top]), spent
+        return Enclosure(least, least * (1.0 + 1e-13), 0.0, np.outer(eye[top], eye[top]), spent)
     level = max(least * (1.0 + 1e-3), 1e-12)
     x = eye
     change = math.inf
@@ -122,16 +147,16 @@ def growth(dyn: Dynamics) -> tuple[float, float, float, FloatArray, int]:
             break
     x = 0.5 * (x + x.T)
     x /= np.linalg.norm(x)
-    return level, upper, change, x if np.trace(x) > 0.0 else -x, spent
+    return Enclosure(level, upper, change, x if np.trace(x) > 0.0 else -x, spent)
 
 
-def _problem(ball: HeavyBall, level: float, certify: bool) -> eigen.Leading:
+def _problem(ball: HeavyBall, level: float, certify: bool) -> Enclosure:
     """Top eigenvalue of ``√g ∘ η²N(√g ∘ ·)/λ``, at most 1 exactly when ρ ≤ λ."""
     root = 1.0 / np.sqrt(ball.denominator(level))
     shift = ball.noise.shift * ball.gain * np.outer(ball.mix, ball.mix)
     psi = SecondMoment(ball.noise, shift * root * root, ball.gain, root)
     start = np.diag(root)
-    return eigen.leading(psi.symmetric, start, certify=certify, frames=lambda _: (root, root))
+    return eigen.leading(psi.symmetric, start, certify=certify, weights=lambda _: (root, root))
 
 
 def _scalar_root(ball: HeavyBall, x: FloatArray, level: float, least: float) -> float | None:
@@ -166,6 +191,17 @@ def step_size_weights(d: FloatArray, beta: float) -> tuple[FloatArray, FloatArra
 
     ``L = (1−β)(d_p + d_q)`` and
     ``W = (1−β)/(1+β) d_p d_q − β/(1−β²) (d_p − d_q)²``.
+
+    Parameters
+    ----------
+    d : ndarray, shape (r,)
+        Eigenvalues of D, weight decay added.
+    beta : float
+        In [0, 1).
+
+    Returns
+    -------
+    L, W : ndarray, shape (r, r), float64
     """
     left = (1.0 - beta) * (d[:, None] + d)
     products = (1.0 - beta) / (1.0 + beta) * np.outer(d, d)

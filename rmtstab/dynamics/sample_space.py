@@ -15,15 +15,12 @@ converges quadratically. A vector ``x > 0`` with ``T(λ)x < x`` certifies ``ρ <
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.dynamics.second_moment import SecondMoment
-
-if TYPE_CHECKING:
-    from rmtstab.dynamics.linearised import Dynamics
+from rmtstab.dynamics.certificate import Enclosure
+from rmtstab.dynamics.update import Update
 
 ROUNDS = 60
 
@@ -31,8 +28,8 @@ ROUNDS = 60
 class SampleSpace:
     """``T(λ)`` as a matrix-free map of vectors over the noisy samples."""
 
-    def __init__(self, dyn: Dynamics) -> None:
-        phi: SecondMoment = dyn.second_moment()
+    def __init__(self, update: Update) -> None:
+        phi = update.second_moment()
         noise = phi.noise
         weights = phi.gain * noise.weights
         noisy = weights > 0.0
@@ -42,14 +39,32 @@ class SampleSpace:
         self.least = float(phi.elementwise.diagonal().max())
 
     @staticmethod
-    def applies(dyn: Dynamics) -> bool:
-        """Whether every sample has rank one, batches are Bernoulli, and the range is not empty."""
-        factors = dyn.problem.factors
+    def applies(update: Update) -> bool:
+        """Whether every sample has rank one, and its noise nothing of the set's mean.
+
+        Parameters
+        ----------
+        update : Update
+
+        Returns
+        -------
+        bool
+        """
+        factors = update.curvatures.factors
         rank_one = factors.matrix.shape[1] == factors.n_samples
-        return dyn.sampling == "bernoulli" and rank_one and not dyn.momentum
+        return rank_one and not update.scheme.fixed_size and not update.momentum
 
     def source(self, v: FloatArray) -> FloatArray:
-        """``Σ √c_i v_i h_i h_iᵀ``."""
+        """``Σ √c_i v_i h_i h_iᵀ``.
+
+        Parameters
+        ----------
+        v : ndarray, shape (n,)
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
         result: FloatArray = self.rows.T @ ((self.root * v)[:, None] * self.rows)
         return result
 
@@ -60,7 +75,16 @@ class SampleSpace:
         return result
 
     def crossing(self, v: FloatArray) -> float:
-        """λ at which ``vᵀT(λ)v = ‖v‖²``: Newton on a decreasing convex function, from below."""
+        """λ at which ``vᵀT(λ)v = ‖v‖²``: Newton on a decreasing convex function, from below.
+
+        Parameters
+        ----------
+        v : ndarray, shape (n,)
+
+        Returns
+        -------
+        float
+        """
         squares = self.source(v) ** 2
         target = float(v @ v)
         # the largest term alone crosses first: a start from below
@@ -79,15 +103,25 @@ class SampleSpace:
         return level
 
 
-def growth(dyn: Dynamics) -> tuple[float, float, float, FloatArray, int]:
-    """``(value, upper, residual, eigenmatrix, applications)`` by the n-vector route."""
-    space = SampleSpace(dyn)
+def growth(update: Update) -> Enclosure:
+    """Growth factor by the n-vector route.
+
+    Parameters
+    ----------
+    update : Update
+        One to which `SampleSpace.applies`.
+
+    Returns
+    -------
+    Enclosure
+    """
+    space = SampleSpace(update)
     r, n = len(space.products), len(space.root)
     peak = int(np.argmax(space.products.diagonal()))
     mean_matrix = np.zeros((r, r))
     mean_matrix[peak, peak] = 1.0
     if n == 0:
-        return space.least, space.least * (1.0 + 1e-14), 0.0, mean_matrix, 0
+        return Enclosure(space.least, space.least * (1.0 + 1e-14), 0.0, mean_matrix, 0)
     v, level, change, spent = np.ones(n), space.crossing(np.ones(n)), math.inf, 0
     for _ in range(ROUNDS):
         if level <= space.least * (1.0 + 1e-13):
@@ -103,7 +137,7 @@ def growth(dyn: Dynamics) -> tuple[float, float, float, FloatArray, int]:
         x = space.source(v) / (level - space.products)
         x = 0.5 * (x + x.T) / np.linalg.norm(x)
     upper, used = _upper(space, level, v)
-    return level, upper, change, x, spent + used
+    return Enclosure(level, upper, change, x, spent + used)
 
 
 def _perron(space: SampleSpace, level: float, start: FloatArray) -> tuple[FloatArray, int]:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from rmtstab import _checks
 from rmtstab._record import Record
 from rmtstab._results import Estimate, FloatArray
-from rmtstab.dynamics.sampling import SAMPLINGS
 from rmtstab.dynamics.trajectory import initial_moment
+from rmtstab.dynamics.update import Update
 from rmtstab.kernels import simulation as kernels
+from rmtstab.sampling import BERNOULLI, WITH_REPLACEMENT, WITHOUT_REPLACEMENT
 
-if TYPE_CHECKING:
-    from rmtstab.dynamics.linearised import Dynamics
-
-SCHEMES = dict(zip(SAMPLINGS, (kernels.BERNOULLI, kernels.WITHOUT, kernels.WITH), strict=True))
+DRAWS = {
+    BERNOULLI: kernels.BERNOULLI,
+    WITHOUT_REPLACEMENT: kernels.WITHOUT,
+    WITH_REPLACEMENT: kernels.WITH,
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,7 +62,17 @@ class Simulation(Record):
         return None if self.log_forget_loss is None else _exp(self.log_forget_loss)
 
     def quantiles(self, probabilities: Any = (0.1, 0.5, 0.9)) -> FloatArray:
-        """Quantiles of ``‖w_k‖`` over the replicas, shape (n_probabilities, steps + 1)."""
+        """Quantiles of ``‖w_k‖`` over the replicas, shape (n_probabilities, steps + 1).
+
+        Parameters
+        ----------
+        probabilities : array_like
+            In [0, 1].
+
+        Returns
+        -------
+        ndarray, shape (n_probabilities, steps + 1), float64
+        """
         result: FloatArray = np.quantile(
             self.displacement, probabilities, axis=0, method="inverted_cdf"
         )
@@ -78,7 +90,7 @@ def _exp(logs: FloatArray) -> FloatArray:
 
 
 def run(
-    dyn: Dynamics,
+    update: Update,
     steps: Any,
     replicas: Any,
     rng: Any,
@@ -93,7 +105,7 @@ def run(
 
     Parameters
     ----------
-    dyn : Dynamics
+    update : Update
     steps, replicas : int
     rng : numpy.random.Generator or int
         Each replica gets a generator of its own, seeded from this one, so the
@@ -120,32 +132,34 @@ def run(
     replicas = _checks.integer("replicas", replicas, low=1)
     workers = _checks.integer("workers", workers, low=1)
     rng = _checks.generator("rng", rng)
-    basis, problem = dyn.basis, dyn.problem
-    r = basis.n_active if active else problem.rank
+    basis, curvatures = update.basis, update.curvatures
+    r = basis.n_active if active else curvatures.rank
     rows = np.ascontiguousarray(basis.rows[:, :r])
     if shuffled:
-        if any(float(b) != int(b) for b in dyn.batch_size):
-            raise ValueError(f"shuffled needs whole batch sizes, got {dyn.batch_size}")
+        if any(float(b) != int(b) for b in update.batch_size):
+            raise ValueError(f"shuffled needs whole batch sizes, got {update.batch_size}")
         scheme = kernels.SHUFFLED
     else:
-        scheme = SCHEMES[dyn.sampling]
-    a = np.array([1.0 - dyn.alpha, dyn.alpha])
-    batches = np.where(a > 0.0, np.array(dyn.batch_size), 0.0)
+        scheme = DRAWS[update.scheme]
+    a = np.array([1.0 - update.alpha, update.alpha])
+    batches = np.where(a > 0.0, np.array(update.batch_size), 0.0)
     factors = np.zeros(2)
-    np.divide(dyn.step_size * a * np.array([-1.0, 1.0]), batches, out=factors, where=batches > 0.0)
-    root = None if initial is None else _root(initial_moment(dyn, initial), np.ndim(initial))
+    np.divide(
+        update.step_size * a * np.array([-1.0, 1.0]), batches, out=factors, where=batches > 0.0
+    )
+    root = None if initial is None else _root(initial_moment(update, initial), np.ndim(initial))
     seeds = np.random.SeedSequence(rng.integers(2**63, size=4).tolist()).spawn(replicas)
     logs = np.empty((replicas, steps + 1))
     log_losses = np.empty((replicas, 2, steps + 1 if losses else 0))
-    keep = 1.0 - dyn.step_size * dyn.weight_decay
+    keep = 1.0 - update.step_size * update.weight_decay
 
     def chunk(first: int) -> None:
         for k in range(first, replicas, workers):
             own = np.random.Generator(np.random.PCG64(seeds[k]))
             w = _start(own, r, root)
             kernels.replica(
-                own, scheme, rows, problem.factors.offsets, problem.n_retain, batches,
-                factors, keep, dyn.momentum, w, logs[k], log_losses[k],
+                own, scheme, rows, curvatures.factors.offsets, curvatures.n_retain, batches,
+                factors, keep, update.momentum, w, logs[k], log_losses[k],
             )  # fmt: skip
 
     if workers == 1:
@@ -174,12 +188,12 @@ def _start(rng: np.random.Generator, r: int, root: FloatArray | None) -> FloatAr
     return w / np.linalg.norm(w) if r else w
 
 
-def lyapunov(dyn: Dynamics, rng: Any, replicas: int, steps: int, workers: int) -> Estimate:
+def lyapunov(update: Update, rng: Any, replicas: int, steps: int, workers: int) -> Estimate:
     r"""Top Lyapunov exponent: the rate per step at which ``log ‖w_k‖`` grows in a typical run.
 
     Parameters
     ----------
-    dyn : Dynamics
+    update : Update
     rng : numpy.random.Generator or int
     replicas, steps : int
         The rate is the mean slope of ``log ‖w_k‖`` after the first quarter.
@@ -204,7 +218,7 @@ def lyapunov(dyn: Dynamics, rng: Any, replicas: int, steps: int, workers: int) -
     steps = _checks.integer("steps", steps, low=4)
     replicas = _checks.integer("replicas", replicas, low=2)
     burn = steps // 4
-    logs = run(dyn, steps, replicas, rng, workers=workers, active=True).log_displacement
+    logs = run(update, steps, replicas, rng, workers=workers, active=True).log_displacement
     if not np.isfinite(logs[:, -1]).all():
         return Estimate(-np.inf, 0.0)
     rates = (logs[:, -1] - logs[:, burn]) / (steps - burn)

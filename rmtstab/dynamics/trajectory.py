@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray, Trajectory
+from rmtstab.dynamics.certificate import Enclosure
 from rmtstab.dynamics.gradients import GradientSource
 from rmtstab.dynamics.momentum import HeavyBall
-
-if TYPE_CHECKING:
-    from rmtstab.dynamics.linearised import Dynamics
+from rmtstab.dynamics.update import Update
 
 HUGE = 1e200  # the state is rescaled beyond this, and below its inverse
 
 
-def initial_moment(dyn: Dynamics, initial: Any, extra: int = 0) -> FloatArray:
-    """Second moment of the start in D's eigenbasis (full range, and ``extra`` coordinates)."""
-    r = dyn.problem.rank
+def initial_moment(update: Update, initial: Any, extra: int = 0) -> FloatArray:
+    """Second moment of the start in D's eigenbasis (full range, and ``extra`` coordinates).
+
+    Parameters
+    ----------
+    update : Update
+    initial : vector (r,), second moment (r, r) or None
+    extra : int
+
+    Returns
+    -------
+    ndarray, shape (r + extra, r + extra), float64
+    """
+    r = update.curvatures.rank
     if initial is None:
         return np.pad(np.eye(r) / max(r, 1), (0, extra))
     given = _checks.array("initial", initial, ndim=(1, 2))
@@ -30,7 +40,7 @@ def initial_moment(dyn: Dynamics, initial: Any, extra: int = 0) -> FloatArray:
         listed = " or ".join(f"({n},) or ({n}, {n})" for n in sorted({r, r + extra}))
         raise ValueError(f"initial must have shape {listed}, got {given.shape}")
     given = np.pad(given, (0, r + extra - side))
-    q = dyn.basis.padded(extra).vectors
+    q = update.basis.padded(extra).vectors
     if given.ndim == 1:
         turned = q.T @ given
         return np.outer(turned, turned)
@@ -49,22 +59,22 @@ class Walker:
     mean part of the state.
     """
 
-    def __init__(self, dyn: Dynamics, initial: Any, gradients: Any = None) -> None:
-        self.source = None if gradients is None else GradientSource(dyn, gradients)
+    def __init__(self, update: Update, initial: Any, gradients: Any = None) -> None:
+        self.source = None if gradients is None else GradientSource(update, gradients)
         extra = self.source.extra if self.source else 0
-        m = initial_moment(dyn, initial, extra)
+        m = initial_moment(update, initial, extra)
         self.r = len(m)
-        self.vectors = dyn.basis.padded(extra).vectors
+        self.vectors = update.basis.padded(extra).vectors
         self.mean = np.zeros(self.r)
         if np.ndim(initial) == 1:
             start = np.asarray(initial, dtype=np.float64)
             self.mean = self.vectors.T @ np.pad(start, (0, self.r - len(start)))
-        if dyn.momentum:
-            self.map: Any = HeavyBall(dyn, active=False, extra=extra)
+        if update.momentum:
+            self.map: Any = HeavyBall(update, active=False, extra=extra)
             m = np.block([[m, m], [m, m]])
             self.mean = np.concatenate([self.mean, self.mean])
         else:
-            self.map = dyn.second_moment(False, extra) if extra else dyn._full
+            self.map = update.second_moment(active=False, extra=extra)
         self.state = m
         self.exponent = 0.0
 
@@ -84,7 +94,17 @@ class Walker:
         return math.exp(-0.5 * self.exponent)
 
     def value(self, weight: FloatArray | None, slope: FloatArray | None = None) -> float:
-        """``tr(W M_k) + slopeᵀ E w_k``, or ``tr M_k`` without weight."""
+        """``tr(W M_k) + slopeᵀ E w_k``, or ``tr M_k`` without weight.
+
+        Parameters
+        ----------
+        weight : ndarray, shape (r, r), or None
+        slope : ndarray, shape (r,), optional
+
+        Returns
+        -------
+        float
+        """
         if weight is None:
             raw = float(np.trace(self.moment))
         else:
@@ -108,7 +128,7 @@ class Walker:
 
 
 def iterate(
-    dyn: Dynamics,
+    update: Update,
     steps: Any,
     initial: Any = None,
     gradients: Any = None,
@@ -118,7 +138,7 @@ def iterate(
 
     Parameters
     ----------
-    dyn : Dynamics
+    update : Update
     steps : int
     initial : None, vector or matrix
         None: isotropic on the range with ``E‖w_0‖² = 1``. A vector (r,) or a
@@ -157,16 +177,16 @@ def iterate(
     [1.0, 0.25, 0.0625]
     """
     steps = _checks.integer("steps", steps, low=0)
-    walker = Walker(dyn, initial, gradients)
+    walker = Walker(update, initial, gradients)
     source, r, q = walker.source, walker.r, walker.vectors
-    basis = dyn.basis if source is None else source.basis
+    basis = update.basis if source is None else source.basis
     weights: list[FloatArray | None] = [None, 0.5 * basis.retain, 0.5 * basis.forget]
     slopes: list[FloatArray | None] = [None] * 3
     if source is not None:
         slopes[1:] = source.slopes
     for i, given in enumerate(observables):
         weight = _checks.array(f"observables[{i}]", given, ndim=2)
-        if weight.shape not in ((r, r), (dyn.problem.rank, dyn.problem.rank)):
+        if weight.shape not in ((r, r), (update.curvatures.rank, update.curvatures.rank)):
             raise ValueError(f"observables[{i}] must have shape ({r}, {r}), got {weight.shape}")
         weight = np.pad(weight, (0, r - len(weight)))
         weights.append(q.T @ weight.T @ q)
@@ -181,11 +201,27 @@ def iterate(
     return Trajectory(out[0], out[1], out[2], out[3:])
 
 
-def escape_time(dyn: Dynamics, radius: Any, initial: Any, limit: int) -> float:
-    """First step with ``E‖w_k‖² ≥ radius² E‖w_0‖²``; see `Dynamics.escape_time`."""
+def escape_time(update: Update, radius: Any, initial: Any, limit: int, upper: float) -> float:
+    """First step with ``E‖w_k‖² ≥ radius² E‖w_0‖²``; ``inf`` if none.
+
+    Parameters
+    ----------
+    update : Update
+    radius : float, > 0
+    initial : optional
+        As for `iterate`.
+    limit : int
+        Steps after which a certified non-escape or ``inf`` is returned.
+    upper : float
+        Certified upper end of the growth factor.
+
+    Returns
+    -------
+    float
+    """
     radius = _checks.real("radius", radius, low=0.0, low_open=True)
     limit = _checks.integer("limit", limit, low=1)
-    walker = Walker(dyn, initial)
+    walker = Walker(update, initial)
     start = walker.value(None)
     if start <= 0.0:
         return math.inf
@@ -193,7 +229,7 @@ def escape_time(dyn: Dynamics, radius: Any, initial: Any, limit: int) -> float:
     if radius <= 1.0:
         return 0.0
     # with ρ ≤ 1 the self-adjoint Φ does not raise ‖M‖_F, and tr M ≤ √r ‖M‖_F
-    falls = not dyn.momentum and dyn.enclosure()[1] <= 1.0
+    falls = not update.momentum and upper <= 1.0
     for k in range(1, limit + 1):
         walker.step()
         if walker.value(None) >= radius**2:
@@ -203,27 +239,52 @@ def escape_time(dyn: Dynamics, radius: Any, initial: Any, limit: int) -> float:
     return math.inf
 
 
-def resistance(dyn: Dynamics, horizon: int | None, kappa: Any) -> float:
-    """Asymptotic or finite-horizon resistance; see `Dynamics.resistance`."""
-    kappa = _checks.real("kappa", kappa, low=1.0)
-    if horizon is not None:
-        steps = _checks.integer("horizon", horizon, low=1)
-        walker = Walker(dyn, None)
-        retain, forget = dyn.basis.retain, dyn.basis.forget
-        start = (walker.value(retain), walker.value(forget))
-        if start[1] <= 0.0 or start[0] <= 0.0:
-            return math.inf
-        for _ in range(steps):
-            walker.step()
-            if walker.value(forget) >= kappa * start[1]:
-                # the common scale cancels, so that nothing overflows
-                paid = float(np.vdot(retain, walker.moment)) / start[0]
-                return paid / (float(np.vdot(forget, walker.moment)) / start[1])
+def resistance(update: Update, found: Enclosure) -> float:
+    """``Ψ = tr(H_R M₁)/tr(H_F M₁)`` at the top eigenmatrix M₁; ``inf`` where ρ ≤ 1.
+
+    Parameters
+    ----------
+    update : Update
+    found : Enclosure
+        Of its growth factor.
+
+    Returns
+    -------
+    float
+    """
+    basis, r = update.basis, update.basis.n_active
+    if found.value <= 1.0 or r == 0:
         return math.inf
-    top, basis = dyn._leading, dyn.basis
-    r = basis.n_active
-    if top.value <= 1.0 or r == 0:
-        return math.inf
-    paid = float(np.vdot(basis.retain[:r, :r], top.matrix))
-    gained = float(np.vdot(basis.forget[:r, :r], top.matrix))
+    paid = float(np.vdot(basis.retain[:r, :r], found.matrix))
+    gained = float(np.vdot(basis.forget[:r, :r], found.matrix))
     return max(paid, 0.0) / gained if gained > 0.0 else math.inf
+
+
+def resistance_within(update: Update, horizon: Any, kappa: Any) -> float:
+    """``(R_t/R_0)/(F_t/F_0)`` at the first ``t ≤ horizon`` with ``F_t ≥ kappa F_0``.
+
+    Parameters
+    ----------
+    update : Update
+    horizon : int
+    kappa : float, ≥ 1
+
+    Returns
+    -------
+    float
+        ``inf`` if the forget loss never grows that far.
+    """
+    kappa = _checks.real("kappa", kappa, low=1.0)
+    steps = _checks.integer("horizon", horizon, low=1)
+    walker = Walker(update, None)
+    retain, forget = update.basis.retain, update.basis.forget
+    start = (walker.value(retain), walker.value(forget))
+    if start[1] <= 0.0 or start[0] <= 0.0:
+        return math.inf
+    for _ in range(steps):
+        walker.step()
+        if walker.value(forget) >= kappa * start[1]:
+            # the common scale cancels, so that nothing overflows
+            paid = float(np.vdot(retain, walker.moment)) / start[0]
+            return paid / (float(np.vdot(forget, walker.moment)) / start[1])
+    return math.inf

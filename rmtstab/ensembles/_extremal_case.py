@@ -9,8 +9,8 @@ import numpy as np
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
+from rmtstab.sampling import Scheme
 
-SAMPLINGS = ("bernoulli", "without_replacement", "with_replacement")
 MEAN, TRACE, DIRECTION = "mean", "trace", "direction"
 SINGLE, COHERENCE = "single sample", "unlearning coherence"
 ONE_STEP, OPERATOR = "one step", "operator"
@@ -62,31 +62,33 @@ class Extremal:
 
 
 @dataclass(frozen=True)
-class Scheme:
+class SetNoise:
     """Weights and noise coefficients of both sets: retain, forget."""
+
+    scheme: Scheme
 
     weights: tuple[float, float]
     sizes: tuple[int, int]
-    noise: tuple[tuple[float, float], tuple[float, float]]
+    coefficients: tuple[tuple[float, float], tuple[float, float]]
 
     @classmethod
     def of(
         cls, sizes: tuple[int, int], batch_size: tuple[float, float], alpha: float, sampling: str
-    ) -> Scheme:
-        _checks.choice("sampling", sampling, SAMPLINGS)
+    ) -> SetNoise:
+        scheme = Scheme.named(sampling)
         alpha = _checks.real("alpha", alpha, low=0.0, high=1.0 if sizes[1] else 0.0)
         weights = (1.0 - alpha, alpha)
         noise = [(0.0, 0.0), (0.0, 0.0)]
         for s, name in enumerate(("batch_size[0]", "batch_size[1]")):
             if weights[s] > 0.0:
-                noise[s] = noise_of(name, sizes[s], batch_size[s], sampling)
-        return cls(weights, sizes, (noise[0], noise[1]))
+                noise[s] = noise_of(name, sizes[s], batch_size[s], scheme)
+        return cls(scheme, weights, sizes, (noise[0], noise[1]))
 
     def scalar(self, retain: FloatArray, forget: FloatArray) -> tuple[float, float]:
         """``(d, N)`` of a direction, from the curvatures along it of the samples that have any."""
         drift, spread = 0.0, 0.0
         for s, h in enumerate((retain, forget)):
-            (c, e), n, a = self.noise[s], self.sizes[s], self.weights[s]
+            (c, e), n, a = self.coefficients[s], self.sizes[s], self.weights[s]
             if a == 0.0:
                 continue
             mean = float(h.sum()) / n
@@ -99,26 +101,23 @@ class Scheme:
     @property
     def silent(self) -> bool:
         """Whether no set with weight is noisy."""
-        return all(c == 0.0 for c, _ in self.noise)
+        return all(c == 0.0 for c, _ in self.coefficients)
+
+    @property
+    def uncorrelated(self) -> bool:
+        """Whether the noise has no term of a set's mean: samples are drawn by themselves."""
+        return self.silent or not self.scheme.fixed_size
 
 
-def noise_of(name: str, n: int, batch: float, sampling: str) -> tuple[float, float]:
+def noise_of(name: str, n: int, batch: float, scheme: Scheme) -> tuple[float, float]:
     """Coefficients (c, e) of one set's noise: ``Cov(x_i, x_j)/B² = c δ_ij − e/n``."""
     n = _checks.integer("n", n, low=1)
-    if sampling == "bernoulli":
-        b = _checks.real(name, batch, low=0.0, high=n, low_open=True, high_label="n")
-        return (1.0 - b / n) / (n * b), 0.0
-    b = _checks.integer(name, batch, low=1, high=n, high_label="n")
-    if sampling == "with_replacement":
-        c = 1.0 / (n * b)
-    else:
-        c = 0.0 if n == 1 else (n - b) / (n * b * (n - 1.0))
-    return c, c
+    return scheme.coefficients(n, scheme.check_batch(name, batch, n))
 
 
-def gain(n: int, batch: float, sampling: str) -> float:
+def gain(n: int, batch: float, scheme: Scheme) -> float:
     """``q``: noise of a lone sample over its squared mean, ``n/B − 1`` or ``(n − 1)/B``."""
-    return (n - 1.0) / batch if sampling == "with_replacement" else n / batch - 1.0
+    return n / batch - 1.0 if scheme.exhausts else (n - 1.0) / batch
 
 
 def worst(scalars: list[tuple[float, float]], step_size: float) -> tuple[float, float]:

@@ -11,17 +11,17 @@ from rmtstab.ensembles._extremal_case import (
     COHERENCE,
     DIRECTION,
     ONE_STEP,
-    SAMPLINGS,
     SINGLE,
     TRACE,
     Extremal,
-    Scheme,
+    SetNoise,
     case_of,
     gain,
     noise_of,
     rotation,
     worst,
 )
+from rmtstab.sampling import BERNOULLI, SCHEMES, Scheme
 
 
 def heavy_sample(
@@ -74,10 +74,10 @@ def heavy_sample(
     (2.0, True)
     """
     rng = _checks.generator("rng", rng)
-    scheme = Scheme.of((n_retain, n_forget), batch_size, alpha, sampling)
+    noise = SetNoise.of((n_retain, n_forget), batch_size, alpha, sampling)
     _checks.real("alpha", alpha, low=0.0, high=1.0, high_open=True)
-    gains = [gain(n, b, sampling) if a else math.inf
-             for n, b, a in zip(scheme.sizes, batch_size, scheme.weights, strict=True)]  # fmt: skip
+    gains = [gain(n, b, noise.scheme) if a else math.inf
+             for n, b, a in zip(noise.sizes, batch_size, noise.weights, strict=True)]  # fmt: skip
     if gains[0] < 1.0 or (alpha > 0.0 and gains[0] == 1.0):
         raise ValueError(
             f"batch_size[0] must be small enough for q_R >= 1 (> 1 at alpha > 0), "
@@ -92,9 +92,9 @@ def heavy_sample(
         forget *= largest * n_forget / (eta * alpha)
     rows = np.sqrt(np.concatenate([retain, forget]))[:, None] * rotation(rng, n_retain + n_forget)
     none = np.zeros(0)
-    scalars = [scheme.scalar(np.array([h]), none) for h in retain]
+    scalars = [noise.scalar(np.array([h]), none) for h in retain]
     if alpha > 0.0:
-        scalars += [scheme.scalar(none, np.array([h])) for h in forget]
+        scalars += [noise.scalar(none, np.array([h])) for h in forget]
     _, step = worst(scalars, eta)
     attained = [DIRECTION, ONE_STEP, SINGLE] + [COHERENCE] * (gains[0] <= gains[1])
     return case_of(
@@ -146,7 +146,7 @@ def heavy_beside_group(
     k = _checks.integer("group", group, low=2)
     sigma = _checks.real("coherence", coherence, low=1.0, high=k, high_label="group")
     n = k + 1
-    scheme = Scheme.of((n, 0), (batch_size, 1), 0.0, "bernoulli")
+    noise = SetNoise.of((n, 0), (batch_size, 1), 0.0, BERNOULLI.name)
     q = n / batch_size - 1.0
     other = (sigma - 1.0) ** 2 + q * sigma**2 / k
     if q < 1.0 or other > q:
@@ -157,11 +157,11 @@ def heavy_beside_group(
     basis = rotation(rng, 2)
     rows = np.concatenate([basis[:1], np.repeat(math.sqrt(sigma / k) * basis[1:], k, axis=0)])
     none = np.zeros(0)
-    scalars = [scheme.scalar(np.array([1.0]), none), scheme.scalar(np.full(k, sigma / k), none)]
+    scalars = [noise.scalar(np.array([1.0]), none), noise.scalar(np.full(k, sigma / k), none)]
     _, step = worst(scalars, n)
     return case_of(
         "heavy_beside_group",
-        rows[:, None, :], n, n, (batch_size, 1), 0.0, "bernoulli", q, step,
+        rows[:, None, :], n, n, (batch_size, 1), 0.0, BERNOULLI.name, q, step,
         [COHERENCE, SINGLE, DIRECTION, ONE_STEP],
     )  # fmt: skip
 
@@ -216,8 +216,8 @@ def heavy_among_equals(
     rng = _checks.generator("rng", rng)
     n = _checks.integer("n_retain", n_retain, low=2)
     t = _checks.real("light", light, low=0.0, high=1.0, high_open=True)
-    _checks.choice("sampling", sampling, SAMPLINGS[1:])
-    c, _ = noise_of("batch_size", n, batch_size, sampling)
+    _checks.choice("sampling", sampling, [scheme.name for scheme in SCHEMES if scheme.fixed_size])
+    c, _ = noise_of("batch_size", n, batch_size, Scheme.named(sampling))
     if c == 0.0:
         raise ValueError(f"batch_size must be < n_retain={n}, got {batch_size}")
     curvatures = np.concatenate([[1.0], np.full(n - 1, t)])

@@ -24,15 +24,15 @@ from rmtstab.ensembles._extremal_case import (
     MEAN,
     ONE_STEP,
     OPERATOR,
-    SAMPLINGS,
     TRACE,
     Extremal,
-    Scheme,
+    SetNoise,
     case_of,
     rotation,
     worst,
 )
 from rmtstab.ensembles._extremal_heavy import heavy_among_equals, heavy_beside_group, heavy_sample
+from rmtstab.sampling import SCHEMES, Scheme
 
 __all__ = [
     "Extremal",
@@ -101,7 +101,7 @@ def identical(
     """
     rng = _checks.generator("rng", rng)
     c = _checks.integer("outputs", outputs, low=1)
-    scheme = Scheme.of((n_retain, n_forget), batch_size, alpha, sampling)
+    noise = SetNoise.of((n_retain, n_forget), batch_size, alpha, sampling)
     eta = _checks.real("step_size", step_size, low=0.0)
     values = np.concatenate([[1.0], rng.uniform(0.2, 1.0, size=c - 1)])
     half = np.sqrt(values)[:, None] * rotation(rng, c)
@@ -109,7 +109,7 @@ def identical(
     delta = 1.0 - 2.0 * alpha if n_forget else 1.0
     kappa = sum(
         a * a * n * (k - e)
-        for a, n, (k, e) in zip(scheme.weights, scheme.sizes, scheme.noise, strict=True)
+        for a, n, (k, e) in zip(noise.weights, noise.sizes, noise.coefficients, strict=True)
     )
     rho = float(np.max((1.0 - eta * delta * values) ** 2 + (eta * values) ** 2 * kappa))
     step = 2.0 * delta / (delta * delta + kappa) if delta > 0.0 else 0.0
@@ -117,7 +117,7 @@ def identical(
         step = math.nan  # ρ = 1 for every step size
     attained = [DIRECTION, ONE_STEP]
     attained += [TRACE] * (c == 1) + [MEAN] * (kappa == 0.0)
-    attained += [OPERATOR] * (delta > 0.0 and (sampling == "bernoulli" or scheme.silent))
+    attained += [OPERATOR] * (delta > 0.0 and noise.uncorrelated)
     return case_of(
         "identical", factors, n_retain, step_size, batch_size, alpha, sampling, rho, step, attained
     )
@@ -185,20 +185,19 @@ def orthogonal_groups(
     m = _checks.integer("directions", directions, low=1)
     k_r = _checks.integer("per_direction[0]", per_direction[0], low=1)
     k_f = _checks.integer("per_direction[1]", per_direction[1], low=0)
-    scheme = Scheme.of((m * k_r, m * k_f), batch_size, alpha, sampling)
+    noise = SetNoise.of((m * k_r, m * k_f), batch_size, alpha, sampling)
     retain = np.ones(m) if equal else 10.0 ** rng.uniform(-1.0, 0.0, size=m)
     forget = np.full(m, 0.5) if equal else 10.0 ** rng.uniform(-1.0, 0.0, size=m)
     basis = rotation(rng, m)
     rows = [np.repeat(np.sqrt(h)[:, None] * basis, k, axis=0)
             for h, k in ((retain, k_r), (forget, k_f))]  # fmt: skip
     scalars = [
-        scheme.scalar(np.full(k_r, r), np.full(k_f, f)) for r, f in zip(retain, forget, strict=True)
+        noise.scalar(np.full(k_r, r), np.full(k_f, f)) for r, f in zip(retain, forget, strict=True)
     ]
     rho, step = worst(scalars, step_size)
     attained = [DIRECTION, ONE_STEP] + [TRACE] * equal
-    attained += [MEAN] * all(noise == 0.0 for _, noise in scalars)
-    exact_noise = sampling == "bernoulli" or scheme.silent
-    attained += [OPERATOR] * (equal and exact_noise and scalars[0][0] > 0.0)
+    attained += [MEAN] * all(spread == 0.0 for _, spread in scalars)
+    attained += [OPERATOR] * (equal and noise.uncorrelated and scalars[0][0] > 0.0)
     factors = np.concatenate(rows)[:, None, :]
     return case_of(
         "orthogonal_groups",
@@ -257,19 +256,19 @@ def isotropic_frame(
     """
     rng = _checks.generator("rng", rng)
     d = _checks.integer("dim", dim, low=1)
-    scheme = Scheme.of((n_retain, n_forget), batch_size, alpha, sampling)
+    noise = SetNoise.of((n_retain, n_forget), batch_size, alpha, sampling)
     drift, spread, frames = 0.0, 0.0, []
     for s, (name, n) in enumerate((("n_retain", n_retain), ("n_forget", n_forget))):
         if s == 1 and n == 0:
             continue
         _checks.integer(name, n, low=d)
-        norm, a, (c, e) = (1.0, 0.5)[s], scheme.weights[s], scheme.noise[s]
+        norm, a, (c, e) = (1.0, 0.5)[s], noise.weights[s], noise.coefficients[s]
         drift += (a, -a)[s] * norm / d
         spread += a * a * n * norm**2 * (c / d - e / d**2)
         frames.append(math.sqrt(norm) * _harmonic_frame(n, d) @ rotation(rng, d))
     rho, step = worst([(drift, spread)], step_size)
     attained = [TRACE, ONE_STEP]
-    attained += [OPERATOR] * (drift > 0.0 and (sampling == "bernoulli" or scheme.silent))
+    attained += [OPERATOR] * (drift > 0.0 and noise.uncorrelated)
     factors = np.concatenate(frames)[:, None, :]
     return case_of(
         "isotropic_frame",
@@ -324,9 +323,9 @@ def full_batches(
     rng = _checks.generator("rng", rng)
     n_retain = _checks.integer("n_retain", n_retain, low=1)
     d = _checks.integer("dim", dim, low=1, high=n_retain, high_label="n_retain")
-    _checks.choice("sampling", sampling, SAMPLINGS[:2])
+    _checks.choice("sampling", sampling, [scheme.name for scheme in SCHEMES if scheme.exhausts])
     batch = (n_retain, max(n_forget, 1))
-    Scheme.of((n_retain, n_forget), batch, alpha, sampling)
+    SetNoise.of((n_retain, n_forget), batch, alpha, sampling)
     _checks.real("alpha", alpha, low=0.0, high=1.0, high_open=True)
     rows = rng.standard_normal((n_retain + n_forget, d)) / math.sqrt(d)
     retain, forget = rows[:n_retain], rows[n_retain:]
@@ -359,7 +358,7 @@ def draw(rng: np.random.Generator | int, sampling: str) -> list[Extremal]:
     (8, 7)
     """
     rng = _checks.generator("rng", rng)
-    _checks.choice("sampling", sampling, SAMPLINGS)
+    scheme = Scheme.named(sampling)
 
     def whole(low: int, high: int) -> int:
         return int(rng.integers(low, high + 1))
@@ -387,12 +386,12 @@ def draw(rng: np.random.Generator | int, sampling: str) -> list[Extremal]:
                      sampling=sampling),
         isotropic_frame(rng, d, *frame, step_size=d * step(), **options(*frame)),
     ]  # fmt: skip
-    if sampling != "with_replacement":
+    if scheme.exhausts:
         cases.append(
             full_batches(rng, d, frame[0], n_f, step_size=step(), alpha=0.05 * (n_f > 0),
                          sampling=sampling)
         )  # fmt: skip
-    if sampling == "bernoulli":
+    if not scheme.fixed_size:
         cases.append(
             heavy_beside_group(rng, n_r + 2, float(rng.uniform(1.0, 1.5)),
                                batch_size=float(rng.uniform(0.1, 0.3)) * (n_r + 3))

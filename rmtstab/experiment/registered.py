@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from rmtstab._results import FloatArray, Verdict
-from rmtstab.dynamics.linearised import Dynamics
-from rmtstab.dynamics.problem import UnlearningProblem
 from rmtstab.ensembles.signal_plus_noise import SignalPlusNoise
 from rmtstab.laws.marchenko_pastur import MarchenkoPastur
 from rmtstab.sweeps.experiment import experiment
+from rmtstab.unlearning import Dynamics, UnlearningProblem
 
 SETTING = {
     "n_retain": "samples", "n_forget": "samples", "dim": "1", "snr": "1", "alpha": "1",

@@ -1,5 +1,6 @@
 """Figures: data and axes in, axes out; matplotlib loads when one is drawn."""
 
+from rmtstab.figures._style import COLUMN, style
 from rmtstab.figures.against_snr import (
     coherence_against_snr,
     escape_against_snr,
@@ -16,6 +17,7 @@ from rmtstab.figures.stability_map import stability_map
 from rmtstab.figures.trajectories import losses, trajectories
 
 __all__ = [
+    "COLUMN",
     "bound_sandwich",
     "bound_tightness",
     "check_series",
@@ -29,6 +31,7 @@ __all__ = [
     "runs",
     "spectrum",
     "stability_map",
+    "style",
     "trajectories",
     "trajectory",
 ]

@@ -3,9 +3,10 @@
 from rmtstab.sweeps.experiment import Experiment, experiment, experiments
 from rmtstab.sweeps.files import FolderInUse
 from rmtstab.sweeps.grid import Cell, product
-from rmtstab.sweeps.provenance import fingerprint, versions
+from rmtstab.sweeps.provenance import fingerprint, source_digest, versions
 from rmtstab.sweeps.run import Failure, load, run
 from rmtstab.sweeps.sweep import Sweep
+from rmtstab.sweeps.workers import worker_pool
 
 __all__ = [
     "Cell",
@@ -19,5 +20,7 @@ __all__ = [
     "load",
     "product",
     "run",
+    "source_digest",
     "versions",
+    "worker_pool",
 ]

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rmtstab.sweeps.files import locked
-from rmtstab.sweeps.provenance import fingerprint, versions
+from rmtstab.sweeps.files import locked, write_atomically
 from rmtstab.sweeps.run import Failure
 
 if TYPE_CHECKING:
     import xarray
 
     from rmtstab.sweeps.experiment import Experiment
-    from rmtstab.sweeps.sweep import Sweep
 
 RESULT = "result.zarr"
 
@@ -49,24 +46,33 @@ def folder_of(folder: str | os.PathLike[str] | None) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def assemble(sweep: Sweep, results: Sequence[Any]) -> xarray.Dataset:
+def assemble(
+    experiment: Experiment, grid: Mapping[str, Sequence[Any]], results: Sequence[Any]
+) -> xarray.Dataset:
     """Lay results out along the axes.
 
     Parameters
     ----------
-    sweep : Sweep
+    experiment : Experiment
+    grid : mapping of str to sequence
+        Values along each axis.
     results : sequence of dict or Failure
-        In the order of the sweep's cells.
+        One a cell, the last axis fastest.
 
     Returns
     -------
     xarray.Dataset
+
+    Raises
+    ------
+    ValueError
+        If an output has the name of an axis, or another kind in another cell.
     """
     import xarray
 
-    experiment = sweep.definition
+    shape = tuple(len(values) for values in grid.values())
     names = list(dict.fromkeys(k for result in results if isinstance(result, dict) for k in result))
-    axes = tuple(sweep.axes)
+    axes = tuple(grid)
     variables: dict[str, Any] = {}
     for name in names:
         if name in axes or name == "error":
@@ -76,53 +82,40 @@ def assemble(sweep: Sweep, results: Sequence[Any]) -> xarray.Dataset:
         inner = _dimensions(experiment, name, data.ndim - 1)
         variables[name] = (
             (*axes, *inner),
-            data.reshape(*sweep.shape, *data.shape[1:]),
+            data.reshape(*shape, *data.shape[1:]),
             {"units": experiment.units.get(name, "1")},
         )
     errors = [r.traceback if isinstance(r, Failure) else "" for r in results]
     if any(errors):
-        text = np.array(errors, dtype=object).reshape(sweep.shape)
+        text = np.array(errors, dtype=object).reshape(shape)
         variables["error"] = (axes, text, {"long_name": "traceback of cells that raised"})
     coordinates = {
         name: ((name,), _labels(values), {"units": experiment.units.get(name, "1")})
-        for name, values in sweep.axes.items()
+        for name, values in grid.items()
     }
-    return xarray.Dataset(variables, coordinates, attributes(sweep))
+    return xarray.Dataset(variables, coordinates)
 
 
-def attributes(sweep: Sweep) -> dict[str, Any]:
-    """Describe where a dataset comes from, in text and numbers.
-
-    Parameters
-    ----------
-    sweep : Sweep
-
-    Returns
-    -------
-    dict
-    """
-    registered = isinstance(sweep.experiment, str)
-    return {
-        "sweep": sweep.to_toml() if registered else json.dumps(sweep.describe()),
-        "experiment": sweep.definition.name,
-        "seed": sweep.seed,
-        "versions": json.dumps(versions()),
-        "fingerprint": fingerprint(sweep.definition.function),
-    }
-
-
-def store(sweep: Sweep, found: xarray.Dataset, folder: Path) -> None:
+def store(found: xarray.Dataset, folder: Path, toml: str | None) -> None:
     """Write the dataset and the sweep beside the cells; the old dataset goes last.
 
     Parameters
     ----------
-    sweep : Sweep
     found : xarray.Dataset
     folder : Path
+    toml : str or None
+        The sweep; None where its experiment has no name.
+
+    Raises
+    ------
+    ImportError
+        If zarr is not installed.
+    OSError
+        If the folder is in use or cannot be written.
     """
     with locked(folder):
-        if isinstance(sweep.experiment, str):
-            sweep.to_toml(folder / "sweep.toml")
+        if toml is not None:
+            write_atomically(folder / "sweep.toml", toml)
         if importlib.util.find_spec("zarr") is None:
             raise ImportError(
                 "a sweep's folder needs zarr; install it with `pip install rmtstab[sweeps]`"

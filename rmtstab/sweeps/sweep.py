@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rmtstab import _checks
+from rmtstab.sweeps import dataset
 from rmtstab.sweeps.experiment import Experiment, evaluate, named
+from rmtstab.sweeps.files import write_atomically
 from rmtstab.sweeps.grid import Cell, product
+from rmtstab.sweeps.provenance import fingerprint, versions
 from rmtstab.sweeps.run import run
 from rmtstab.sweeps.workers import workers_at
 
@@ -171,8 +174,6 @@ class Sweep:
         OSError
             If the scheduler does not answer, the folder is in use, or cannot be written.
         """
-        from rmtstab.sweeps import dataset
-
         dataset.require()
         function = partial(evaluate, self.definition.function)
         options: dict[str, Any] = {"errors": errors, "chunk_size": chunk_size, "on_done": on_done}
@@ -181,9 +182,17 @@ class Sweep:
             workers_at(where, workers=workers, timeout=timeout) as executor,
         ):
             results = run(self.cells(), function, place / "cells", executor, **options)
-            found = dataset.assemble(self, list(results.values()))
+            found = dataset.assemble(self.definition, self.axes, list(results.values()))
+            toml = self.to_toml() if isinstance(self.experiment, str) else None
+            found.attrs = {
+                "sweep": toml or json.dumps(self.describe()),
+                "experiment": self.definition.name,
+                "seed": self.seed,
+                "versions": json.dumps(versions()),
+                "fingerprint": fingerprint(self.definition.function),
+            }
             if folder is not None:
-                dataset.store(self, found, place)
+                dataset.store(found, place, toml)
         return found
 
     def to_toml(self, path: str | os.PathLike[str] | None = None) -> str:
@@ -203,8 +212,6 @@ class Sweep:
         ValueError
             If the experiment is the caller's own function: a file names registered ones only.
         """
-        from rmtstab.sweeps.files import write_atomically
-
         if not isinstance(self.experiment, str):
             raise ValueError(
                 "experiment must be the name of a registered one to be written, got the function "

@@ -29,7 +29,7 @@ from rmtstab import _checks
 from rmtstab._results import Coherence, FloatArray
 from rmtstab.theory.escape import Escape, EscapeRate, deepest, protocol_step_size, rate_of
 from rmtstab.theory.extremes import expected_maximum, folded_normal_mean
-from rmtstab.theory.high_dimensional import volterra_step_size
+from rmtstab.theory.volterra import volterra_step_size
 
 
 def escape(

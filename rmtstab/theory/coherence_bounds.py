@@ -11,7 +11,8 @@ import math
 from dataclasses import dataclass
 
 from rmtstab import _checks
-from rmtstab.theory.noise import inverse_batch, mixing, weighted_sets
+from rmtstab.sampling import Scheme
+from rmtstab.theory.noise import mixing, weighted_sets
 
 ROUNDING = 1e-9  # relative slack of input checks: numbers come out of eigen-solvers
 
@@ -63,14 +64,54 @@ class HeavySample:
     def growth(
         self, step_size: float, batch_size: tuple[float, float], alpha: float, sampling: str
     ) -> float:
-        """Lower bound on ρ; arguments and errors as in `RayleighBound.growth`."""
+        """Lower bound on ρ.
+
+        Parameters
+        ----------
+        step_size : float
+            η ≥ 0.
+        batch_size : (float, float)
+            Retain and forget.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+        Returns
+        -------
+        float
+            Per step.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         eta = _checks.real("step_size", step_size, low=0.0)
         return eta * eta * self._unit(batch_size, alpha, sampling)
 
     def critical_step_size(
         self, batch_size: tuple[float, float], alpha: float, sampling: str
     ) -> float:
-        """Step size above which this bound exceeds 1; ``inf`` without noise."""
+        """Step size above which this bound exceeds 1; ``inf`` without noise.
+
+        Parameters
+        ----------
+        batch_size : (float, float)
+            Retain and forget.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+        Returns
+        -------
+        float
+            In inverse units of the Hessians.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         unit = self._unit(batch_size, alpha, sampling)
         return 1.0 / math.sqrt(unit) if unit > 0.0 else math.inf
 
@@ -81,6 +122,25 @@ class HeavySample:
 
         For fixed-size batches it is the excess ``ℓ − λ_max(H_R)`` that is bounded.
         ``inf`` where the retain set has no weight or no noise.
+
+        Parameters
+        ----------
+        step_size : float
+            η > 0.
+        batch_size : (float, float)
+            Retain and forget.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
         """
         eta = _checks.real("step_size", step_size, low=0.0, low_open=True)
         for s, a, c, e, n in weighted_sets(alpha, self.sizes, batch_size, sampling):
@@ -91,7 +151,25 @@ class HeavySample:
     def critical_alpha(
         self, step_size: float, batch_size: tuple[float, float], sampling: str
     ) -> float:
-        """Mixing above which a forget sample forces ρ > 1; NaN where every mixing is unstable."""
+        """Mixing above which a forget sample forces ρ > 1; NaN where every mixing is unstable.
+
+        Parameters
+        ----------
+        step_size : float
+            η ≥ 0.
+        batch_size : (float, float)
+            Retain and forget.
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         eta = _checks.real("step_size", step_size, low=0.0)
         reach = [math.inf, math.inf]  # largest weight of each set
         for s, _, c, e, n in weighted_sets(0.5, self.sizes, batch_size, sampling):
@@ -104,15 +182,33 @@ class HeavySample:
     def critical_batch_size(self, step_size: float, alpha: float, sampling: str) -> float:
         """Common batch size below which this bound exceeds 1; 1 (0 for Bernoulli) where every B
         will do, NaN where none up to the smaller weighted set does.
+
+        Parameters
+        ----------
+        step_size : float
+            η ≥ 0.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+        Returns
+        -------
+        float
+            A real number.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
         """
         eta = _checks.real("step_size", step_size, low=0.0)
-        alpha = mixing(alpha, self.sizes)
-        least = 0.0 if sampling == "bernoulli" else 1.0
+        alpha, scheme = mixing(alpha, self.sizes), Scheme.named(sampling)
+        least = scheme.least_batch
         for s, a in enumerate((1.0 - alpha, alpha)):
             if a > 0.0:
                 n = self.sizes[s]
-                kappa, offset = inverse_batch(n, sampling)
-                unit = kappa * (eta * a * self._weight(s, n, sampling != "bernoulli")) ** 2
+                kappa, offset = scheme.inverse_batch(n)
+                unit = kappa * (eta * a * self._weight(s, n, scheme.fixed_size)) ** 2
                 if unit > 0.0:
                     least = max(least, 1.0 / (1.0 / unit + offset))
         return _admissible(least, self.sizes, alpha)
@@ -188,14 +284,54 @@ class CoherenceBound:
     def growth(
         self, step_size: float, batch_size: tuple[float, float], alpha: float, sampling: str
     ) -> float:
-        """Lower bound on ρ; arguments and errors as in `RayleighBound.growth`."""
+        """Lower bound on ρ.
+
+        Parameters
+        ----------
+        step_size : float
+            η ≥ 0.
+        batch_size : (float, float)
+            Retain and forget.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+        Returns
+        -------
+        float
+            Per step.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         eta = _checks.real("step_size", step_size, low=0.0)
         return (eta * self.mean_sharpness) ** 2 * self._unit(batch_size, alpha, sampling)
 
     def critical_step_size(
         self, batch_size: tuple[float, float], alpha: float, sampling: str
     ) -> float:
-        """Step size above which this bound exceeds 1."""
+        """Step size above which this bound exceeds 1.
+
+        Parameters
+        ----------
+        batch_size : (float, float)
+            Retain and forget.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+        Returns
+        -------
+        float
+            In inverse units of the Hessians.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         unit = self.mean_sharpness * math.sqrt(self._unit(batch_size, alpha, sampling))
         return 1.0 / unit if unit > 0.0 else math.inf
 
@@ -205,6 +341,25 @@ class CoherenceBound:
         """``λ_max(H̄)`` above which ρ > 1: ``σ/(η√q)`` for Bernoulli batches.
 
         ``λ_max(D) ≤ λ_max(H̄)``: it bounds the mix-Hessian's sharpness too.
+
+        Parameters
+        ----------
+        step_size : float
+            η > 0.
+        batch_size : (float, float)
+            Retain and forget.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
         """
         eta = _checks.real("step_size", step_size, low=0.0, low_open=True)
         unit = math.sqrt(self._unit(batch_size, alpha, sampling))
@@ -213,19 +368,36 @@ class CoherenceBound:
     def critical_batch_size(self, step_size: float, alpha: float, sampling: str) -> float:
         """Common batch size below which this bound exceeds 1; 1 (0 for Bernoulli) where every B
         will do, NaN where none up to the smaller weighted set does.
+
+        Parameters
+        ----------
+        step_size : float
+            η ≥ 0.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+        Returns
+        -------
+        float
+            A real number.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
         """
         eta = _checks.real("step_size", step_size, low=0.0)
-        alpha = mixing(alpha, self.sizes)
+        alpha, scheme = mixing(alpha, self.sizes), Scheme.named(sampling)
         found = math.inf
         for s, a in enumerate((1.0 - alpha, alpha)):
             if a > 0.0:
                 n = self.sizes[s]
-                kappa, offset = inverse_batch(n, sampling)
+                kappa, offset = scheme.inverse_batch(n)
                 unit = kappa * (eta * self.mean_sharpness) ** 2
-                unit *= self._factor(n, sampling != "bernoulli")
+                unit *= self._factor(n, scheme.fixed_size)
                 found = min(found, 1.0 / (1.0 / unit + offset) if unit > 0.0 else 0.0)
-        least = 0.0 if sampling == "bernoulli" else 1.0
-        return _admissible(max(found, least), self.sizes, alpha)
+        return _admissible(max(found, scheme.least_batch), self.sizes, alpha)
 
     def _factor(self, n: int, fixed: bool) -> float:
         sigma = max(self.coherence, 1.0)
@@ -330,7 +502,23 @@ def _admissible(batch: float, sizes: tuple[int, int], alpha: float) -> float:
 
 
 def check_coherence(name: str, sigma: float, n: int, outputs: int) -> None:
-    """Refuse a coherence outside ``[1, n√C]``, naming the inequality that it breaks."""
+    """Refuse a coherence outside ``[1, n√C]``, naming the inequality that it breaks.
+
+    Parameters
+    ----------
+    name : str
+        What the error calls it.
+    sigma : float
+    n : int
+        Number of samples.
+    outputs : int
+        C.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If σ is no number or outside that range.
+    """
     _checks.real(name, sigma, low=0.0)
     if sigma < 1.0 - ROUNDING:
         raise ValueError(
@@ -345,7 +533,24 @@ def check_coherence(name: str, sigma: float, n: int, outputs: int) -> None:
 
 
 def check_mean_sharpness(name: str, mean: float, sample: float, n: int) -> None:
-    """Refuse a set's sharpness outside ``[ℓ/n, ℓ]``, naming the inequality that it breaks."""
+    """Refuse a set's sharpness outside ``[ℓ/n, ℓ]``, naming the inequality that it breaks.
+
+    Parameters
+    ----------
+    name : str
+        What the error calls it.
+    mean : float
+        ``λ_max`` of the set's mean.
+    sample : float
+        ℓ, the largest sample's.
+    n : int
+        Size of the set.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the sharpness is no number or outside that range.
+    """
     _checks.real(name, mean, low=0.0)
     if mean > sample * (1.0 + ROUNDING):
         raise ValueError(

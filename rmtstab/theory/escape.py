@@ -211,6 +211,17 @@ def protocol_step_size(
 def rate_of(protocol: str, step_size: float, found: Escape) -> EscapeRate:
     """Rate ``log(1 + ηx)`` and e-fold time of an escape direction.
 
+    Parameters
+    ----------
+    protocol : str
+        One of `PROTOCOLS`.
+    step_size : float
+    found : Escape
+
+    Returns
+    -------
+    EscapeRate
+
     Examples
     --------
     >>> from rmtstab.theory.escape import Escape, rate_of
@@ -219,45 +230,3 @@ def rate_of(protocol: str, step_size: float, found: Escape) -> EscapeRate:
     """
     rate = math.log1p(step_size * found.curvature)
     return EscapeRate(protocol, step_size, rate, 1.0 / rate if rate else math.inf, found)
-
-
-def frontier(time: float, step_size: float, escape: Callable[[float], Escape]) -> float:
-    """Largest mixing whose escape takes at least ``time`` steps an e-fold, to 1e-10.
-
-    Parameters
-    ----------
-    time : float
-        τ > 0, steps.
-    step_size : float
-    escape : callable
-        From a mixing in (0, 1) to an `Escape`, deeper with the mixing.
-
-    Returns
-    -------
-    float
-        In [0, 1].
-
-    Raises
-    ------
-    ValueError
-        If the time is not positive.
-
-    Examples
-    --------
-    >>> from rmtstab.theory.escape import Escape, frontier
-    >>> round(frontier(10.0, 1.0, lambda alpha: Escape(alpha, 0.0, False)), 6)
-    0.105171
-    """
-    time = _checks.real("time", time, low=0.0, low_open=True)
-
-    def excess(alpha: float) -> float:
-        return math.log1p(step_size * escape(alpha).curvature) - 1.0 / time
-
-    low, high = 1e-9, 1.0 - 1e-9
-    if excess(low) >= 0.0:
-        return 0.0
-    if excess(high) <= 0.0:
-        return 1.0
-    from scipy.optimize import brentq
-
-    return float(brentq(excess, low, high, xtol=1e-10))

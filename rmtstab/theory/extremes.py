@@ -12,7 +12,17 @@ from rmtstab._results import FloatArray
 
 
 def folded_normal_mean(mean: float, deviation: float) -> float:
-    """``E|mean + deviation·g|`` for a standard normal g."""
+    """``E|mean + deviation·g|`` for a standard normal g.
+
+    Parameters
+    ----------
+    mean, deviation : float
+        deviation ≥ 0.
+
+    Returns
+    -------
+    float
+    """
     if deviation == 0.0:
         return abs(mean)
     ratio = mean / deviation
@@ -24,6 +34,17 @@ def expected_maximum(n: int, cdf: Callable[[FloatArray], FloatArray]) -> float:
     """``E max`` of n independent copies of a non-negative variable: ``∫₀^∞ (1 − Fⁿ)``.
 
     Quadrature on the bracket in which Fⁿ moves from 1e-17 to 1 − 1e-16.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+    cdf : callable
+        F, of an array.
+
+    Returns
+    -------
+    float
     """
 
     def power(x: float) -> float:
@@ -46,6 +67,15 @@ def expected_maximum(n: int, cdf: Callable[[FloatArray], FloatArray]) -> float:
 
 def chi(degrees: int, nodes: int = 240) -> tuple[FloatArray, FloatArray]:
     """Nodes and weights of an expectation over ``χ_degrees``, all but 1e-17 of each tail.
+
+    Parameters
+    ----------
+    degrees : int
+    nodes : int
+
+    Returns
+    -------
+    nodes, weights : ndarray, shape (nodes,)
 
     Examples
     --------

@@ -1,87 +1,31 @@
-"""Noise of a mini-batch scheme: the two coefficients with which it enters the second moment."""
+"""The sets with weight and the noise of their batches, as the bounds read them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from rmtstab import _checks
-
-SAMPLINGS = ("bernoulli", "without_replacement", "with_replacement")
-
-
-def coefficients(n: int, batch_size: float, sampling: str) -> tuple[float, float]:
-    r"""Coefficients ``(c, e)`` of ``c Σ H_i M H_i − e n H M H``, the noise of one set.
-
-    ================= ====================== =====
-    sampling          c                      e
-    ================= ====================== =====
-    bernoulli         (1 − B/n)/(nB)         0
-    without           (n − B)/(nB(n − 1))    c
-    with replacement  1/(nB)                 c
-    ================= ====================== =====
-
-    Parameters
-    ----------
-    n : int
-        Size of the set, at least 1.
-    batch_size : float
-        In [1, n]; in (0, n] and real for Bernoulli sampling.
-    sampling : {"bernoulli", "without_replacement", "with_replacement"}
-
-    Returns
-    -------
-    (float, float)
-
-    Raises
-    ------
-    ValueError
-        If the batch size is outside its range or the sampling unknown.
-
-    References
-    ----------
-    Variances of the inclusion counts; derived in docs/theory.
-
-    Examples
-    --------
-    >>> from rmtstab.theory.noise import coefficients
-    >>> coefficients(4, 4, "without_replacement")
-    (0.0, 0.0)
-    >>> coefficients(4, 2, "bernoulli")
-    (0.0625, 0.0)
-    """
-    n = _checks.integer("n", n, low=1)
-    _checks.choice("sampling", sampling, SAMPLINGS)
-    if sampling == "bernoulli":
-        b = _checks.real("batch_size", batch_size, low=0, high=n, low_open=True, high_label="n")
-        return (1.0 - b / n) / (n * b), 0.0
-    b = _checks.integer("batch_size", batch_size, low=1, high=n, high_label="n")
-    if sampling == "with_replacement":
-        c = 1.0 / (n * b)
-    else:
-        c = 0.0 if n == 1 else (n - b) / (n * b * (n - 1.0))
-    return c, c
-
-
-def inverse_batch(n: int, sampling: str) -> tuple[float, float]:
-    """``(κ, o)`` with ``c = κ(1/B − o)``: the noise of a set is affine in its inverse batch size.
-
-    Examples
-    --------
-    >>> from rmtstab.theory.noise import inverse_batch
-    >>> inverse_batch(4, "bernoulli"), inverse_batch(4, "with_replacement")
-    ((0.25, 0.25), (0.25, 0.0))
-    """
-    n = _checks.integer("n", n, low=1)
-    _checks.choice("sampling", sampling, SAMPLINGS)
-    if sampling == "with_replacement":
-        return 1.0 / n, 0.0
-    if sampling == "bernoulli":
-        return 1.0 / n, 1.0 / n
-    return (0.0 if n == 1 else 1.0 / (n - 1.0)), 1.0 / n
+from rmtstab.sampling import Scheme
 
 
 def mixing(alpha: Any, sizes: tuple[int, int]) -> float:
-    """Return a mixing in [0, 1]; a set with weight must hold a sample."""
+    """Return a mixing in [0, 1]; a set with weight must hold a sample.
+
+    Parameters
+    ----------
+    alpha : float
+    sizes : (int, int)
+        n_retain, n_forget.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a number in [0, 1], or gives weight to an empty set.
+    """
     value = _checks.real("alpha", alpha, low=0.0, high=1.0)
     for label, n, a in (("n_retain", sizes[0], 1.0 - value), ("n_forget", sizes[1], value)):
         if a > 0.0 and n < 1:
@@ -90,12 +34,22 @@ def mixing(alpha: Any, sizes: tuple[int, int]) -> float:
 
 
 def least_batch(room: float, slope: float, sizes: list[int], sampling: str) -> float:
-    """Smallest common batch size B with ``slope/B ≤ room``, slope ≥ 0.
+    """Smallest common batch size B with ``slope/B ≤ room``.
 
-    ``sizes`` are those of the sets with weight. 1 (0 for Bernoulli) where every B
-    will do, NaN where none up to the smaller set does.
+    Parameters
+    ----------
+    room, slope : float
+        slope ≥ 0.
+    sizes : list of int
+        Of the sets with weight.
+    sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+    Returns
+    -------
+    float
+        1 (0 for Bernoulli) where every B will do, NaN where none up to the smaller set does.
     """
-    least = 0.0 if sampling == "bernoulli" else 1.0
+    least = Scheme.named(sampling).least_batch
     if slope <= 0.0:
         return least if room >= 0.0 else float("nan")
     if room <= 0.0 or slope > room * min(sizes) * (1.0 + 1e-12):
@@ -106,12 +60,30 @@ def least_batch(room: float, slope: float, sizes: list[int], sampling: str) -> f
 def weighted_sets(
     alpha: float, sizes: tuple[int, int], batch_sizes: tuple[float, float], sampling: str
 ) -> list[tuple[int, float, float, float, int]]:
-    """List ``(set, a, c, e, n)`` of the sets with positive weight: 0 retain, 1 forget."""
-    alpha = mixing(alpha, sizes)
+    """List ``(set, a, c, e, n)`` of the sets with positive weight.
+
+    Parameters
+    ----------
+    alpha : float
+    sizes : (int, int)
+    batch_sizes : (float, float)
+    sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+    Returns
+    -------
+    list of (int, float, float, float, int)
+        The set (0 retain, 1 forget), its weight, noise coefficients and size.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or outside its range.
+    """
+    alpha, scheme = mixing(alpha, sizes), Scheme.named(sampling)
     parts: list[tuple[int, float, float, float, int]] = []
     pairs: Any = zip((1.0 - alpha, alpha), sizes, batch_sizes, strict=True)
     for index, (a, n, b) in enumerate(pairs):
         if a > 0.0:
-            c, e = coefficients(n, b, sampling)
+            c, e = scheme.coefficients(n, scheme.check_batch("batch_size", b, n))
             parts.append((index, a, c, e, n))
     return parts

@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from rmtstab import _checks
-from rmtstab.theory.noise import inverse_batch, least_batch, mixing, weighted_sets
+from rmtstab._results import FloatArray
+from rmtstab.sampling import Scheme
+from rmtstab.theory.noise import least_batch, mixing, weighted_sets
 
 ROUNDING = 1e-14  # relative: drifts of the two sets that cancel this far are equal
 
@@ -211,15 +213,8 @@ class RayleighBound:
             If an argument is outside its range.
         """
         drift, rest = self._step(batch_size, alpha, sampling, weight_decay)
-        # what two sets' drifts leave when they cancel is rounding; so is its square
         size = (1.0 - alpha) * abs(self.drifts[0]) + alpha * abs(self.drifts[1])
-        if abs(drift) <= ROUNDING * size:
-            if rest <= (ROUNDING * size) * size:
-                return math.inf
-            drift = ROUNDING * size
-        if drift <= 0.0:
-            return math.inf if drift == rest == 0.0 else 0.0
-        return 2.0 / (drift + rest / drift)
+        return float(critical_steps(np.array([drift]), np.array([size]), np.array([rest]))[0])
 
     def critical_alpha(
         self,
@@ -258,7 +253,7 @@ class RayleighBound:
         forget = eta * (self.squares[2] + noise[1])
         cross = eta * self.squares[1]
         pull, push = keep * self.drifts[0], keep * self.drifts[1]
-        return last_root(
+        return _last_root(
             decay * (eta * decay - 2.0) - 2.0 * pull + retain,
             2.0 * (pull + push - retain - cross),
             retain + 2.0 * cross + forget,
@@ -286,13 +281,13 @@ class RayleighBound:
             If an argument is outside its range.
         """
         eta = _checks.real("step_size", step_size, low=0.0)
-        alpha = mixing(alpha, self.sizes)
+        alpha, scheme = mixing(alpha, self.sizes), Scheme.named(sampling)
         drift, rest = self._mean(alpha, weight_decay)
         room, slope = 2.0 * drift - eta * (drift * drift + rest), 0.0  # of (bound − 1)/η
         weighted = [(s, a) for s, a in enumerate((1.0 - alpha, alpha)) if a > 0.0]
         for s, a in weighted:
-            kappa, offset = inverse_batch(self.sizes[s], sampling)
-            v = self.samples[s] if sampling == "bernoulli" else self.spreads[s]
+            kappa, offset = scheme.inverse_batch(self.sizes[s])
+            v = self.spreads[s] if scheme.fixed_size else self.samples[s]
             slope += eta * a * a * kappa * v
             room += eta * a * a * kappa * v * offset
         return least_batch(room, slope, [self.sizes[s] for s, _ in weighted], sampling)
@@ -320,8 +315,44 @@ class RayleighBound:
         return drift, rest
 
 
-def last_root(constant: float, slope: float, curve: float) -> float:
-    """Largest x in [0, 1] with ``constant + slope x + curve x² ≤ 0``, curve ≥ 0; NaN if none."""
+def critical_steps(drift: FloatArray, size: FloatArray, rest: FloatArray) -> FloatArray:
+    """Step sizes beyond which ``(1 − ηb)² + η²c`` exceeds 1: ``2/(b + c/b)``.
+
+    Parameters
+    ----------
+    drift : ndarray, shape (k,)
+        b.
+    size : ndarray, shape (k,)
+        What cancels in b, ≥ 0: drifts within its rounding of 0 are taken there.
+    rest : ndarray, shape (k,)
+        c ≥ 0.
+
+    Returns
+    -------
+    ndarray, shape (k,), float64
+        0 where it exceeds 1 at once, ``inf`` where it never does.
+    """
+    slack = ROUNDING * size
+    near = np.abs(drift) <= slack
+    b = np.where(near, slack, drift)
+    inert = near & (rest <= slack * size)
+    result = np.where(inert, np.inf, 0.0)
+    moving = ~inert & (b > 0.0)
+    result[moving] = 2.0 / (b[moving] + rest[moving] / b[moving])
+    return result
+
+
+def _last_root(constant: float, slope: float, curve: float) -> float:
+    """Largest x in [0, 1] with ``constant + slope x + curve x² ≤ 0``, curve ≥ 0; NaN if none.
+
+    Parameters
+    ----------
+    constant, slope, curve : float
+
+    Returns
+    -------
+    float
+    """
     if constant + slope + curve <= 0.0:
         return 1.0
     if curve <= 0.0:

@@ -65,6 +65,16 @@ def secular(poles: FloatArray, sources: FloatArray) -> float:
     """Largest eigenvalue of ``diag(poles) + Σ_s |f_s⟩⟨f_s|``, k ≤ 2 sources.
 
     ``1/λ_max(T(λ))`` is nearly linear: a bracketing root-finder needs about ten steps.
+
+    Parameters
+    ----------
+    poles : ndarray, shape (m,)
+    sources : ndarray, shape (k, m)
+        k ≤ 2.
+
+    Returns
+    -------
+    float
     """
     from scipy.optimize import brentq
 

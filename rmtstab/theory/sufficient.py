@@ -20,8 +20,9 @@ import scipy.linalg
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
+from rmtstab.sampling import Scheme
 from rmtstab.theory.coherence_bounds import check_coherence, check_mean_sharpness
-from rmtstab.theory.noise import coefficients, inverse_batch, least_batch, mixing, weighted_sets
+from rmtstab.theory.noise import least_batch, mixing, weighted_sets
 
 
 def one_step(mix_hessian: Any, noise: Any) -> float:
@@ -56,6 +57,58 @@ def one_step(mix_hessian: Any, noise: Any) -> float:
     """
     d, q = _pair(mix_hessian, noise)
     return _two_over_top(d @ d + q, d)
+
+
+def one_step_growth(mix_hessian: Any, noise: Any, step_size: float) -> float:
+    r"""Upper bound on ρ: ``λ_max(Φ(P)) = λ_max((I − ηD)² + η²Q₂)``.
+
+    Parameters
+    ----------
+    mix_hessian, noise : array_like, shape (r, r)
+        D(α) and Q₂, as for `one_step`.
+    step_size : float
+        η ≥ 0.
+
+    Returns
+    -------
+    float
+        Per step; ``−inf`` for an empty range.
+
+    Raises
+    ------
+    ValueError
+        On shapes that do not fit, NaN or infinities, or a negative step size.
+
+    References
+    ----------
+    Derived in docs/theory/bounds.
+
+    Examples
+    --------
+    >>> from rmtstab.theory import sufficient
+    >>> sufficient.one_step_growth([[2.0]], [[1.0]], 0.5)
+    0.25
+    """
+    return top_value(_one_step_moment(*_pair(mix_hessian, noise), step_size))
+
+
+def _one_step_moment(mix_hessian: FloatArray, noise: FloatArray, step_size: float) -> FloatArray:
+    """``Φ(P) = (I − ηD)² + η²Q₂``.
+
+    Parameters
+    ----------
+    mix_hessian, noise : ndarray, shape (r, r)
+    step_size : float
+        η ≥ 0.
+
+    Returns
+    -------
+    ndarray, shape (r, r), float64
+    """
+    eta = _checks.real("step_size", step_size, low=0.0)
+    stay = np.eye(len(mix_hessian)) - eta * mix_hessian
+    result: FloatArray = stay @ stay + eta * eta * noise
+    return result
 
 
 def operator(mix_hessian: Any, weighted: Any) -> float:
@@ -95,6 +148,47 @@ def operator(mix_hessian: Any, weighted: Any) -> float:
     d, q = _pair(mix_hessian, weighted)
     top = float(np.linalg.eigvalsh(d)[-1]) if d.size else 0.0
     return _two_over_top(top * d + q, d)
+
+
+def operator_growth(mix_hessian: Any, weighted: Any, step_size: float) -> float:
+    r"""Upper bound on ρ: ``λ_max(I − 2ηD + η²(λ_max(D) D + Q))``, D ⪰ 0.
+
+    It lies above `one_step_growth`, as ``D² ⪯ λ_max(D) D`` for ``D ⪰ 0`` and ``Q₂ ⪯ Q``.
+
+    Parameters
+    ----------
+    mix_hessian, weighted : array_like, shape (r, r)
+        D(α) and Q, as for `operator`.
+    step_size : float
+        η ≥ 0.
+
+    Returns
+    -------
+    float
+        Per step; NaN where D has a negative eigenvalue, ``−inf`` for an empty range.
+
+    Raises
+    ------
+    ValueError
+        On shapes that do not fit, NaN or infinities, or a negative step size.
+
+    References
+    ----------
+    Derived in docs/theory/bounds.
+
+    Examples
+    --------
+    >>> from rmtstab.theory import sufficient
+    >>> sufficient.operator_growth([[2.0]], [[1.0]], 0.5)
+    0.25
+    """
+    d, q = _pair(mix_hessian, weighted)
+    eta = _checks.real("step_size", step_size, low=0.0)
+    values = np.linalg.eigvalsh(d)
+    if values.size and values[0] < 0.0:
+        return math.nan
+    top = float(values[-1]) if values.size else 0.0
+    return top_value(np.eye(len(d)) + (eta * eta * top - 2.0 * eta) * d + eta * eta * q)
 
 
 @dataclass(frozen=True)
@@ -141,14 +235,52 @@ class OneStepBound:
         sampling: str,
         weight_decay: float = 0.0,
     ) -> FloatArray:
-        """``Φ(P)``, shape (r, r)."""
-        eta = _checks.real("step_size", step_size, low=0.0)
-        stay = np.eye(len(self.retain)) - eta * self.mix(alpha, weight_decay)
-        result: FloatArray = stay @ stay + eta * eta * self.noise(batch_size, alpha, sampling)
-        return result
+        """``Φ(P)``, shape (r, r).
+
+        Parameters
+        ----------
+        step_size : float
+            η ≥ 0.
+        batch_size : (float, float)
+            Retain and forget.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+        weight_decay : float, default 0
+            λ ≥ 0.
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
+        noise = self.noise(batch_size, alpha, sampling)
+        return _one_step_moment(self.mix(alpha, weight_decay), noise, step_size)
 
     def noise(self, batch_size: tuple[float, float], alpha: float, sampling: str) -> FloatArray:
-        """``Q₂``, shape (r, r)."""
+        """``Q₂``, shape (r, r).
+
+        Parameters
+        ----------
+        batch_size : (float, float)
+            Retain and forget.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         result = np.zeros_like(self.retain)
         for s, a, c, e, n in weighted_sets(alpha, self.sizes, batch_size, sampling):
             result += a * a * c * self._noise(s, n, bool(e))
@@ -162,7 +294,30 @@ class OneStepBound:
         sampling: str,
         weight_decay: float = 0.0,
     ) -> float:
-        """Upper bound on ρ; arguments and errors as in `RayleighBound.growth`."""
+        """Upper bound on ρ.
+
+        Parameters
+        ----------
+        step_size : float
+            η ≥ 0.
+        batch_size : (float, float)
+            Retain and forget.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+        weight_decay : float, default 0
+            λ ≥ 0.
+
+        Returns
+        -------
+        float
+            Per step.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         return top_value(self.moment(step_size, batch_size, alpha, sampling, weight_decay))
 
     def critical_step_size(
@@ -172,7 +327,28 @@ class OneStepBound:
         sampling: str,
         weight_decay: float = 0.0,
     ) -> float:
-        """Step size up to which this bound is at most 1; 0 where D is not positive definite."""
+        """Step size up to which this bound is at most 1; 0 where D is not positive definite.
+
+        Parameters
+        ----------
+        batch_size : (float, float)
+            Retain and forget.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+        weight_decay : float, default 0
+            λ ≥ 0.
+
+        Returns
+        -------
+        float
+            In inverse units of the Hessians.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         return one_step(self.mix(alpha, weight_decay), self.noise(batch_size, alpha, sampling))
 
     def critical_alpha(
@@ -185,6 +361,25 @@ class OneStepBound:
         """Mixing up to which this bound is at most 1, by bisection; NaN where it is nowhere.
 
         ``α ↦ Φ_α(P)`` is a matrix-convex quadratic, so the mixings that pass are an interval.
+
+        Parameters
+        ----------
+        step_size : float
+            η ≥ 0.
+        batch_size : (float, float)
+            Retain and forget.
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+        weight_decay : float, default 0
+            λ ≥ 0.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
         """
         eta = _checks.real("step_size", step_size, low=0.0)
 
@@ -194,28 +389,66 @@ class OneStepBound:
             noise = self.noise(batch_size, alpha, sampling)
             return top_value(eta * (mix @ mix + noise) - 2.0 * mix)
 
-        return last_of_convex(excess) if eta > 0.0 else 1.0
+        return _last_of_convex(excess) if eta > 0.0 else 1.0
 
     def critical_batch_size(
         self, step_size: float, alpha: float, sampling: str, weight_decay: float = 0.0
     ) -> float:
-        """Common batch size from which this bound is at most 1; NaN where no B passes."""
+        """Common batch size from which this bound is at most 1; NaN where no B passes.
+
+        Parameters
+        ----------
+        step_size : float
+            η ≥ 0.
+        alpha : float
+            In [0, 1].
+        sampling : {"bernoulli", "without_replacement", "with_replacement"}
+        weight_decay : float, default 0
+            λ ≥ 0.
+
+        Returns
+        -------
+        float
+            A real number.
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         eta = _checks.real("step_size", step_size, low=0.0)
-        alpha = mixing(alpha, self.sizes)
+        alpha, scheme = mixing(alpha, self.sizes), Scheme.named(sampling)
         mix = self.mix(alpha, weight_decay)
         room = 2.0 * mix - eta * mix @ mix
         slope = np.zeros_like(mix)
         weighted = [(s, a) for s, a in enumerate((1.0 - alpha, alpha)) if a > 0.0]
         for s, a in weighted:
             n = self.sizes[s]
-            kappa, offset = inverse_batch(n, sampling)
-            part = eta * a * a * kappa * self._noise(s, n, sampling != "bernoulli")
+            kappa, offset = scheme.inverse_batch(n)
+            part = eta * a * a * kappa * self._noise(s, n, scheme.fixed_size)
             slope += part
             room += offset * part
-        return least_matrix_batch(room, slope, [self.sizes[s] for s, _ in weighted], sampling)
+        return _least_matrix_batch(room, slope, [self.sizes[s] for s, _ in weighted], sampling)
 
     def mix(self, alpha: float, weight_decay: float = 0.0) -> FloatArray:
-        """``D(α) + λ``."""
+        """``D(α) + λ``.
+
+        Parameters
+        ----------
+        alpha : float
+            In [0, 1].
+        weight_decay : float, default 0
+            λ ≥ 0.
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range.
+        """
         alpha = mixing(alpha, self.sizes)
         decay = _checks.real("weight_decay", weight_decay, low=0.0)
         result: FloatArray = (1.0 - alpha) * self.retain - alpha * self.forget
@@ -327,10 +560,11 @@ def sgd_batch_size(
 
     Parameters
     ----------
-    sharpness, sample_sharpness, n, sampling
+    sharpness, sample_sharpness, n
         As in `sgd_step_size`.
     step_size : float
         η > 0.
+    sampling : {"bernoulli", "without_replacement", "with_replacement"}
 
     Returns
     -------
@@ -354,8 +588,9 @@ def sgd_batch_size(
     """
     eta = _checks.real("step_size", step_size, low=0.0, low_open=True)
     _sgd_noise(sharpness, sample_sharpness, n, n, sampling)
-    kappa, offset = inverse_batch(n, sampling)
-    excess = sample_sharpness - (0.0 if sampling == "bernoulli" else sharpness)
+    scheme = Scheme.named(sampling)
+    kappa, offset = scheme.inverse_batch(n)
+    excess = sample_sharpness - (sharpness if scheme.fixed_size else 0.0)
     slope = 0.5 * eta * kappa * n * excess
     return least_batch(1.0 - 0.5 * eta * sharpness + slope * offset, slope, [n], sampling)
 
@@ -363,7 +598,9 @@ def sgd_batch_size(
 def _sgd_noise(sharpness: float, sample: float, n: int, batch_size: float, sampling: str) -> float:
     """``λ_max`` of the bound on ``Q₂`` relative to D, at α = 0."""
     _checks.real("sample_sharpness", sample, low=0.0)
-    c, e = coefficients(n, batch_size, sampling)
+    scheme = Scheme.named(sampling)
+    n = _checks.integer("n", n, low=1)
+    c, e = scheme.coefficients(n, scheme.check_batch("batch_size", batch_size, n))
     check_mean_sharpness("sharpness", sharpness, sample, n)
     return c * n * max(sample - (sharpness if e else 0.0), 0.0)
 
@@ -373,6 +610,17 @@ def top_value(matrix: FloatArray, metric: FloatArray | None = None) -> float:
 
     All eigenvalues by divide and conquer: LAPACK's route to one of them gives up on
     multiples of the identity.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (r, r)
+        Symmetric.
+    metric : ndarray, shape (r, r), optional
+        Positive definite; default the identity.
+
+    Returns
+    -------
+    float
     """
     if not len(matrix):
         return -math.inf
@@ -380,8 +628,18 @@ def top_value(matrix: FloatArray, metric: FloatArray | None = None) -> float:
     return float(scipy.linalg.eigh(matrix, metric, eigvals_only=True, driver=driver)[-1])
 
 
-def last_of_convex(excess: Any) -> float:
-    """Largest x in [0, 1] with ``excess(x) ≤ 0`` for a convex function; NaN if there is none."""
+def _last_of_convex(excess: Any) -> float:
+    """Largest x in [0, 1] with ``excess(x) ≤ 0`` for a convex function; NaN if there is none.
+
+    Parameters
+    ----------
+    excess : callable
+        Of one number.
+
+    Returns
+    -------
+    float
+    """
     from scipy.optimize import brentq, minimize_scalar
 
     if excess(1.0) <= 0.0:
@@ -400,11 +658,25 @@ def last_of_convex(excess: Any) -> float:
     return root
 
 
-def least_matrix_batch(
+def _least_matrix_batch(
     room: FloatArray, slope: FloatArray, sizes: list[int], sampling: str
 ) -> float:
-    """Smallest B with ``slope/B ⪯ room``, slope ⪰ 0; NaN where none up to the smallest size."""
-    least = 0.0 if sampling == "bernoulli" else 1.0
+    """Smallest B with ``slope/B ⪯ room``, slope ⪰ 0; NaN where none up to the smallest size.
+
+    Parameters
+    ----------
+    room, slope : ndarray, shape (r, r)
+        Symmetric.
+    sizes : list of int
+        Of the sets with weight.
+    sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+    Returns
+    -------
+    float
+        1 (0 for Bernoulli) where every B will do.
+    """
+    least = Scheme.named(sampling).least_batch
     if not room.size or not np.abs(slope).max():
         return least if not room.size or np.linalg.eigvalsh(room)[0] >= 0.0 else math.nan
     values = np.linalg.eigvalsh(room)

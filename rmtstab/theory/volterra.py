@@ -1,7 +1,7 @@
-r"""Volterra threshold of SGD (α = 0) from the population alone, before any data is seen.
+r"""Volterra threshold of SGD (α = 0): from a spectrum, or from the population alone.
 
 The equation ``κη tr[H(2 − δηH)⁻¹] = 1`` of
-`rmtstab.theory.high_dimensional.volterra_step_size` reads, at ``z = 2/(δη)`` and
+`volterra_step_size` reads, at ``z = 2/(δη)`` and
 with ``N = δ/κ``,
 
     F(z) = Σ_i λ_i/(z − λ_i) = N .
@@ -25,7 +25,6 @@ import numpy as np
 from rmtstab import _checks
 from rmtstab._results import Threshold
 from rmtstab.laws import Spiked
-from rmtstab.theory.high_dimensional import noise_scale
 from rmtstab.theory.volterra_law import (
     BULK,
     INTERIOR,
@@ -33,10 +32,82 @@ from rmtstab.theory.volterra_law import (
     capped,
     check_spikes,
     law_step_size,
+    noise_scale,
     root,
 )
 
-__all__ = ["isotropic_step_size", "law_step_size", "population_step_size", "spiked_step_size"]
+__all__ = [
+    "isotropic_step_size",
+    "law_step_size",
+    "noise_scale",
+    "population_step_size",
+    "spiked_step_size",
+    "volterra_step_size",
+]
+
+
+def volterra_step_size(eigenvalues: Any, n: int, batch_size: float, sampling: str) -> float:
+    r"""Critical step size of SGD (α = 0) whose samples all see the mean curvature alike.
+
+    The root η of ``κη tr[H(2 − (1−κ)ηH)⁻¹] = 1`` with ``κ = (n − B)/(B(n − 1))``
+    (``1/B`` with replacement); Bernoulli
+    ``(1 − B/n)(η/B) tr[H(2 − ηH)⁻¹] = 1``; capped at ``2/λ_max``.
+
+    Parameters
+    ----------
+    eigenvalues : array_like, shape (r,)
+        Spectrum of the mean curvature H, ≥ 0.
+    n : int
+        Number of samples.
+    batch_size : float
+        In [1, n]; real and in (0, n] for Bernoulli.
+    sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+    Returns
+    -------
+    float
+        In inverse units of the eigenvalues; ``inf`` where H = 0. With the actual
+        spectrum an upper bound on the exact threshold when all samples have
+        equal ``‖z_i‖²`` (a Rayleigh quotient), and its limit as n grows with d/n
+        fixed for isotropic gradients (error about 1/n).
+
+    Raises
+    ------
+    ValueError
+        If an eigenvalue is negative or not finite, or the batch size is outside its range.
+
+    References
+    ----------
+    Derived in docs/theory/volterra; compare Paquette et al., arXiv:2102.04396.
+
+    See Also
+    --------
+    population_step_size : the same from the population alone.
+
+    Examples
+    --------
+    >>> from rmtstab.theory.volterra import volterra_step_size
+    >>> volterra_step_size([1.0, 1.0], 2, 2, "without_replacement")
+    2.0
+    >>> round(volterra_step_size([0.5, 0.5], 2, 1, "without_replacement"), 12)
+    2.0
+    """
+    values = _checks.array("eigenvalues", eigenvalues, ndim=1)
+    kappa, damping = noise_scale(n, batch_size, sampling)
+    if values.size and values.min() < 0:
+        raise ValueError(f"eigenvalues must be >= 0, got {values.min():g}")
+    top = float(values.max(initial=0.0))
+    if top == 0.0:
+        return float("inf")
+    cap = 2.0 / top
+
+    def excess(eta: float) -> float:
+        return kappa * eta * float(np.sum(values / (2.0 - damping * eta * values))) - 1.0
+
+    inside = cap * (1.0 - 1e-12)
+    if kappa == 0.0 or excess(inside) <= 0.0:
+        return cap
+    return root(excess, 0.0, inside)
 
 
 def isotropic_step_size(

@@ -10,11 +10,44 @@ from rmtstab import _checks
 from rmtstab._results import FloatArray, Threshold
 from rmtstab.laws import Spiked
 from rmtstab.laws.base import SpectralLaw
-from rmtstab.theory.high_dimensional import noise_scale
+from rmtstab.sampling import Scheme
 
 INTERIOR = "interior"
 BULK = "mean-limited: at 2/edge the mean overshoots before the noise diverges"
 OUTLIER = "mean-limited: at 2/outlier the mean overshoots along a spike"
+
+
+def noise_scale(n: int, batch_size: float, sampling: str) -> tuple[float, float]:
+    """``(κ, δ)`` of the equation ``κη tr[H(2 − δηH)⁻¹] = 1``.
+
+    Parameters
+    ----------
+    n : int
+        Number of samples, at least 1.
+    batch_size : float
+        In [1, n]; real and in (0, n] for Bernoulli.
+    sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+    Returns
+    -------
+    (float, float)
+        ``κ = n c`` and ``δ = 1 − n e``: ``(1 − B/n)/B`` and 1 for Bernoulli;
+        ``κ = (n − B)/(B(n − 1))`` without and ``1/B`` with replacement, ``δ = 1 − κ``.
+
+    Raises
+    ------
+    ValueError
+        If the batch size is outside its range or the sampling unknown.
+
+    Examples
+    --------
+    >>> from rmtstab.theory.volterra import noise_scale
+    >>> noise_scale(9, 3, "without_replacement")
+    (0.25, 0.75)
+    """
+    n, scheme = _checks.integer("n", n, low=1), Scheme.named(sampling)
+    c, e = scheme.coefficients(n, scheme.check_batch("batch_size", batch_size, n))
+    return n * c, 1.0 - n * e
 
 
 def law_step_size(
@@ -129,20 +162,54 @@ def _spike_share(law: SpectralLaw, spikes: FloatArray, u: float) -> float:
 
 
 def capped(value: float, cap: float, scale: float, limit: str) -> Threshold:
-    """The smaller of a noise threshold and the mean's cap, with the status that says which."""
+    """The smaller of a noise threshold and the mean's cap, with the status that says which.
+
+    Parameters
+    ----------
+    value, cap : float
+    scale : float
+        Unit by which the threshold is divided.
+    limit : str
+        Status where the cap is the smaller.
+
+    Returns
+    -------
+    Threshold
+    """
     status = INTERIOR if value < cap else limit
     return Threshold(min(value, cap) / scale, 0.0, True, status)
 
 
 def root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Bracketed root to the last digits."""
+    """Bracketed root to the last digits.
+
+    Parameters
+    ----------
+    function : callable
+    low, high : float
+        The function changes sign between them.
+
+    Returns
+    -------
+    float
+    """
     from scipy.optimize import brentq
 
     return float(brentq(function, low, high, xtol=1e-300, rtol=1e-14, maxiter=500))
 
 
 def check_spikes(spikes: FloatArray) -> None:
-    """Raise unless all are at least 1."""
+    """Raise unless all are at least 1.
+
+    Parameters
+    ----------
+    spikes : ndarray, shape (n_spikes,)
+
+    Raises
+    ------
+    ValueError
+        If one is below 1.
+    """
     if spikes.size and spikes.min() < 1.0:
         raise ValueError(
             f"spikes must be >= 1, the bulk's population eigenvalue, got {spikes.min():g}; "

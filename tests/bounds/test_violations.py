@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import rmtstab as rs
 from rmtstab.bounds import NAMES
+from rmtstab.sampling import Scheme
 from tests.bounds.cases import Case, draw, violations
 
 # On these a bound is (nearly) attained: 5 % more must show.
@@ -89,10 +90,16 @@ def test_a_wrong_noise_constant_shows(evaluated, monkeypatch):
     """The mutation inside the formula: 5 % more of every c_s, in the closed forms only."""
     from rmtstab.theory import noise
 
-    right = noise.coefficients
-    monkeypatch.setattr(
-        noise, "coefficients", lambda *args: tuple(1.05 * value for value in right(*args))
-    )
+    class Heavier(Scheme):
+        @staticmethod
+        def named(sampling):
+            right = Scheme.named(sampling)
+            return Heavier(right.name, right.fixed_size, right.exhausts)
+
+        def coefficients(self, n, batch):
+            return tuple(1.05 * value for value in super().coefficients(n, batch))
+
+    monkeypatch.setattr(noise, "Scheme", Heavier)
     caught = set()
     for case in attained():
         rho = case.exact()

@@ -12,9 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from rmtstab import claims
-from rmtstab.claims import validation
-from rmtstab.claims.registry import Outcome
+from rmtstab.claims import Outcome
 from rmtstab.cli import main
+from rmtstab.experiment import PRESETS
+from rmtstab.experiment import run as experiment
 
 
 def run(*arguments):
@@ -28,7 +29,7 @@ def validate(folder, *arguments):
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch):
     """No worker processes: starting one takes longer than the checks."""
-    monkeypatch.setattr(validation, "worker_pool", lambda workers: nullcontext(None))
+    monkeypatch.setattr("rmtstab.sweeps.worker_pool", lambda workers: nullcontext(None))
 
 
 def test_list_names_every_claim_and_gathers_nothing(tmp_path, monkeypatch):
@@ -56,16 +57,16 @@ except SystemExit:
 
 
 def test_theory_claims_run_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(validation, "closed_forms", lambda preset: 1 / 0)  # networks' step size
+    monkeypatch.setattr(experiment, "closed_forms", lambda preset: 1 / 0)  # networks' step size
     names = ("gram-spectrum-intervals", "volterra-threshold")
     result = validate(tmp_path / "run", "--only", names[1], "--only", names[0])
     assert result.exit_code == 0, result.output
     folder = tmp_path / "run" / "only"
     results = json.loads((folder / "results.json").read_text())
-    assert tuple(claim["name"] for claim in results["claims"]) == names  # the catalogue's order
+    assert tuple(claim["name"] for claim in results["claims"]) == names  # the report's order
     assert set(results["theory"]) == set(names) and "networks" not in results
     assert {path.stem for path in (folder / "figures").iterdir()} == set(names)
-    cells = {path.name.split("-")[0] for path in (tmp_path / "run" / "cells").iterdir()}
+    cells = {path.name.split("-")[0] for path in (tmp_path / "run" / "cells").glob("*.json")}
     assert cells == {"theory"}
     assert "[there: " in result.output and "resistance-rises-with-snr" not in result.output
 
@@ -74,15 +75,16 @@ def test_theory_claims_run_alone(tmp_path, monkeypatch):
 def test_a_claim_runs_its_stages_only(claim, monkeypatch, tmp_path):
     ran = []
 
-    def pretend(cells, task, folder, executor, on_done):
+    def pretend(cells, task, folder, executor, on_done, fingerprint):
         ran.extend(cell.task for cell in cells)
         spots = {"step_size": 1.0, "cells": [{"alpha": 0.1, "batch_size": [1, 1]}]}
         return {cell: {"map": spots, "common_map": spots} for cell in cells}
 
-    monkeypatch.setattr(validation, "has_torch", lambda: True)
-    monkeypatch.setattr(validation, "run", pretend)
-    monkeypatch.setattr(validation, "closed_forms", lambda preset: {"common_step_size": 1.0})
-    evidence = validation.collect(claims.PRESETS["tiny"], 0, tmp_path, None, claims=[claim])
+    monkeypatch.setattr(experiment, "has_torch", lambda: True)
+    monkeypatch.setattr(experiment, "run", pretend)
+    monkeypatch.setattr(experiment, "closed_forms", lambda preset: {"common_step_size": 1.0})
+    monkeypatch.setattr(experiment, "spectra", lambda preset, networks: [])
+    evidence = experiment.collect(PRESETS["tiny"], 0, tmp_path, None, claims=[claim])
     tasks = {"networks": "network", "escapes": "escape", "outcomes": "outcome",
              "trajectories": "trajectory"}  # fmt: skip
     stages = (*claim.needs, *claim.uses)
@@ -95,7 +97,7 @@ def test_a_claim_runs_its_stages_only(claim, monkeypatch, tmp_path):
 def test_a_network_claim_alone(tmp_path):
     result = validate(tmp_path / "run", "--only", "networks-interpolate")
     assert result.exit_code == 0, result.output
-    cells = {path.name.split("-")[0] for path in (tmp_path / "run" / "cells").iterdir()}
+    cells = {path.name.split("-")[0] for path in (tmp_path / "run" / "cells").glob("*.json")}
     assert cells == {"network"}
     again = run("report", tmp_path / "run" / "only")
     assert again.exit_code == 0, again.output
@@ -122,7 +124,7 @@ def test_unknown_names(name, near, tmp_path):
 
 
 def test_a_claim_that_cannot_run_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(validation, "has_torch", lambda: False)
+    monkeypatch.setattr(experiment, "has_torch", lambda: False)
     result = validate(tmp_path / "new", "--only", "networks-interpolate")
     assert result.exit_code == 2 and "torch is not installed" in " ".join(result.output.split())
     assert not (tmp_path / "new").exists()

@@ -15,23 +15,36 @@ INDEFINITE = np.diag([1.0, 1.0, -0.5])
     [
         (lambda: UnlearningProblem.from_factors([]), ValueError, "retain must hold at least one"),
         (lambda: UnlearningProblem.from_factors(3.0), TypeError, "retain must be an array"),
-        (lambda: UnlearningProblem.from_factors(EYE, np.eye(3)), ValueError, "share one dimension"),
+        (
+            lambda: UnlearningProblem.from_factors(EYE, np.eye(3)),
+            ValueError,
+            r"^retain and forget must share one dimension d, got \[3, 4\]",
+        ),
         (
             lambda: UnlearningProblem.from_factors(np.full((2, 2), np.nan)),
             ValueError,
-            "must be finite, got 4 NaN",
+            "^retain must be finite, got 4 NaN",
         ),
-        (lambda: UnlearningProblem.from_factors([["a"]]), TypeError, "must hold real numbers"),
-        (lambda: UnlearningProblem.from_hessians([INDEFINITE]), ValueError, "positive semi-def"),
+        (lambda: UnlearningProblem.from_factors([["a"]]), TypeError, "^retain must hold real num"),
+        (
+            lambda: UnlearningProblem.from_factors(EYE, [np.ones((2, 4)), np.ones((1, 3))]),
+            ValueError,
+            "^forget must share one dimension d",
+        ),
+        (
+            lambda: UnlearningProblem.from_hessians([np.eye(3)], [np.eye(3), INDEFINITE]),
+            ValueError,
+            r"^forget\[1\] must be positive semi-definite",
+        ),
         (
             lambda: UnlearningProblem.from_hessians([np.triu(np.ones((3, 3)))]),
             ValueError,
-            "must be symmetric, got asymmetry",
+            r"^retain\[0\] must be symmetric, got asymmetry",
         ),
         (
             lambda: UnlearningProblem.from_hessians(np.ones((2, 3, 4))),
             ValueError,
-            r"must have shape \(n, d, d\)",
+            r"^retain must have shape \(n, d, d\)",
         ),
         (lambda: UnlearningProblem.from_gram(INDEFINITE, 2), ValueError, "positive semi-definite"),
         (
@@ -95,7 +108,7 @@ INDEFINITE = np.diag([1.0, 1.0, -0.5])
         (
             lambda: UnlearningProblem.from_hessians([np.full((2, 2), np.inf)]),
             ValueError,
-            "must be finite, got 4 NaN",
+            "^retain must be finite, got 4 NaN",
         ),
         (
             lambda: UnlearningProblem.from_hessians([np.eye(2)], [np.eye(3)]),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 
 from rmtstab import UnlearningProblem, Verdict
-from rmtstab.dynamics import critical
-from rmtstab.dynamics.curve import follow
+from rmtstab.dynamics.critical_alpha import critical_alpha, follow
+from rmtstab.dynamics.update import Update
 from tests import naive
 from tests.strategies import SAMPLINGS, hessians, instances
 
@@ -56,6 +56,32 @@ def test_growth_is_one_at_the_critical_mixing(x):
         assert min(values) > 1.0 - 1e-9
 
 
+CANCELLING = ([[1.0, 1.0], [1.0, -1.0]], [[1.0, 0.5], [1.0, -0.5]])
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_a_null_direction_whose_quadratic_form_alone_vanishes_is_no_equilibrium(sampling, momentum):
+    """``vᵀĤv`` is 0 for every batch of this indefinite Ĥ, but ``Ĥv`` is not: η* = 0."""
+    problem = UnlearningProblem.from_factors(*CANCELLING)
+    found = problem.critical_step_size((1, 1), 0.5, sampling=sampling, momentum=momentum)
+    assert (found.value, found.error_bound) == (0.0, 0.0)
+    sets = [hessians(np.array(part)[:, None]) for part in CANCELLING]
+    options = {"batches": (1, 1), "alpha": 0.5, "sampling": sampling, "momentum": momentum}
+    for step in (0.01, 0.5, 4.8):
+        assert naive.growth_factor(*sets, step=step, weight_decay=0.0, **options) > 1.0 + 1e-8
+
+
+def test_a_null_direction_that_no_batch_moves_is_left_out():
+    """Every sample has curvature 1 on the first axis; the second one decides, a scalar problem."""
+    retain = np.array([np.diag([1.0, 1.0]), np.diag([1.0, 3.0**0.5])])
+    problem = UnlearningProblem.from_factors(retain, np.array([np.diag([1.0, 0.0])]))
+    # mean 1, variance 1/4: 2/(1 + 1/4)
+    assert problem.critical_step_size((1, 1), 0.5).value == pytest.approx(1.6, rel=1e-12)
+    alike = UnlearningProblem.from_factors([[1.0, 0.0, 0.0]] * 2, [[1.0, 0.0, 0.0]] * 2)
+    assert alike.critical_step_size((1, 1), 0.5).value == np.inf
+
+
 @pytest.mark.parametrize("decades", [2, 5])
 def test_critical_mixing_of_ill_conditioned_curvature(decades, rng):
     # ρ − 1 is of the order of D's least eigenvalue at α = 0.2: a root of ρ = 1 is blurred
@@ -79,8 +105,8 @@ def test_a_loosely_solved_critical_mixing_lies_within_its_error_bound(sampling, 
     step = 0.9 * float(problem.critical_step_size((4, 2), 0.0, sampling=sampling))
     exact = problem.critical_alpha(step, (4, 2), sampling=sampling)
     assert exact.error_bound < 1e-8
-    options = (sampling, 0.0, 0.0)
-    found, _ = follow(problem, step, (4, 2), options, 1.0, tolerances=(tolerance,))
+    update = Update.of(problem, step, (4, 2), None, sampling, 0.0, 0.0)
+    found, _ = follow(update, 1.0, tolerances=(tolerance,))
     assert found.converged
     assert found.value - found.error_bound <= exact.value < found.value
 
@@ -92,8 +118,26 @@ def test_a_hint_at_or_below_the_critical_mixing_does_no_harm(rng):
     exact = problem.critical_alpha(step, (2, 1))
     assert exact.converged and 0.0 < exact.value < 1.0
     for hint in (exact.value, 0.5 * exact.value, 1.1 * exact.value):
-        found = critical.alpha(problem, step, (2, 1), upper=hint)
+        update = Update.of(problem, step, (2, 1), None, "without_replacement", 0.0, 0.0)
+        found = critical_alpha(update, upper=hint)
         assert found.converged and found.value == pytest.approx(exact.value, rel=1e-9)
+
+
+def test_the_least_batch_is_that_of_the_sets_with_weight():
+    """At α = 0 one forget sample says nothing of how far the retain batch may grow."""
+    problem = UnlearningProblem.from_factors(np.eye(4), np.ones((1, 4)))
+    # on each axis (1 − η/4)² + η²(4 − B)/(16B) ≤ 1 at η ≤ 2B
+    assert problem.critical_batch_size(4.4).value == pytest.approx(2.2, rel=1e-9)
+    alone = UnlearningProblem.from_factors(np.eye(4)).critical_batch_size(4.4)
+    assert alone.value == pytest.approx(2.2, rel=1e-9)
+    assert dense_growth(4.4, 2) > 1.0 > dense_growth(4.4, 3)
+
+
+def dense_growth(step, batch):
+    retain = hessians(np.eye(4)[:, None])
+    return naive.growth_factor(
+        retain, hessians(np.ones((1, 1, 4))), step, (batch, 1), 0.0, "without_replacement"
+    )
 
 
 def test_critical_mixing_is_zero_where_retain_misses_a_direction():

@@ -9,7 +9,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from rmtstab import Reason, UnlearningProblem, Verdict
 from rmtstab.dynamics import eigen
-from rmtstab.dynamics import growth as solver
+from rmtstab.dynamics.growth import growth as solve
 from tests import naive
 from tests.strategies import SAMPLINGS, hessians, instances
 
@@ -88,8 +88,8 @@ def test_both_routes_agree(x):
     x = {**x, "sampling": "bernoulli", "retain": x["retain"][:, :1], "forget": x["forget"][:, :1]}
     assume(weighted(x))
     dyn = dynamics(x)
-    lanczos = solver.solve(dyn, route="lanczos")
-    other = solver.solve(dyn, route="sample_space")
+    lanczos = solve(dyn, route="lanczos")
+    other = solve(dyn, route="sample_space")
     assert other.value == pytest.approx(lanczos.value, rel=1e-10)
     assert lanczos.value <= other.upper * (1 + 1e-12)
 
@@ -104,7 +104,7 @@ def test_nearly_aligned_samples_leave_no_gap_and_are_solved(spread, rng):
     assert growth.verdict is Verdict.ESCAPES and growth.reason is Reason.ASCENT_DIRECTION
     worst = dyn.mean_multipliers.max()
     assert worst**2 <= growth.value * (1 + 1e-11)
-    other = solver.solve(dyn, route="sample_space")
+    other = solve(dyn, route="sample_space")
     assert other.value == pytest.approx(growth.value, rel=1e-9)
 
 
@@ -247,9 +247,9 @@ def test_growth_with_packed_vectors_and_restarts(sampling, alpha, rng, monkeypat
     if alpha == 0.0:  # 120 samples span less than the range
         assert dyn.basis.n_active == 120
     exact = loops_free(z, 120, 2.5, (8, 4), alpha, sampling)
-    free = solver.solve(dyn, route="lanczos")
+    free = solve(dyn, route="lanczos")
     monkeypatch.setattr(eigen, "BASIS_BYTES", 0.0)
-    tight = solver.solve(dyn, route="lanczos")
+    tight = solve(dyn, route="lanczos")
     assert tight.applications > 12
     for top in (free, tight):
         assert top.value == pytest.approx(exact, rel=1e-10)
@@ -263,11 +263,11 @@ def test_growth_keeps_to_its_memory_model(rng, monkeypatch):
     z = rng.standard_normal((300, 300)) * (1 + np.arange(300)) ** -0.5
     problem = UnlearningProblem.from_factors(z[:225], z[225:])
     array = 8 * 300**2
-    solver.solve(problem.dynamics(2.4, (16, 4), 0.3))  # imports
+    solve(problem.dynamics(2.4, (16, 4), 0.3))  # imports
     monkeypatch.setattr(eigen, "BASIS_BYTES", 30.0 * 4 * 300 * 301)
     dyn = problem.dynamics(2.4, (16, 4), 0.2)
     tracemalloc.start()
-    top = solver.solve(dyn)
+    top = solve(dyn)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert top.applications > 30  # a restart, after which conjugate gradients certify

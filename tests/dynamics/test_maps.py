@@ -8,7 +8,7 @@ from hypothesis import example, given
 
 from rmtstab import UnlearningProblem, Verdict
 from rmtstab._results import Threshold
-from rmtstab.dynamics import critical, davidson, growth
+from rmtstab.dynamics import critical_step_size, davidson, stability_map
 from tests import naive
 from tests.strategies import SAMPLINGS, hessians, instances
 
@@ -112,10 +112,11 @@ def test_a_failure_to_converge_shows(rng, monkeypatch):
     problem = UnlearningProblem.from_factors(
         rng.standard_normal((20, 8)), rng.standard_normal((9, 8))
     )
-    real = growth.solve
+    real = stability_map.growth
     monkeypatch.setattr(davidson, "WIDEST", 2)
-    monkeypatch.setattr(growth, "solve", lambda dyn: replace(real(dyn), upper=np.inf))
-    monkeypatch.setattr(critical, "_critical", lambda dyn: Threshold(1.0, 1.0, False, "interior"))
+    monkeypatch.setattr(stability_map, "growth", lambda cell: replace(real(cell), upper=np.inf))
+    unsolved = Threshold(1.0, 1.0, False, critical_step_size.INTERIOR)
+    monkeypatch.setattr(critical_step_size, "critical_step_size", lambda cell: unsolved)
     found = problem.frontier(0.02, [(2, 1), (20, 9)], [0.0, 0.05, 0.9])
     below = found.values < 1.0
     assert below.any() and not below.all()

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 import rmtstab as rs
 from rmtstab.ensembles import extremal
+from rmtstab.sampling import SAMPLINGS
 from tests import naive
 
-SAMPLINGS = extremal.SAMPLINGS
 seeds = st.integers(0, 2**32 - 1)
 
 

@@ -5,21 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmtstab.claims.theory_checks import escape_formula, volterra_gap
+from rmtstab.claims.closed_forms import escape_formula, volterra_gap
 from rmtstab.ensembles import SignalPlusNoise
-from rmtstab.theory import cnn, mean, noise, signal_plus_noise, sufficient
-from rmtstab.theory.high_dimensional import volterra_step_size
-from tests import naive
+from rmtstab.theory import cnn, mean, signal_plus_noise, sufficient
+from rmtstab.theory.volterra import volterra_step_size
 
 SAMPLINGS = ("bernoulli", "without_replacement", "with_replacement")
-
-
-@pytest.mark.parametrize("sampling", SAMPLINGS)
-@pytest.mark.parametrize(("n", "b"), [(1, 1), (2, 1), (7, 3), (7, 7)])
-def test_noise_coefficients_are_the_covariance_of_inclusion(n, b, sampling):
-    c, e = noise.coefficients(n, b, sampling)
-    expected = naive.batch_covariance(n, b, sampling) / b**2
-    np.testing.assert_allclose(c * np.eye(n) - e / n, expected, atol=1e-15)
 
 
 def test_mean_forms():
@@ -161,9 +152,6 @@ def test_bulk_density_matches_sampled_moments(rng):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: noise.coefficients(4, 5, "bernoulli"), r"batch_size must lie in \(0, n=4\]"),
-        (lambda: noise.coefficients(4, 0, "with_replacement"), r"must lie in \[1, n=4\], got 0"),
-        (lambda: noise.coefficients(4, 2, "epochs"), "sampling must be one of"),
         (lambda: mean.growth([np.nan], 1.0), "eigenvalues must be finite"),
         (lambda: mean.growth([1.0], -1.0), "step_size must be >= 0"),
         (lambda: volterra_step_size([-1.0], 2, 1, "bernoulli"), "eigenvalues must be >= 0, got -1"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rmtstab import UnlearningProblem
 from rmtstab.laws import GeneralizedMarchenkoPastur, MarchenkoPastur, Semicircle, Spiked, TracyWidom
 from rmtstab.theory import volterra
-from rmtstab.theory.high_dimensional import noise_scale, volterra_step_size
+from rmtstab.theory.volterra import noise_scale, volterra_step_size
 
 SAMPLINGS = ("bernoulli", "without_replacement", "with_replacement")
 sizes = st.integers(2, 400)

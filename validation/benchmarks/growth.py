@@ -12,7 +12,8 @@ import time
 import numpy as np
 
 from rmtstab import UnlearningProblem
-from rmtstab.dynamics import growth as solver
+from rmtstab.dynamics.growth import growth as solve
+from rmtstab.dynamics.verdict import assess
 
 
 def measured(call):
@@ -78,8 +79,8 @@ def main(n):
     for alpha, factor, batches in cases:
         dyn = problem.dynamics(factor * step, batches, alpha)
         _, _, basis = measured(lambda dyn=dyn: dyn.basis)
-        top, wall, cpu = measured(lambda dyn=dyn: solver.solve(dyn))
-        growth = solver.record(dyn, top)
+        top, wall, cpu = measured(lambda dyn=dyn: solve(dyn))
+        growth = assess(dyn, top)
         gap = f"gap {relative_gap(dyn):.1%}, " if n <= 1000 else ""
         print(
             f"  growth, alpha={alpha}, step {factor} of critical, batches {batches}: {gap}"

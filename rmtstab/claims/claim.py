@@ -1,0 +1,176 @@
+"""Claims as data: what is said, under which normalisation and horizon, and how it is checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Evidence = Mapping[str, Any]  # results.json without the claims: the numbers of one run
+Check = Callable[["np.random.Generator"], dict[str, Any]]
+SIGMAS = 5.0  # deviations that an agreement may show, in standard errors
+WORDS = (
+    "name", "statement", "latex", "assumptions", "normalisation", "horizon", "source", "fails",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found.
+
+    Attributes
+    ----------
+    measured : str
+        In words and numbers.
+    value : float
+        The number judged; NaN where there was nothing to judge.
+    error_bar : float
+        Of ``value``, in its units; NaN where it has none.
+    holds : bool or None
+        None: reported without a threshold.
+    failing : float
+        The same number in the nearest setting in which the claim fails; NaN where not measured.
+    """
+
+    measured: str
+    value: float
+    error_bar: float
+    holds: bool | None
+    failing: float = math.nan
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement with everything it depends on, and the function that judges it.
+
+    Attributes
+    ----------
+    name : str
+        Identifier, in kebab case.
+    statement : str
+        In words.
+    latex : str
+        The same as a formula.
+    assumptions : str
+        Under which it is claimed.
+    normalisation : str
+        Step-size protocol and batch sizes.
+    horizon : str
+        Steps over which it is claimed, or "none".
+    source : str
+        Paper and theorem, or where it is derived.
+    fails : str
+        The nearest setting in which it does not hold.
+    judge : callable
+        From the evidence to an `Outcome`.
+    needs : tuple of str
+        Stages of a run (see `rmtstab.experiment.run`) without which it cannot be judged.
+    uses : tuple of str
+        Further stages that it takes up where torch is installed.
+    check : callable or None
+        Of a theory claim: from a generator to JSON numbers, the record it is judged by. An entry
+        ``"figure"`` in the record is drawn by `rmtstab.figures.check_series`.
+    long : bool
+        Whether the check takes ten seconds or more: the tiny preset leaves it out.
+
+    See Also
+    --------
+    theory_claim : registers a claim that needs no network.
+    """
+
+    name: str
+    statement: str
+    latex: str
+    assumptions: str
+    normalisation: str
+    horizon: str
+    source: str
+    fails: str
+    judge: Callable[[Evidence], Outcome]
+    needs: tuple[str, ...] = ("networks",)
+    uses: tuple[str, ...] = ()
+    check: Check | None = None
+    long: bool = False
+
+    @property
+    def needs_torch(self) -> bool:
+        """Whether its evidence comes from trained networks."""
+        return self.needs != ("theory",)
+
+    def record(self, evidence: Evidence) -> dict[str, Any]:
+        """Judge, and return statement and outcome as JSON values."""
+        outcome = self.judge(evidence)
+        words = {key: getattr(self, key) for key in WORDS}
+        return {
+            **words,
+            "measured": outcome.measured,
+            "value": outcome.value,
+            "error_bar": outcome.error_bar,
+            "holds": outcome.holds,
+            "failing": outcome.failing,
+        }
+
+
+def theory_claim(
+    *,
+    name: str,
+    check: Check,
+    judge: Callable[[dict[str, Any]], Outcome],
+    uses: tuple[str, ...] = (),
+    long: bool = False,
+    **words: str,
+) -> Claim:
+    """Make a claim that needs no network: a check that samples, and a judge of its record.
+
+    Parameters
+    ----------
+    name : str
+        Also the key of the record, ``evidence["theory"][name]``.
+    check : callable
+        ``check(rng)`` → JSON numbers; a module-level function. An entry
+        ``"figure"`` is drawn in the report.
+    judge : callable
+        ``judge(record)`` → `Outcome`; give `Outcome.failing` the number measured
+        where the claim fails.
+    uses : tuple of str
+        As in `Claim`.
+    long : bool
+        As in `Claim`.
+    **words : str
+        The other fields of `Claim`.
+
+    Returns
+    -------
+    Claim
+
+    Examples
+    --------
+    >>> from rmtstab.claims import Outcome, theory_claim
+    >>> claim = theory_claim(
+    ...     name="mean-of-normals", check=lambda rng: {"mean": float(rng.normal(size=100).mean())},
+    ...     judge=lambda r: Outcome(f"mean {r['mean']:.2f}", r["mean"], 0.1, abs(r["mean"]) < 0.5),
+    ...     statement="Normal numbers have mean 0.", latex="E g = 0", assumptions="none",
+    ...     normalisation="none", horizon="none", source="textbook", fails="for mean 1",
+    ... )
+    >>> claim.needs_torch, claim.record({"theory": {"mean-of-normals": {"mean": 0.1}}})["holds"]
+    (False, True)
+    """
+
+    @wraps(judge)
+    def judge_evidence(evidence: Evidence) -> Outcome:
+        return judge(evidence["theory"][name])
+
+    return Claim(
+        name=name,
+        judge=judge_evidence,
+        needs=("theory",),
+        uses=uses,
+        check=check,
+        long=long,
+        **words,
+    )

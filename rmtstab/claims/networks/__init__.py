@@ -1,0 +1,1 @@
+"""Claims about trained networks: judged from the evidence of a validation run."""

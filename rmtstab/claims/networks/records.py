@@ -1,0 +1,45 @@
+"""How the evidence of a validation run's networks is read: the vocabulary that its claims share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from rmtstab.claims.claim import Evidence, Outcome
+
+Record = dict[str, Any]
+# what the step size of a comparison across networks is measured in
+PROTOCOLS = ("sgd_scaled", "sharpness_scaled", "common")
+MODEL = "two-layer ReLU CNN, half squared error, interpolating weights, signal-plus-noise data"
+MAP = "η = ½ η*(α = 0) at the map's smallest batch, so that plain SGD is stable at every cell"
+
+
+def network_key(record: Record) -> tuple[Any, ...]:
+    """Tell a network: data, ratio, forget set, repeat."""
+    return record["data"], record["snr"], record["forget"], record["index"]
+
+
+def synthetic(evidence: Evidence) -> list[Record]:
+    """Records of the networks on signal-plus-noise data."""
+    return [n for n in evidence["networks"] if n["data"] == "signal_plus_noise"]
+
+
+def largest(values: Iterable[float]) -> float:
+    """Largest value; NaN if any is, so that it passes no threshold."""
+    return float(np.max(np.fromiter(values, dtype=float), initial=-math.inf))
+
+
+def nothing(text: str) -> Outcome:
+    """Nothing could be judged: the claim does not hold."""
+    return Outcome(text, math.nan, math.nan, False)
+
+
+def binomial_error(share: float, count: int) -> float:
+    """Standard error of a share, not 0 at the ends (Agresti and Coull, two added each)."""
+    if not count or math.isnan(share):
+        return math.nan
+    centre = (share * count + 2.0) / (count + 4.0)
+    return math.sqrt(centre * (1.0 - centre) / (count + 4.0))

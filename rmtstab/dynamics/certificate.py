@@ -1,0 +1,80 @@
+"""A growth factor between two ends, and what certifies the upper one.
+
+If ``X ≻ 0`` and ``λX − Φ(X) ≻ 0`` then ``ρ(Φ) < λ`` (docs/theory/growth).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rmtstab._results import FloatArray
+
+EPS = float(np.finfo(np.float64).eps)
+TINY = 1e-30  # least upper end that is tried
+ROUNDING = 1e-13  # relative accuracy of a converged growth factor
+
+
+@dataclass(frozen=True)
+class Enclosure:
+    """Top eigenvalue of a positive self-adjoint map: it lies in ``[value, upper]``.
+
+    Attributes
+    ----------
+    value : float
+        Rayleigh quotient, a lower bound up to rounding.
+    upper : float
+        Certified upper end; ``inf`` without a certificate.
+    residual : float
+        ``‖Φ(M) − value·M‖`` of the normalised M, or the last change of the value.
+    matrix : ndarray, shape (r, r)
+        The eigenmatrix M in D's eigenbasis, ‖M‖_F = 1, positive trace; with momentum its
+        block of ``w_k``.
+    applications : int
+        Of the map, certificate included.
+    """
+
+    value: float
+    upper: float
+    residual: float
+    matrix: FloatArray
+    applications: int
+
+    @property
+    def certified(self) -> bool:
+        """Whether an upper end was found."""
+        return math.isfinite(self.upper)
+
+
+def is_certificate(x: FloatArray, image: FloatArray, shift: float) -> bool:
+    """Whether ``X ≻ 0`` and ``shift·X − Φ(X) ≻ 0``, beyond rounding.
+
+    Parameters
+    ----------
+    x : ndarray, shape (r, r)
+    image : ndarray, shape (r, r)
+        ``shift·X − Φ(X)``.
+    shift : float
+
+    Returns
+    -------
+    bool
+    """
+    r = len(x)
+    size = float(np.linalg.norm(x))
+    margin = 8.0 * EPS * np.sqrt(r) * size
+    return _positive(x, margin) and _positive(image, 2.0 * margin * shift)
+
+
+def _positive(m: FloatArray, margin: float) -> bool:
+    if not np.isfinite(m).all():
+        return False
+    shifted = m.copy()
+    shifted.flat[:: len(m) + 1] -= margin
+    try:
+        np.linalg.cholesky(shifted)
+    except np.linalg.LinAlgError:
+        return False
+    return True

@@ -1,0 +1,243 @@
+"""One linearised update: curvatures and hyper-parameters, frozen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+
+from rmtstab import _checks
+from rmtstab._results import FloatArray
+from rmtstab.curvature.mix_basis import MixBasis
+from rmtstab.curvature.samples import SampleCurvatures
+from rmtstab.dynamics.certificate import EPS
+from rmtstab.dynamics.second_moment import NoiseMap, SecondMoment
+from rmtstab.sampling import Pair, Scheme
+
+
+@dataclass(frozen=True)
+class Update:
+    r"""The update ``w⁺ = w − η[(1−α)/B_r Σ x_i H_i − α/B_f Σ y_j H_j + λ]w + β(w − w₋)``.
+
+    Attributes
+    ----------
+    curvatures : SampleCurvatures
+    step_size : float
+        η.
+    batch_size : (float, float)
+        Retain and forget.
+    alpha : float
+        Mixing.
+    scheme : Scheme
+        How batches are drawn.
+    weight_decay, momentum : float
+        λ, β.
+
+    Examples
+    --------
+    >>> import rmtstab as rs
+    >>> update = rs.UnlearningProblem.from_factors([[1.0], [2.0]]).dynamics(0.5, 1)
+    >>> update.at(step_size=0.1).mean_multipliers
+    array([0.75])
+    """
+
+    curvatures: SampleCurvatures
+    step_size: float
+    batch_size: Pair
+    alpha: float
+    scheme: Scheme
+    weight_decay: float
+    momentum: float
+
+    @classmethod
+    def of(
+        cls,
+        curvatures: SampleCurvatures,
+        step_size: Any,
+        batch_size: Any,
+        alpha: Any,
+        sampling: Any,
+        weight_decay: Any,
+        momentum: Any,
+    ) -> Self:
+        """Build from what a user gives.
+
+        Parameters
+        ----------
+        curvatures : SampleCurvatures
+        step_size : float, ≥ 0
+        batch_size : int, or (retain, forget)
+            One number means both sets. Bernoulli sampling takes real numbers in (0, n].
+        alpha : float in [0, 1] or None
+            None where the mixing is the unknown: both batch sizes are then read, and
+            `alpha` is 0.
+        sampling : {"without_replacement", "bernoulli", "with_replacement"}
+        weight_decay : float, ≥ 0
+        momentum : float in [0, 1)
+
+        Returns
+        -------
+        Update
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is of the wrong kind or outside its range.
+        """
+        mixing = None if alpha is None else curvatures.check_alpha(alpha)
+        scheme = Scheme.named(sampling)
+        batches = scheme.check_batches(batch_size, curvatures.n_retain, curvatures.n_forget, mixing)
+        return cls(
+            curvatures,
+            _checks.real("step_size", step_size, low=0.0),
+            batches,
+            mixing or 0.0,
+            scheme,
+            _checks.real("weight_decay", weight_decay, low=0.0),
+            _checks.real("momentum", momentum, low=0.0, high=1.0, high_open=True),
+        )
+
+    def at(self, **changes: Any) -> Self:
+        """Return the update with some fields changed.
+
+        Parameters
+        ----------
+        **changes
+            Fields of the class, taken as they are: a root-finder's batch sizes may be
+            real numbers under every scheme.
+
+        Returns
+        -------
+        Update
+        """
+        return replace(self, **changes)
+
+    # --- the mean dynamics -------------------------------------------------------------------
+
+    @property
+    def sampling(self) -> str:
+        """Name of the scheme."""
+        return self.scheme.name
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """``(n_retain, n_forget)``."""
+        return self.curvatures.n_retain, self.curvatures.n_forget
+
+    @property
+    def weights(self) -> Pair:
+        """``(1 − α, α)``."""
+        return 1.0 - self.alpha, self.alpha
+
+    @property
+    def basis(self) -> MixBasis:
+        """Eigenbasis of D(alpha), shared with every other update of the same curvatures."""
+        return self.curvatures.basis(self.alpha)
+
+    @property
+    def judged_vectors(self) -> FloatArray:
+        """Basis of the judged range, shape (rank, r), in the problem's coordinates."""
+        basis = self.basis
+        return basis.vectors[:, : basis.n_active]
+
+    @property
+    def mean_eigenvalues(self) -> FloatArray:
+        """Eigenvalues μ of ``D(alpha)`` on the range on which stability is judged.
+
+        In the units of the Hessians, weight decay not included; at alpha 0 or 1
+        only the range of the set with weight.
+        """
+        basis = self.basis
+        return basis.mix[: basis.n_active].copy()
+
+    @cached_property
+    def mean_multipliers(self) -> FloatArray:
+        """``j = 1 − η(μ + λ)`` on the judged range, in the order of `mean_eigenvalues`."""
+        basis = self.basis
+        return self.multipliers(basis.mix[: basis.n_active])
+
+    def multipliers(self, mix: FloatArray) -> FloatArray:
+        """``1 − η(μ + λ)`` of given eigenvalues.
+
+        Parameters
+        ----------
+        mix : ndarray, shape (k,)
+            μ.
+
+        Returns
+        -------
+        ndarray, shape (k,), float64
+        """
+        result: FloatArray = 1.0 - self.step_size * (mix + self.weight_decay)
+        return result
+
+    # --- the second moment -------------------------------------------------------------------
+
+    @cached_property
+    def judged_noise(self) -> NoiseMap:
+        """Noise map in D's eigenbasis, on the judged range."""
+        return self._noise(True, 0)
+
+    def noise(self, active: bool = True, extra: int = 0) -> NoiseMap:
+        """Noise map in D's eigenbasis.
+
+        Parameters
+        ----------
+        active : bool
+            Only the judged range.
+        extra : int
+            Further coordinates, which no curvature sees (of gradients outside the range).
+
+        Returns
+        -------
+        NoiseMap
+        """
+        return self.judged_noise if active and not extra else self._noise(active, extra)
+
+    def _noise(self, active: bool, extra: int) -> NoiseMap:
+        basis = self.basis.padded(extra)
+        offsets = self.curvatures.factors.offsets
+        return NoiseMap.build(basis, offsets, self.batch_size, self.scheme, active)
+
+    def second_moment(self, active: bool = True, extra: int = 0) -> SecondMoment:
+        """Φ of the plain update in D's eigenbasis (momentum not included).
+
+        Parameters
+        ----------
+        active, extra
+            As for `noise`.
+
+        Returns
+        -------
+        SecondMoment
+        """
+        noise = self.noise(active, extra)
+        basis = self.basis.padded(extra)
+        mix = basis.mix[: basis.n_active] if active else basis.mix
+        j = self.multipliers(mix)
+        gain = self.step_size**2
+        return SecondMoment(noise, np.outer(j, j) + gain * noise.shift * np.outer(mix, mix), gain)
+
+    @cached_property
+    def rounding(self) -> float:
+        """Absolute rounding of ``⟨M, Φ(M)⟩``, ‖M‖ = 1: 4ε√r times the terms that cancel in Φ.
+
+        These are the mean's ``j_p²`` with what ``1 − ημ`` inherits from two curvatures that
+        may cancel in D, and the two parts of fixed-size noise. About 1e-15 unless ``η H`` is
+        large.
+        """
+        basis, r, eta = self.basis, self.basis.n_active, self.step_size
+        if r == 0:
+            return 0.0
+        rows = np.einsum("ik,ik->i", basis.rows, basis.rows)
+        retain = float(rows[: basis.split].sum()) / basis.sizes[0]
+        forget = float(rows[basis.split :].sum()) / max(basis.sizes[1], 1)
+        unsigned = eta * ((1.0 - self.alpha) * retain + self.alpha * forget + self.weight_decay)
+        j = float(np.abs(self.mean_multipliers).max())
+        noise = self.judged_noise
+        fixed = noise.kappa * float(np.vdot(noise.square, noise.square)) if noise.kappa else 0.0
+        fixed += abs(noise.shift) * float(np.square(basis.mix[:r]).max())
+        return 4.0 * EPS * math.sqrt(r) * (j * (1.0 + j + unsigned) + eta * eta * fixed)

@@ -1,0 +1,289 @@
+"""What the real networks do: each function is one durable cell of a validation run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.func import functional_call, grad, vmap
+
+from rmtstab._results import FloatArray
+from rmtstab.bridge.losses import per_sample
+from rmtstab.experiment import networks, predictions
+from rmtstab.experiment.networks import Network
+from rmtstab.experiment.presets import Preset
+
+
+def outcome(
+    network: Network,
+    preset: Preset,
+    step_size: float,
+    batch_size: tuple[int, int],
+    alpha: float,
+    displacement: float,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Run one map cell: how far replicas got, by displacement and by forget loss.
+
+    Runs end once more than half of the replicas have passed both levels,
+    ``radius`` for the displacement and ``radius²`` for the forget loss: the
+    medians are decided then.
+    """
+    log_radius = np.log(preset.radius)
+
+    def decided(norms: FloatArray, _: FloatArray, forget: FloatArray) -> bool:
+        far = _log_peak(norms) >= log_radius
+        forgot = _log_peak(forget) >= 2.0 * log_radius
+        return bool(2 * far.sum() > len(far) and 2 * forgot.sum() > len(far))
+
+    runs = network.unlearn(
+        step_size=step_size,
+        batch_size=batch_size,
+        alpha=alpha,
+        steps=preset.horizon,
+        initial=network.starts(preset.replicas, displacement, rng),
+        rng=rng,
+        until=decided,
+    )
+    peaks = _log_peak(runs.displacement)
+    forget_peaks = _log_peak(runs.forget_loss)
+    return {
+        "log_peak": float(np.median(peaks)),
+        "log_peak_error": predictions.bootstrap_error(peaks),
+        "escaped": bool(np.median(peaks) >= log_radius),
+        "forgot": bool(np.median(forget_peaks) >= 2.0 * log_radius),
+        "log_forget_peak": float(np.median(forget_peaks)),
+        "steps": runs.displacement.shape[1] - 1,
+        "escape_time": _median_passage(runs.displacement, preset.radius),
+        "flipped": float(runs.flipped.max()),
+    }
+
+
+def escape(
+    network: Network,
+    preset: Preset,
+    step_size: float,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Observe escape time and resistance at the preset's mixing under one step size.
+
+    The observed resistance is ``(R_t/R_0)/(F_t/F_0)`` at the first tenfold
+    forget loss, of losses averaged over the replicas (a single isotropic start
+    may hold next to nothing of the few signal directions, which spoils R_0).
+    """
+    factor = predictions.FORGET_FACTOR
+
+    def done(norms: FloatArray, _: FloatArray, forget: FloatArray) -> bool:
+        # growth, once there, is monotone: looking at the last step costs O(1) a step
+        far = norms[:, -1] >= preset.radius * norms[:, 0]
+        return bool(far.all() and forget[:, -1].mean() >= factor * forget[:, 0].mean())
+
+    runs = network.unlearn(
+        step_size=step_size,
+        batch_size=preset.batch_size,
+        alpha=preset.alpha,
+        steps=preset.escape_horizon,
+        initial=network.starts(preset.escape_replicas, preset.displacement, rng),
+        rng=rng,
+        until=done,
+    )
+    keep = np.arange(len(runs.final))
+    jackknife = [
+        _finite_resistance(runs.retain_loss[keep != k], runs.forget_loss[keep != k]) for k in keep
+    ]
+    left_out = [value for value in jackknife if value is not None]
+    return {
+        "resistance": _finite_resistance(runs.retain_loss, runs.forget_loss),
+        "resistance_error": float(np.std(left_out) * np.sqrt(max(len(left_out) - 1, 0))),
+        "escape_time": _median_passage(runs.displacement, preset.radius),
+        "flipped": float(runs.flipped.max()),
+    }
+
+
+def trajectory(
+    network: Network,
+    preset: Preset,
+    step_size: float,
+    batch_size: tuple[int, int],
+    alpha: float,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Follow many replicas over the horizon, beside Φᵏ and the linearised simulation."""
+    runs = network.unlearn(
+        step_size=step_size,
+        batch_size=batch_size,
+        alpha=alpha,
+        steps=preset.horizon,
+        initial=network.starts(preset.check_replicas, preset.displacement, rng),
+        rng=rng,
+    )
+    problem = network.problem()
+    dyn = problem.dynamics(
+        step_size=step_size, batch_size=batch_size, alpha=alpha, sampling=predictions.SAMPLING
+    )
+    path = dyn.trajectory(preset.horizon)
+    linear = dyn.simulate(preset.horizon, preset.linear_replicas, rng)
+    logs = np.log(runs.displacement / runs.displacement[:, :1])
+    linear_norms = np.asarray(linear.displacement)
+    linear_logs = np.log(linear_norms / linear_norms[:, :1])
+    squares = (runs.displacement / runs.displacement[:, :1]) ** 2
+    rate = dyn.lyapunov(rng, replicas=64, steps=preset.horizon)
+    growth = dyn.growth()
+    mean = float(np.max((1.0 - step_size * np.asarray(dyn.mean_eigenvalues)) ** 2))
+    scale = (preset.displacement * np.linalg.norm(network.weights)) ** 2
+    return {
+        "growth_factor": growth.value,
+        "mean_share": float(np.log(mean) / np.log(growth.value)) if growth.value > 1 else None,
+        "lyapunov": rate.value,
+        "lyapunov_error": rate.standard_error,
+        "mean_square": squares.mean(axis=0).tolist(),
+        "mean_square_error": _standard_error(squares).tolist(),
+        "mean_square_predicted": (path.displacement / path.displacement[0]).tolist(),
+        "log_quantiles": np.quantile(logs, (0.1, 0.5, 0.9), axis=0).tolist(),
+        "median_error": predictions.bootstrap_error(logs[:, -1]),
+        "linear_median": np.median(linear_logs, axis=0).tolist(),
+        "linear_median_error": predictions.bootstrap_error(linear_logs[:, -1]),
+        "retain_loss": runs.retain_loss.mean(axis=0).tolist(),
+        "retain_loss_error": _standard_error(runs.retain_loss).tolist(),
+        "retain_loss_predicted": (path.retain_loss / path.displacement[0] * scale).tolist(),
+        "forget_loss": runs.forget_loss.mean(axis=0).tolist(),
+        "forget_loss_error": _standard_error(runs.forget_loss).tolist(),
+        "forget_loss_predicted": (path.forget_loss / path.displacement[0] * scale).tolist(),
+        "flipped": float(runs.flipped.max()),
+    }
+
+
+def one_step(
+    network: Network,
+    preset: Preset,
+    step_size: float,
+    batch_size: tuple[int, int],
+    alpha: float,
+    fraction: float,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Compare ``E[‖w⁺‖² | w]`` with ``tr Φ(wwᵀ)`` at a point w of a real run.
+
+    The point lies a fraction of the predicted escape time along the run. Many
+    batches are drawn there, with the network's own gradients; no rare run can
+    spoil the mean. The z-scores of two wrong formulas (drawing with
+    replacement, and no batch noise at all) stand beside it.
+    """
+    problem = network.problem()
+    true = problem.dynamics(
+        step_size=step_size, batch_size=batch_size, alpha=alpha, sampling=predictions.SAMPLING
+    )
+    steps = int(fraction * min(preset.horizon, true.escape_time(preset.radius)))
+    runs = network.unlearn(
+        step_size=step_size,
+        batch_size=batch_size,
+        alpha=alpha,
+        steps=steps,
+        initial=network.starts(1, preset.displacement, rng),
+        rng=rng,
+    )
+    point = runs.final[0]
+    slopes = _sample_gradients(network, point)
+    weights = _signed_batches(
+        (network.n_retain, len(network.labels) - network.n_retain),
+        batch_size,
+        alpha,
+        preset.resamples,
+        rng,
+    )
+    along, gram = slopes @ point, slopes @ slopes.T
+    quadratic = np.einsum("ki,ki->k", weights @ gram, weights)
+    squares = point @ point - 2.0 * step_size * (weights @ along) + step_size**2 * quadratic
+    inside = problem.from_predictions(network.gradients() @ point)
+    outside = float(point @ point - inside @ inside)
+
+    def predicted(sampling: str) -> float:
+        dyn = problem.dynamics(
+            step_size=step_size, batch_size=batch_size, alpha=alpha, sampling=sampling
+        )
+        return float(np.trace(dyn.apply(np.outer(inside, inside)))) + outside
+
+    observed = float(squares.mean())
+    error = float(squares.std(ddof=1) / np.sqrt(len(squares)))
+    mean_step = point - step_size * (_signed_mean(network, alpha) @ slopes)
+    return {
+        "steps": steps,
+        "observed": observed,
+        "error": error,
+        "predicted": predicted(predictions.SAMPLING),
+        "z": _z(observed, predicted(predictions.SAMPLING), error),
+        "z_with_replacement": _z(observed, predicted("with_replacement"), error),
+        "z_mean_only": _z(observed, float(mean_step @ mean_step), error),
+        "flipped": float(runs.flipped.max()),
+    }
+
+
+def _z(observed: float, predicted: float, error: float) -> float:
+    """Deviation in standard errors; rounding counts as one where nothing is random."""
+    return (observed - predicted) / max(error, 1e-12 * abs(predicted))
+
+
+def _signed_mean(network: Network, alpha: float) -> FloatArray:
+    n_forget = len(network.labels) - network.n_retain
+    return np.concatenate(
+        [
+            np.full(network.n_retain, (1.0 - alpha) / network.n_retain),
+            np.full(n_forget, -alpha / n_forget),
+        ]
+    )
+
+
+def _signed_batches(
+    sizes: tuple[int, int],
+    batches: tuple[int, int],
+    alpha: float,
+    draws: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Uniform subsets of both sets, as signed sample weights (draws, n)."""
+    parts = []
+    for n, b, a in zip(sizes, batches, (1.0 - alpha, -alpha), strict=True):
+        order = rng.random((draws, n)).argsort(axis=1)
+        parts.append(np.where(order < b, a / b, 0.0))
+    return np.concatenate(parts, axis=1)
+
+
+def _sample_gradients(network: Network, displacement: FloatArray) -> FloatArray:
+    """Gradient of each sample's loss at w* + displacement, (n, n_parameters)."""
+    centre = network.model.weights.detach()
+    shift = torch.as_tensor(displacement, dtype=centre.dtype, device=centre.device)
+    weights = centre + shift.view_as(centre)
+
+    def objective(weights: torch.Tensor, sample: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        output = functional_call(network.model, {"weights": weights}, (sample[None],))
+        return per_sample(networks.LOSS, output, label[None])[0]
+
+    slopes = vmap(grad(objective), in_dims=(None, 0, 0))(weights, *network.data)
+    result: FloatArray = slopes.flatten(1).cpu().numpy()
+    return result
+
+
+def _log_peak(values: FloatArray) -> FloatArray:
+    """``max_t log(x_t/x_0)`` of each row."""
+    peaks: FloatArray = np.log(values.max(axis=1) / values[:, 0])
+    return peaks
+
+
+def _finite_resistance(retain: FloatArray, forget: FloatArray) -> float | None:
+    """``(R_t/R_0)/(F_t/F_0)`` at the first tenfold mean forget loss; None if it never is."""
+    r, f = retain.mean(axis=0), forget.mean(axis=0)
+    grown = np.flatnonzero(f >= predictions.FORGET_FACTOR * f[0])
+    return float(r[grown[0]] / r[0] / (f[grown[0]] / f[0])) if grown.size else None
+
+
+def _median_passage(norms: FloatArray, radius: float) -> int | None:
+    """First step at which more than half of the rows have reached ``radius`` times their start."""
+    passed = np.maximum.accumulate(norms >= radius * norms[:, :1], axis=1)
+    steps = np.flatnonzero(2 * passed.sum(axis=0) > len(norms))
+    return int(steps[0]) if steps.size else None
+
+
+def _standard_error(values: FloatArray) -> FloatArray:
+    result: FloatArray = values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    return result

@@ -1,0 +1,226 @@
+"""The figures of a validation run, laid out from its evidence: nothing is computed here."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from rmtstab.claims import ledger
+from rmtstab.claims.claim import Evidence
+from rmtstab.claims.networks.records import network_key
+from rmtstab.figures._style import COLUMN, style
+from rmtstab.figures.against_snr import (
+    coherence_against_snr,
+    escape_against_snr,
+    resistance_against_snr,
+)
+from rmtstab.figures.bound_sandwich import bound_sandwich
+from rmtstab.figures.check_series import check_series
+from rmtstab.figures.gram_spectrum import gram_spectrum
+from rmtstab.figures.outcome_map import class_handles, classify, outcome_map
+from rmtstab.figures.trajectories import losses, trajectories
+
+Record = dict[str, Any]
+Drawings = dict[str, tuple[Callable[[], Any], str]]
+SYNTHETIC = "signal_plus_noise"
+LEDGER = "tightness-ledger"
+
+
+def drawings(results: Evidence) -> Drawings:
+    """Name the figures that a run's evidence allows.
+
+    Parameters
+    ----------
+    results : dict
+        As in results.json.
+
+    Returns
+    -------
+    dict of str to (callable, str)
+        How to draw it (`render` does), and its caption; the first is the report's headline.
+    """
+    found = {**_network_drawings(results), **_theory_drawings(results)}
+    return {name: found[name] for name in ("against_snr", *found) if name in found}
+
+
+def render(draw: Callable[[], Any]) -> tuple[bytes, bytes]:
+    """Draw in the house style, without a display; return SVG and PNG."""
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    before = mpl.get_backend()
+    plt.switch_backend("Agg")
+    try:
+        with style():
+            figure = draw()
+            images = []
+            for kind in ("svg", "png"):
+                buffer = io.BytesIO()
+                metadata = {"Date": None} if kind == "svg" else {}
+                figure.savefig(buffer, format=kind, metadata=metadata)
+                images.append(buffer.getvalue())
+            plt.close(figure)
+    finally:
+        plt.switch_backend(before)
+    return images[0], images[1]
+
+
+def _theory_drawings(results: Evidence) -> Drawings:
+    """Name the figure of each theory claim that was judged."""
+    claims = {claim["name"]: claim for claim in results["claims"]}
+    found: Drawings = {}
+    for name, record in results["theory"].items():
+        if name not in claims:
+            continue
+        caption = f"{name}: {claims[name]['statement']} Fails: {claims[name]['fails']}."
+        if "figure" in record:
+            found[name] = (partial(_check, record["figure"]), caption)
+        elif name == LEDGER:
+            found[name] = (partial(_sandwich, results), caption)
+    return found
+
+
+def _check(figure: Record) -> Any:
+    import matplotlib.pyplot as plt
+
+    drawn, ax = plt.subplots(figsize=(1.3 * COLUMN, 0.9 * COLUMN))
+    check_series(ax, figure)
+    ax.legend()
+    return drawn
+
+
+def _sandwich(results: Evidence) -> Any:
+    import matplotlib.pyplot as plt
+
+    drawn, axes = plt.subplots(1, 2, figsize=(2.6 * COLUMN, 1.5 * COLUMN))
+    points = ledger.points(ledger.rows_of(results))
+    for ax, ratio in zip(axes, (False, True), strict=True):
+        bound_sandwich(ax, points, ratio=ratio)
+    handles, labels = axes[0].get_legend_handles_labels()
+    drawn.legend(handles, labels, loc="outside lower center", ncols=3)
+    return drawn
+
+
+def _network_drawings(results: Evidence) -> Drawings:
+    if "networks" not in results:
+        return {}
+    horizon, radius = results["preset"]["horizon"], results["preset"]["radius"]
+    maps = (
+        f"Outcome of real unlearning within {horizon} steps (class: median replica; escape: "
+        f"{radius:g} times the start displacement), η = ½ of plain SGD's threshold at the smallest "
+        "batch. Lines: predicted finite-time frontiers; between them rare runs carry the mean "
+        "square."
+    )
+    drawings: Drawings = {
+        "against_snr": (
+            lambda: _against_snr(results),
+            "Resistance, escape time and coherence against SNR. Points: mean and standard error "
+            "over networks (filled: exact from Φ; open: measured on real runs); curves: closed "
+            "forms. The order of escape times depends on the step-size protocol; the order of "
+            "resistance does not.",
+        ),
+        "maps": (
+            lambda: _maps(results, "map", SYNTHETIC),
+            maps + " Mixings chosen for each panel.",
+        ),
+        "maps_common": (
+            lambda: _maps(results, "common_map", SYNTHETIC),
+            maps + " One common scale of mixings.",
+        ),
+        "spectra": (
+            lambda: _spectra(results),
+            "Eigenvalues of the trained networks' Gram matrices, the Marchenko–Pastur bulk of wide "
+            "networks with independent masks, the same at finite m, and one outlier per class.",
+        ),
+        "trajectories": (
+            lambda: _trajectories(results),
+            "Real runs, Φᵏ and the typical (Lyapunov) rate; top: the map's fastest mean-driven "
+            "cell, below: its least mean-driven escaping cell. Right: retain and forget loss.",
+        ),
+    }
+    if any(n["data"] == "digits" for n in results["networks"]):
+        drawings["maps_digits"] = (
+            lambda: _maps(results, "map", "digits"),
+            maps + " Digits 0–4 against 5–9.",
+        )
+    needs = {"against_snr": "escapes", "spectra": "spectra", "trajectories": "trajectories"}
+    return {k: v for k, v in drawings.items() if needs.get(k, "outcomes") in results}
+
+
+def _against_snr(results: Evidence) -> Any:
+    import matplotlib.pyplot as plt
+
+    networks = [n for n in results["networks"] if n["data"] == SYNTHETIC]
+    curves = results["closed_form"]["curves"]
+    figure, axes = plt.subplots(1, 3, figsize=(3 * COLUMN, 1.25 * COLUMN))
+    resistance_against_snr(axes[0], networks, results["escapes"], curves)
+    escape_against_snr(axes[1], networks, results["escapes"], curves)
+    coherence_against_snr(axes[2], networks, curves)
+    for ax in axes:
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=1)
+    return figure
+
+
+def _maps(results: Evidence, scale: str, data: str) -> Any:
+    import matplotlib.pyplot as plt
+
+    networks = [n for n in results["networks"] if n["data"] == data and n["index"] == 0]
+    size = results["preset"]["displacement"]
+    figure, axes = plt.subplots(
+        1, len(networks), figsize=(0.75 * COLUMN * len(networks), 1.05 * COLUMN), squeeze=False
+    )
+    classes: set[str] = set()
+    for ax, network in zip(axes[0], networks, strict=True):
+        cells = [
+            c
+            for c in results["outcomes"]
+            if network_key(c) == network_key(network)
+            and c["scale"] == scale
+            and c["displacement"] == size
+        ]
+        outcome_map(ax, network[scale], cells)
+        classes |= {classify(c) for c in cells}
+        subject = f"SNR {network['snr']:g}" if data == SYNTHETIC else f"forget {network['forget']}"
+        ax.set_title(f"{subject}, η = {network[scale]['step_size']:.3g}")
+    lines, _ = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles=[*class_handles(classes), *lines], loc="outside lower center", ncols=2)
+    return figure
+
+
+def _spectra(results: Evidence) -> Any:
+    """Draw each ratio's first network's eigenvalues under the closed forms of the evidence."""
+    import matplotlib.pyplot as plt
+
+    values = {network_key(n): n["gram_eigenvalues"] for n in results["networks"]}
+    laws = results["spectra"]
+    size = (0.75 * COLUMN * len(laws), COLUMN)
+    figure, axes = plt.subplots(1, len(laws), figsize=size, squeeze=False)
+    for ax, law in zip(axes[0], laws, strict=True):
+        gram_spectrum(ax, values[network_key(law)], law)
+        ax.set_title(f"SNR {law['snr']:g}")
+    lines, _ = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles=lines, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _trajectories(results: Evidence) -> Any:
+    import matplotlib.pyplot as plt
+
+    positive = [t for t in results["trajectories"] if t["snr"] > 0]
+    snr = min(t["snr"] for t in positive)
+    chosen = {t["kind"]: t for t in positive if t["snr"] == snr}
+    figure, axes = plt.subplots(2, 2, figsize=(2 * COLUMN, 2.0 * COLUMN))
+    for row, kind in zip(axes, ("mean_driven", "noise_driven"), strict=True):
+        path = chosen[kind]
+        trajectories(row[0], path)
+        losses(row[1], path)
+        share = path["mean_share"]
+        r, f = path["batch_size"]
+        row[0].set_title(f"SNR {snr:g}, α = {path['alpha']:.2g}, batches {r}/{f}")
+        if share is not None:
+            row[1].set_title(f"the mean carries {share:.2f} of log ρ")
+    for ax in axes[-1]:
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=1)
+    return figure
