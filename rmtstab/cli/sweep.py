@@ -76,7 +76,8 @@ def sweep(
         click.echo(json.dumps(summary) if as_json else f"{file}: {_size(chosen)}")
         return
     folder = out or file.with_suffix("")
-    with progress(len(chosen), file.stem) as bar:
+    with progress() as bar:
+        bar.stage(file.stem, len(chosen))
         try:
             found = chosen.run(
                 folder,

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rmtstab.cli import exits
+from rmtstab.cli.progress import progress
 from rmtstab.experiment.presets import PRESETS, Preset
 from rmtstab.experiment.provenance import take_folder
 from rmtstab.sweeps import versions
 
 if TYPE_CHECKING:
     from rmtstab.claims import Claim
-
-CRASHED = 70  # EX_SOFTWARE
 
 
 @click.command()
@@ -75,17 +75,22 @@ def validate(
         results, seconds = _collect(chosen, seed, folder, device, workers, claims)
     except KeyboardInterrupt:
         click.echo("interrupted: the same command resumes from what is computed", err=True)
-        raise SystemExit(130) from None
+        raise SystemExit(exits.INTERRUPTED) from None
+    except OSError as error:
+        click.echo(f"Error: {error}: the same command resumes from what is computed", err=True)
+        raise SystemExit(exits.IO_ERROR) from None
     except Exception:  # not a failed claim: tell it apart from exit code 1
         traceback.print_exc()
         click.echo("the run broke; the same command resumes from what is computed", err=True)
-        raise SystemExit(CRASHED) from None
+        raise SystemExit(exits.CRASHED) from None
 
     from rmtstab import report
+    from rmtstab.report.origin import write_origin
 
     if only:
         folder = folder / "only"
         folder.mkdir(exist_ok=True)
+    write_origin(folder)
     report.write(folder, results)
     click.echo(report.table(results["claims"]))
     for note in results["notes"]:
@@ -94,7 +99,7 @@ def validate(
     click.echo(f"report: {folder / 'index.html'} ({seconds:.0f} s)")
     if failed:
         click.echo(f"{len(failed)} of {len(results['claims'])} claims fail: {', '.join(failed)}")
-        raise SystemExit(1)
+        raise SystemExit(exits.CLAIM_FAILS)
     click.echo(f"all {len(results['claims'])} claims hold or are reported without a threshold")
 
 
@@ -126,19 +131,15 @@ def _collect(
     workers: int | None,
     claims: tuple[Claim, ...],
 ) -> tuple[dict[str, Any], float]:
-    from tqdm import tqdm
-
     from rmtstab.experiment import run
     from rmtstab.sweeps import worker_pool
 
     started = time.monotonic()
-    with tqdm(total=0, unit="cell", dynamic_ncols=True) as bar:
+    with progress() as bar:
 
-        def progress(stage: str, size: int) -> None:
+        def report_progress(stage: str, size: int) -> None:
             if stage:
-                bar.set_description(stage)
-                bar.total += size
-                bar.refresh()
+                bar.stage(stage, size)
             else:
                 bar.update(size)
 
@@ -150,7 +151,7 @@ def _collect(
                 folder / "cells",
                 pool,
                 device=device,
-                progress=progress,
+                progress=report_progress,
                 claims=claims,
             )
     notes = []

@@ -90,6 +90,7 @@ def escape_against_snr(
         _points(ax, seen, k + 0.5, color=colour, marker=marker, markerfacecolor="white")
         ax.plot(*_curve(networks, curves, _at("escape_time", name)), color=colour)
     ax.set_yscale("log")
+    _style.plain_ticks(ax.yaxis)
     _axes(ax, "escape time (steps)", _ratios(networks))
     ax.legend(handles=_legend(KINDS_OF_TIME), **BELOW)
     return ax

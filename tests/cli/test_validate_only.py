@@ -141,7 +141,7 @@ def test_a_false_claim_fails_everywhere(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "CLAIMS", broken)
     result = validate(tmp_path / "run", "--only", name, "--only", "volterra-threshold")
     assert result.exit_code == 1
-    assert f"FAIL  {name}" in result.output and "PASS  volterra-threshold" in result.output
+    assert f"fails  {name}" in result.output and "holds  volterra-threshold" in result.output
     assert f"1 of 2 claims fail: {name}" in result.output
     assert "[7 ± 0.5]" in result.output and "[there: 3]" in result.output
     folder = tmp_path / "run" / "only"
