@@ -14,7 +14,7 @@ SECTIONS = {
     "Curvature and data": ("rmtstab.curvature", "rmtstab.ensembles"),
     "Spectral laws": ("rmtstab.laws",),
     "Theory": ("rmtstab.theory",),
-    "Bounds": ("rmtstab.bounds",),
+    "Bounds and their verification": ("rmtstab.bounds", "rmtstab.verification"),
     "Bridge to torch": ("rmtstab.bridge",),
     "Claims and the experiment": ("rmtstab.claims", "rmtstab.experiment"),
     "Sweeps": ("rmtstab.sweeps",),

@@ -1,4 +1,4 @@
-"""Command line: ``rmtstab validate | frontier | diagnose | sweep | law | report | info``.
+"""Command line: ``rmtstab validate | verify | frontier | diagnose | sweep | law | report | info``.
 
 Each command lives in the file of its name and loads when it is called.
 Exit codes, one for each way to end, are in `rmtstab.cli.exits` and in ``docs/cli``.
