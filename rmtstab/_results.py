@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rmtstab._record import Record
+
+if TYPE_CHECKING:
+    import xarray
 
 FloatArray = NDArray[np.float64]
 
@@ -35,7 +40,7 @@ class Reason(Enum):
 
 
 @dataclass(frozen=True)
-class Growth:
+class Growth(Record):
     """Growth factor of the second moment on the range, with its certificate.
 
     Attributes
@@ -57,6 +62,8 @@ class Growth:
     reason : Reason
     """
 
+    figure = "participation"
+
     value: float
     error_bound: float
     converged: bool
@@ -67,7 +74,7 @@ class Growth:
 
 
 @dataclass(frozen=True)
-class Threshold:
+class Threshold(Record):
     """A critical value with its error bound; ``float()`` gives the value.
 
     Attributes
@@ -92,7 +99,7 @@ class Threshold:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Record):
     """A Monte Carlo estimate with its standard error.
 
     Attributes
@@ -109,7 +116,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class EscapeProbability:
+class EscapeProbability(Record):
     """Probability that a run leaves a radius within a horizon.
 
     Attributes
@@ -125,7 +132,7 @@ class EscapeProbability:
 
 
 @dataclass(frozen=True)
-class Coherence:
+class Coherence(Record):
     """Coherence on the three axes, and of the whole (dimensionless, ≥ 1 on the diagonal blocks).
 
     Attributes
@@ -152,7 +159,7 @@ class Coherence:
 
 
 @dataclass(frozen=True)
-class Bound:
+class Bound(Record):
     """A closed-form bound evaluated on a problem.
 
     Attributes
@@ -186,8 +193,8 @@ class Bound:
     gap: float = math.nan
 
 
-@dataclass(frozen=True)
-class Trajectory:
+@dataclass(frozen=True, repr=False)
+class Trajectory(Record):
     """Second moments along the linearised dynamics, step by step.
 
     Attributes
@@ -202,6 +209,15 @@ class Trajectory:
         Quantiles of ``‖w_k‖²`` over simulated runs, where asked for: what typical runs do.
     """
 
+    dimensions: ClassVar = {
+        "displacement": ("step",),
+        "retain_loss": ("step",),
+        "forget_loss": ("step",),
+        "observed": ("observable", "step"),
+        "quantiles": ("quantile", "step"),
+    }
+    figure = "trajectory"
+
     displacement: FloatArray
     retain_loss: FloatArray
     forget_loss: FloatArray
@@ -209,8 +225,8 @@ class Trajectory:
     quantiles: FloatArray = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
 
 
-@dataclass(frozen=True)
-class Frontier:
+@dataclass(frozen=True, repr=False)
+class Frontier(Record):
     """A stability map over (mixing × batch size), and its critical mixing.
 
     Attributes
@@ -234,6 +250,16 @@ class Frontier:
         Error bound of ``critical_alpha``; ``inf`` where its root-finder did not converge.
     """
 
+    dimensions: ClassVar = {
+        "alphas": ("alpha",),
+        "values": ("alpha", "batch"),
+        "critical_alpha": ("batch",),
+        "error_bounds": ("alpha", "batch"),
+        "verdicts": ("alpha", "batch"),
+        "critical_error": ("batch",),
+    }
+    figure = "stability_map"
+
     batch_sizes: NDArray[np.float64]
     alphas: FloatArray
     values: FloatArray
@@ -243,3 +269,17 @@ class Frontier:
     error_bounds: FloatArray
     verdicts: NDArray[np.object_]
     critical_error: FloatArray
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the map as a labelled dataset, with mixings and batch sizes as coordinates.
+
+        Returns
+        -------
+        xarray.Dataset
+            Dimensions ``alpha`` and ``batch``; the latter labelled by ``retain_batch`` and
+            ``forget_batch``.
+        """
+        found = super().to_xarray().drop_vars("alphas")
+        found.attrs.pop("batch_sizes", None)
+        retain, forget = (("batch", column) for column in self.batch_sizes.T)
+        return found.assign_coords(alpha=self.alphas, retain_batch=retain, forget_batch=forget)

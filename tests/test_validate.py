@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from rmtstab.cli import main
 from rmtstab.experiment import run
+from rmtstab.sweeps import worker_pool
 
 
 def validate(*arguments):
@@ -118,7 +119,7 @@ def test_without_torch_the_theory_claims_run(tmp_path, monkeypatch):
 
 def test_thread_settings_are_put_back():
     before = dict(os.environ)
-    with run.worker_pool(1):
+    with worker_pool(1):
         assert os.environ["OMP_NUM_THREADS"] == "1"
     assert dict(os.environ) == before
 

@@ -1,4 +1,6 @@
-"""How much do a few numbers tell? Closed-form bounds around the exact growth factor.
+"""
+How much do a few numbers tell? Closed-form bounds around the exact growth factor.
+==================================================================================
 
 Two data sets of equal sharpness: in one the samples share their direction (high coherence), in the
 other each has its own (low coherence). The coherence theorem says which must diverge first.

@@ -1,4 +1,6 @@
-"""How large may the step be? Critical step size against batch size, for the three schemes.
+"""
+How large may the step be? Critical step size against batch size, for the three schemes.
+========================================================================================
 
 Full batches drawn without replacement, or by Bernoulli inclusion, reach gradient descent's
 threshold 2/λ_max(D); batches with replacement keep some noise.

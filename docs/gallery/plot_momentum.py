@@ -1,4 +1,6 @@
-"""What does momentum buy? Critical step size and decay against heavy-ball β.
+"""
+What does momentum buy? Critical step size and decay against heavy-ball β.
+==========================================================================
 
 Without noise the critical step grows as 2(1+β)/λ_max. With small batches it falls as
 momentum remembers the noise of 1/(1−β) steps.

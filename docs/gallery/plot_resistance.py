@@ -1,4 +1,6 @@
-"""Does my model resist? From a trained network to a verdict, and to the real runs.
+"""
+Does my model resist? From a trained network to a verdict, and to the real runs.
+================================================================================
 
 Two networks see the same kind of images; in one the class signal is strong, in the other the
 labels can only be memorised. Theory is asked first, the networks afterwards.

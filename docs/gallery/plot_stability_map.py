@@ -1,4 +1,6 @@
-"""Where does unlearning escape? An exact map over batch size and mixing, checked cell by cell.
+"""
+Where does unlearning escape? An exact map over batch size and mixing, checked cell by cell.
+============================================================================================
 
 The forget set lies in the retain set's range, so that a positive critical mixing exists.
 """

@@ -1,4 +1,6 @@
-"""Mean square against typical runs: who carries E‖w‖²?
+"""
+Mean square against typical runs: who carries E‖w‖²?
+====================================================
 
 Where mini-batch noise drives an escape, the mean square is carried by runs too rare to be seen.
 Where the mean drives it, every run does what the mean square does.

@@ -10,13 +10,14 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge.factors import Data, sample_factors
 from rmtstab.bridge.losses import half_squared_error
 
 
 @dataclass(frozen=True)
-class Interpolation:
+class Interpolation(Record):
     """How far training got.
 
     Attributes

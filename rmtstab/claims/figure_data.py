@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 
-def series(label: str, x: Any, y: Any, error: Any = None) -> dict[str, Any]:
+def series(
+    label: str, x: Any, y: Any, error: Any = None, *, slope: float | None = None
+) -> dict[str, Any]:
     """One labelled row of points of a check's figure.
 
     Parameters
@@ -16,6 +18,8 @@ def series(label: str, x: Any, y: Any, error: Any = None) -> dict[str, Any]:
         Numbers; ``x`` may be words.
     error : iterable, optional
         Standard errors of ``y``.
+    slope : float, optional
+        Exponent of the power law that is claimed; drawn through the points.
 
     Returns
     -------
@@ -28,9 +32,16 @@ def series(label: str, x: Any, y: Any, error: Any = None) -> dict[str, Any]:
     >>> series("gap", [40, 80], [0.1, 0.05])
     {'label': 'gap', 'x': [40.0, 80.0], 'y': [0.1, 0.05]}
     """
-    found = {"label": label, "x": [v if isinstance(v, str) else float(v) for v in x]}
+    found: dict[str, Any] = {
+        "label": label,
+        "x": [v if isinstance(v, str) else float(v) for v in x],
+    }
     found["y"] = [float(v) for v in y]
-    return found if error is None else {**found, "error": [float(v) for v in error]}
+    if error is not None:
+        found["error"] = [float(v) for v in error]
+    if slope is not None:
+        found["slope"] = float(slope)
+    return found
 
 
 def figure_of(

@@ -95,9 +95,15 @@ def sampled_rate(
 
 
 def rate_figure(record: Record, rates: Sequence[Rate]) -> Record:
-    """Figure of a check's record: the size of the error against n, a line a rate."""
-    fits = [(rate.label, rate.fit_of(record)) for rate in rates]
-    lines = [series(label, fit["sizes"], fit["error"]) for label, fit in fits]
+    """Figure of a check's record: the size of the error against n, points a rate and its claim."""
+    fits = [(rate, rate.fit_of(record)) for rate in rates]
+    lines = [
+        series(
+            rate.label, fit["sizes"], fit["error"],
+            np.multiply(fit["error"], fit["error_bar"]), slope=rate.claimed,
+        )
+        for rate, fit in fits
+    ]  # fmt: skip
     return figure_of("n", "relative error", lines, logarithmic="xy")
 
 

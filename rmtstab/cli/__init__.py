@@ -1,22 +1,26 @@
-"""Command line: ``rmtstab validate | frontier | law | report | verify``.
+"""Command line: ``rmtstab validate | verify | frontier | diagnose | sweep | law | report | info``.
 
 Each command lives in the file of its name and loads when it is called.
-Exit codes: 0 all claims hold, 1 a claim fails, 2 usage or input error (70 the
-run broke, 130 it was interrupted).
+Exit codes, one for each way to end, are in `rmtstab.cli.exits` and in ``docs/cli``.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
+from typing import Any
 
 import click
+
+import rmtstab
+from rmtstab.cli import exits
 
 
 class LazyGroup(click.Group):
     """A group whose commands are the modules beside this file, imported on use."""
 
-    names = ("validate", "frontier", "law", "report", "verify")
+    names = ("validate", "verify", "frontier", "diagnose", "sweep", "law", "report", "info")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands that exist."""
@@ -29,8 +33,30 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(f"rmtstab.cli.{name}"), name)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what the machine refuses is one line and a code of its own."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            code = exits.INTERRUPTED
+        except ImportError as error:
+            click.echo(f"Error: {error}", err=True)
+            code = exits.UNAVAILABLE
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader of our output has left
+                raise
+            click.echo(f"Error: {error}", err=True)
+            code = exits.IO_ERROR
+        ctx.exit(code)
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="rmtstab")
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 a claim fails, 2 wrong input, 3 cells of a sweep raised, "
+    "69 a library or scheduler is missing, 70 a fault of the program, 74 files, 130 interrupted.",
+)
+@click.version_option(rmtstab.__version__, prog_name="rmtstab")
 def main() -> None:
     """Stability of gradient unlearning: laws, thresholds, and their check on real networks."""

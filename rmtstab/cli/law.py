@@ -154,7 +154,7 @@ def _draw(instance: Any, path: str) -> None:
 
     figure, ax = plt.subplots()
     if isinstance(instance, laws.SpectralLaw):
-        figures.spectrum([], instance, ax)
+        figures.spectrum(ax, [], instance)
     else:
         x = np.linspace(instance.ppf(1e-6), instance.isf(1e-6), 801)
         ax.plot(x, instance.pdf(x))

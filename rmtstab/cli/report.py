@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
+
+from rmtstab.cli import exits
 
 
 @click.command()
@@ -16,7 +17,7 @@ def report(folder: Path) -> None:
     from rmtstab.claims import CLAIMS
 
     try:
-        results = json.loads((folder / "results.json").read_text())
+        results = writer.read(folder)
         names = {claim["name"] for claim in results["claims"]}
         results["claims"] = [c.record(results) for c in CLAIMS if c.name in names]
         if not results["claims"] or not {"notes", "versions", "preset", "seed"} <= set(results):
@@ -25,10 +26,7 @@ def report(folder: Path) -> None:
         raise click.UsageError(
             f"folder must hold the results.json of a validation run, got {folder}: {error!r}"
         ) from error
-    try:
-        writer.write(folder, results)
-    except OSError as error:
-        raise click.UsageError(f"folder must be writable, got {folder}: {error}") from error
+    writer.write(folder, results)
     click.echo(writer.table(results["claims"]))
     if any(claim["holds"] is False for claim in results["claims"]):
-        raise SystemExit(1)
+        raise SystemExit(exits.CLAIM_FAILS)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rmtstab.cli import exits
+from rmtstab.cli.progress import progress
 from rmtstab.experiment.presets import Preset
 from rmtstab.experiment.provenance import take_folder
 from rmtstab.experiment.validation import Validation, read_preset
@@ -18,8 +20,6 @@ from rmtstab.experiment.validation import validate as gather
 
 if TYPE_CHECKING:
     from rmtstab.claims import Claim
-
-CRASHED = 70  # EX_SOFTWARE
 
 
 @click.command()
@@ -87,11 +87,14 @@ def validate(
         found = _run(chosen, seed, folder, device, workers, claims)
     except KeyboardInterrupt:
         click.echo("interrupted: the same command resumes from what is computed", err=True)
-        raise SystemExit(130) from None
+        raise SystemExit(exits.INTERRUPTED) from None
+    except OSError as error:
+        click.echo(f"Error: {error}: the same command resumes from what is computed", err=True)
+        raise SystemExit(exits.IO_ERROR) from None
     except Exception:  # not a failed claim: tell it apart from exit code 1
         traceback.print_exc()
         click.echo("the run broke; the same command resumes from what is computed", err=True)
-        raise SystemExit(CRASHED) from None
+        raise SystemExit(exits.CRASHED) from None
 
     from rmtstab import report
 
@@ -103,7 +106,7 @@ def validate(
     if found.failed:
         failed = ", ".join(found.failed)
         click.echo(f"{len(found.failed)} of {len(found.claims)} claims fail: {failed}")
-        raise SystemExit(1)
+        raise SystemExit(exits.CLAIM_FAILS)
     click.echo(f"all {len(found.claims)} claims hold or are reported without a threshold")
 
 
@@ -132,21 +135,17 @@ def _run(
     workers: int | None,
     claims: tuple[Claim, ...],
 ) -> Validation:
-    from tqdm import tqdm
+    with progress() as bar:
 
-    with tqdm(total=0, unit="cell", dynamic_ncols=True) as bar:
-
-        def progress(stage: str, size: int) -> None:
+        def report_progress(stage: str, size: int) -> None:
             if stage:
-                bar.set_description(stage)
-                bar.total += size
-                bar.refresh()
+                bar.stage(stage, size)
             else:
                 bar.update(size)
 
         return gather(
             preset, seed=seed, out=folder, claims=claims, device=device, workers=workers,
-            progress=progress,
+            progress=report_progress,
         )  # fmt: skip
 
 

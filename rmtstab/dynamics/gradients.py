@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import FloatArray, Growth, Verdict
 from rmtstab.dynamics.momentum import HeavyBall
 from rmtstab.dynamics.update import Update
@@ -117,8 +118,8 @@ class GradientSource:
         return result
 
 
-@dataclass(frozen=True)
-class Stationary:
+@dataclass(frozen=True, repr=False)
+class Stationary(Record):
     """Where the affine dynamics settles, in the problem's coordinates.
 
     Directions that no weighted curvature sees (and weight decay does not hold) never

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import Estimate, FloatArray
 from rmtstab.dynamics.trajectory import initial_moment
 from rmtstab.dynamics.update import Update
@@ -22,8 +23,8 @@ DRAWS = {
 }
 
 
-@dataclass(frozen=True)
-class Simulation:
+@dataclass(frozen=True, repr=False)
+class Simulation(Record):
     """Linearised runs; ``numpy.asarray`` of it is the displacement.
 
     Attributes
@@ -33,6 +34,13 @@ class Simulation:
     log_retain_loss, log_forget_loss : ndarray, shape (replicas, steps + 1) or None
         Logarithms of ``½ wᵀH_R w`` and ``½ wᵀH_F w``.
     """
+
+    dimensions: ClassVar = {
+        "log_displacement": ("replica", "step"),
+        "log_retain_loss": ("replica", "step"),
+        "log_forget_loss": ("replica", "step"),
+    }
+    figure = "runs"
 
     log_displacement: FloatArray
     log_retain_loss: FloatArray | None = None

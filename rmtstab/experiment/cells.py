@@ -8,7 +8,7 @@ from typing import Any
 from rmtstab.claims import ledger
 from rmtstab.claims.claim import Check
 from rmtstab.experiment.presets import Preset
-from rmtstab.sweeps import Cell, run
+from rmtstab.sweeps import Cell, load
 
 
 def network_specs(preset: Preset, digits: bool) -> list[dict[str, Any]]:
@@ -127,12 +127,10 @@ def compute(
 def _network_record(cell: Cell, folder: str) -> dict[str, Any]:
     keep = ("preset", "data", "snr", "forget", "index", "common_step")
     parent = Cell.of("network", cell.seed, **{name: cell[name] for name in keep})
-    (record,) = run([parent], _absent, folder).values()
+    record = load(parent, folder)
+    if record is None:
+        raise FileNotFoundError(f"the network of {cell.identity} is not on disk")
     return record
-
-
-def _absent(cell: Cell) -> dict[str, Any]:
-    raise FileNotFoundError(f"the network of {cell.identity} is not on disk")
 
 
 def _most(cells: list[dict[str, Any]], kind: str) -> dict[str, Any]:

@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from rmtstab.experiment.presets import Preset
-from rmtstab.sweeps.run import write_atomically
+from rmtstab.sweeps import source_digest, versions
+from rmtstab.sweeps.files import write_atomically
 
 MANIFEST = "run.json"
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of what the numbers depend on."""
-    found = {"python": platform.python_version()}
-    for name in ("rmtstab", "numpy", "scipy", "numba", "torch", "scikit-learn"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-def source_digest() -> str:
-    """Digest of the package's own source: cells of other code are not taken up."""
-    package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()[:20]
 
 
 def take_folder(folder: Path, preset: Preset, seed: int, device: str) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,6 @@ from rmtstab.experiment.presets import Preset
 from rmtstab.sweeps import Cell, run
 
 Progress = Callable[[str, int], None]
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def has_torch() -> bool:
@@ -72,7 +68,10 @@ def collect(
     def stage(name: str, cells: list[Cell]) -> list[dict[str, Any]]:
         progress(name, len(cells))
         task = partial(compute, folder=str(folder), device=device, preset=preset, checks=checks)
-        results = run(cells, task, folder, executor, on_done=lambda cell: progress("", 1))
+        # the run's manifest ties the folder to code and versions, wherever the folder is moved
+        results = run(
+            cells, task, folder, executor, lambda cell: progress("", 1), fingerprint="manifest"
+        )
         return [{**cell.parameters, **result} for cell, result in results.items()]
 
     def cell(task: str, spec: dict[str, Any], **parameters: Any) -> Cell:
@@ -133,20 +132,3 @@ def collect(
         if key in wanted:
             evidence[key] = stage(name, cells)
     return evidence
-
-
-@contextmanager
-def worker_pool(workers: int) -> Iterator[Executor]:
-    """Open a pool of fresh processes with one BLAS thread each: results repeat to the bit."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    context = multiprocessing.get_context("spawn")
-    try:
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            yield pool
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -14,7 +14,8 @@ from rmtstab import _checks
 from rmtstab.claims import CLAIMS, Claim
 from rmtstab.experiment import run
 from rmtstab.experiment.presets import PRESETS, Preset
-from rmtstab.experiment.provenance import take_folder, versions
+from rmtstab.experiment.provenance import take_folder
+from rmtstab.sweeps import versions, worker_pool
 
 Progress = Callable[[str, int], None]
 
@@ -63,6 +64,8 @@ class Validation:
         """
         place = self.folder if folder is None else Path(folder)
         place.mkdir(parents=True, exist_ok=True)
+        # the report is above this file: reached by its name alone
+        importlib.import_module("rmtstab.report.origin").write_origin(place)
         importlib.import_module("rmtstab.report").write(place, self.results)
         return place / "index.html"
 
@@ -132,7 +135,7 @@ def validate(
     folder = Path("reports") / f"{chosen.name}-{seed}" if out is None else Path(out)
     take_folder(folder, chosen, seed, device)
     started = time.monotonic()
-    with run.worker_pool(count) as pool:
+    with worker_pool(count) as pool:
         evidence = run.collect(
             chosen, seed, folder / "cells", pool, device=device, progress=progress, claims=judged
         )

@@ -7,10 +7,12 @@ from rmtstab.figures.against_snr import (
     resistance_against_snr,
 )
 from rmtstab.figures.bound_sandwich import bound_sandwich
+from rmtstab.figures.bound_tightness import bound_tightness
 from rmtstab.figures.check_series import check_series
 from rmtstab.figures.density_band import spectral_density
 from rmtstab.figures.gram_spectrum import gram_spectrum
 from rmtstab.figures.outcome_map import outcome_map
+from rmtstab.figures.results import participation, runs, trajectory
 from rmtstab.figures.spectrum import spectrum
 from rmtstab.figures.stability_map import stability_map
 from rmtstab.figures.trajectories import losses, trajectories
@@ -18,16 +20,20 @@ from rmtstab.figures.trajectories import losses, trajectories
 __all__ = [
     "COLUMN",
     "bound_sandwich",
+    "bound_tightness",
     "check_series",
     "coherence_against_snr",
     "escape_against_snr",
     "gram_spectrum",
     "losses",
     "outcome_map",
+    "participation",
     "resistance_against_snr",
     "spectral_density",
+    "runs",
     "spectrum",
     "stability_map",
     "style",
     "trajectories",
+    "trajectory",
 ]

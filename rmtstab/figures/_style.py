@@ -32,6 +32,7 @@ def style() -> Iterator[None]:
         "ytick.labelsize": 7,
         "lines.linewidth": 1.2,
         "lines.markersize": 4,
+        "axes.formatter.useoffset": False,  # no "1e-5+9.999e-1" beside an axis
         "savefig.dpi": 200,
         "svg.fonttype": "none",
         "svg.hashsalt": "rmtstab",
@@ -39,3 +40,22 @@ def style() -> Iterator[None]:
     }
     with mpl.rc_context(parameters):
         yield
+
+
+def plain_ticks(axis: Any) -> None:
+    """Label a logarithmic axis at 1, 2 and 5 times the powers of ten, as numbers.
+
+    Over more than three decades the powers alone are labelled, as usual.
+
+    Parameters
+    ----------
+    axis : matplotlib Axis
+    """
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    if axis.get_scale() != "log" or not 0.0 < low < high <= 1e3 * low:
+        return
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.set_minor_formatter(NullFormatter())

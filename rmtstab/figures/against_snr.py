@@ -13,6 +13,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Record = dict[str, Any]
+Kind = tuple[str, dict[str, Any]]
+EXACT: dict[str, Any] = {"marker": "o", "linestyle": "none"}
+MEASURED: dict[str, Any] = {"marker": "o", "linestyle": "none", "markerfacecolor": "white"}
+DASH: dict[str, Any] = {"marker": "_", "linestyle": "none", "markersize": 9}
+KINDS_OF_RESISTANCE: tuple[Kind, ...] = (
+    ("exact, from Φ", EXACT),
+    ("exact, at 10× forget loss", DASH),
+    ("measured, at 10× forget loss", MEASURED),
+    ("closed form", {}),
+)
+KINDS_OF_TIME: tuple[Kind, ...] = (
+    ("exact, from Φᵏ", EXACT),
+    ("measured", MEASURED),
+    ("closed form", {}),
+)
+BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2}
+BREAK = 0.45  # where 0 stands, in decades left of the smallest positive ratio
 
 
 def resistance_against_snr(
@@ -34,21 +51,16 @@ def resistance_against_snr(
     -------
     matplotlib Axes
     """
-    for k, (name, (colour, marker, label)) in enumerate(_style.PROTOCOL_STYLE.items()):
+    for k, (name, (colour, marker, _)) in enumerate(_style.PROTOCOL_STYLE.items()):
         exact = _by_snr(networks, _at("protocols", name, "resistance"))
         seen = _by_snr([e for e in escapes if e["protocol"] == name], _at("resistance"))
-        _points(ax, exact, k, color=colour, marker=marker, label=f"exact Ψ from Φ: {label}")
-        _points(
-            ax, seen, k + 0.5, color=colour, marker=marker, markerfacecolor="white",
-            label=f"measured at 10× forget loss: {label}",
-        )  # fmt: skip
         soon = _by_snr(networks, _at("protocols", name, "finite_resistance"))
-        ax.plot(
-            [_shifted(snr, k + 0.5) for snr, _ in soon], [v.mean() for _, v in soon], "_",
-            color=colour, markersize=9, label=None if k else "at 10× forget loss, Φᵏ (theory)",
-        )  # fmt: skip
-    ax.plot(*_curve(curves, _at("resistance")), color="k", label="closed form (theory)")
-    _axes(ax, "resistance Ψ (retain / forget loss)")
+        _points(ax, exact, k, color=colour, marker=marker)
+        _points(ax, soon, k + 0.5, color=colour, marker="_", markersize=9)
+        _points(ax, seen, k + 0.5, color=colour, marker=marker, markerfacecolor="white")
+    ax.plot(*_curve(networks, curves, _at("resistance")), color="k")
+    _axes(ax, "resistance Ψ (retain / forget loss)", _ratios(networks))
+    ax.legend(handles=_legend(KINDS_OF_RESISTANCE), **BELOW)
     return ax
 
 
@@ -71,21 +83,16 @@ def escape_against_snr(
     -------
     matplotlib Axes
     """
-    for k, (name, (colour, marker, label)) in enumerate(_style.PROTOCOL_STYLE.items()):
+    for k, (name, (colour, marker, _)) in enumerate(_style.PROTOCOL_STYLE.items()):
         exact = _by_snr(networks, _at("protocols", name, "escape_time"))
         seen = _by_snr([e for e in escapes if e["protocol"] == name], _at("escape_time"))
-        _points(ax, exact, k, color=colour, marker=marker, label=f"exact, Φᵏ: {label}")
-        _points(
-            ax, seen, k + 0.5, color=colour, marker=marker, markerfacecolor="white",
-            label=f"measured: {label}",
-        )  # fmt: skip
-        ax.plot(
-            *_curve(curves, _at("escape_time", name)),
-            color=colour,
-            label=f"closed form: {label}",
-        )
+        _points(ax, exact, k, color=colour, marker=marker)
+        _points(ax, seen, k + 0.5, color=colour, marker=marker, markerfacecolor="white")
+        ax.plot(*_curve(networks, curves, _at("escape_time", name)), color=colour)
     ax.set_yscale("log")
-    _axes(ax, "escape time (steps)")
+    _style.plain_ticks(ax.yaxis)
+    _axes(ax, "escape time (steps)", _ratios(networks))
+    ax.legend(handles=_legend(KINDS_OF_TIME), **BELOW)
     return ax
 
 
@@ -112,16 +119,32 @@ def coherence_against_snr(ax: Axes, networks: list[Record], curves: list[Record]
     for k, (axis, (colour, marker)) in enumerate(axes.items()):
         _points(
             ax, _by_snr(networks, _at("coherence", axis)), k,
-            color=colour, marker=marker, label=f"σ {axis} (measured)",
+            color=colour, marker=marker, label=f"{axis}, measured",
         )  # fmt: skip
         ax.plot(
-            *_curve(curves, _at("coherence", axis)),
-            color=colour,
-            label=f"σ {axis} (closed form)",
+            *_curve(networks, curves, _at("coherence", axis)), color=colour, label="closed form"
         )
     ax.set_yscale("log")
-    _axes(ax, "coherence σ (dimensionless)")
+    _style.plain_ticks(ax.yaxis)
+    _axes(ax, "coherence σ (dimensionless)", _ratios(networks))
+    ax.legend(**BELOW)
     return ax
+
+
+def _ratios(networks: list[Record]) -> list[float]:
+    return sorted({float(network["snr"]) for network in networks})
+
+
+def _legend(kinds: tuple[Kind, ...]) -> list[Any]:
+    """Legend of colours (the protocol) and, in grey, of shapes (what kind of number)."""
+    from matplotlib.lines import Line2D
+
+    colours = [
+        Line2D([], [], color=colour, marker=marker, linestyle="none", label=label)
+        for colour, marker, label in _style.PROTOCOL_STYLE.values()
+    ]
+    shapes = [Line2D([], [], color=_style.GREY, label=label, **look) for label, look in kinds]
+    return colours + shapes
 
 
 def _at(*path: str) -> Callable[[Record], Any]:
@@ -146,26 +169,51 @@ def _by_snr(records: list[Record], value: Callable[[Record], Any]) -> list[tuple
     return [(snr, np.array(values)) for snr, values in sorted(found.items())]
 
 
-def _shifted(snr: float, shift: float) -> float:
-    return float(snr * 1.04 ** (shift - 1.0) + 0.002 * (shift - 1.0))
-
-
 def _points(ax: Axes, data: list[tuple[float, Any]], shift: float, **look: Any) -> None:
     """Mean and standard error over repeats, shifted sideways so that protocols do not hide."""
     if not data:
         return
-    x = [_shifted(snr, shift) for snr, _ in data]
+    place = _place([snr for snr, _ in data])
+    x = [place(snr) * 10.0 ** (0.02 * (shift - 1.0)) for snr, _ in data]
     errors = [v.std(ddof=1) / np.sqrt(len(v)) if len(v) > 1 else 0.0 for _, v in data]
     ax.errorbar(x, [v.mean() for _, v in data], errors, linestyle="none", capsize=2, **look)
 
 
-def _curve(curves: list[Record], value: Callable[[Record], float]) -> tuple[Any, Any]:
-    return np.array([c["snr"] for c in curves]), np.array([value(c) for c in curves])
+def _place(ratios: list[float]) -> Callable[[float], float]:
+    """Where a ratio stands on the logarithmic axis; 0 stands left of the smallest positive one."""
+    positive = [snr for snr in ratios if snr > 0.0]
+    zero = min(positive, default=1.0) * 10.0**-BREAK
+    return lambda snr: snr if snr > 0.0 else zero
 
 
-def _axes(ax: Axes, label: str) -> None:
-    ax.set_xscale("symlog", linthresh=0.05, linscale=0.4)
-    ax.set_xlim(left=-0.01)
-    ax.set_xticks([0.0, 0.1, 1.0], ["0", "0.1", "1"])
-    ax.set_xlabel("signal-to-noise ratio ‖μ‖/(σ√d)")
+def _curve(
+    networks: list[Record], curves: list[Record], value: Callable[[Record], float]
+) -> tuple[Any, Any]:
+    """Closed form over the ratios that stand right of the break."""
+    ratios = _ratios(networks)
+    start = _place(ratios)(0.0) * 10.0 ** (0.6 * BREAK) if 0.0 in ratios else 0.0
+    shown = [c for c in curves if c["snr"] >= start]
+    return np.array([c["snr"] for c in shown]), np.array([value(c) for c in shown])
+
+
+def _axes(ax: Axes, label: str, ratios: list[float]) -> None:
+    """Logarithmic axis of the ratios that there are; 0, if among them, beyond a marked break."""
+    from matplotlib.ticker import NullLocator
+
+    positive = [snr for snr in ratios if snr > 0.0] or [1.0]
+    zero = _place(ratios)(0.0)
+    has_zero = 0.0 in ratios
+    ax.set_xscale("log")
+    left = zero if has_zero else positive[0]
+    ax.set_xlim(left / 1.25, positive[-1] * 1.25)
+    if has_zero:
+        ax.axvspan(
+            zero * 10.0 ** (0.4 * BREAK), zero * 10.0 ** (0.6 * BREAK), facecolor="none",
+            edgecolor="0.75", hatch="////", linewidth=0,
+        )  # fmt: skip
+    ticks = [zero, *positive] if has_zero else positive
+    ax.set_xticks(ticks, [*(["0"] if has_zero else []), *(f"{snr:g}" for snr in positive)])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("signal-to-noise ratio ‖μ‖/(σ√d); 0 beyond the break" if has_zero
+                  else "signal-to-noise ratio ‖μ‖/(σ√d)")  # fmt: skip
     ax.set_ylabel(label)

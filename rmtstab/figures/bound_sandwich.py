@@ -55,21 +55,9 @@ def bound_sandwich(
     >>> figures.bound_sandwich(ax, points).get_ylabel()
     'bound on ρ'
     """
-    joined: dict[tuple[str, str], list[Any]] = {}
-    for entry in points:
-        kind = _checks.choice("kind", entry["kind"], ("necessary", "sufficient"))
-        exact, value = (_checks.array(k, entry[k], ndim=1) for k in ("exact", "value"))
-        if exact.shape != value.shape:
-            raise ValueError(
-                f"exact and value must have the same length, got {exact.size} and {value.size}"
-            )
-        if exact.min(initial=0.0) < 0.0:
-            raise ValueError(f"exact must be >= 0, got {exact.min():g}")
-        joined.setdefault((kind, entry["bound"]), []).append((exact, value))
     floor = _checks.real("floor", floor, low=0.0, low_open=True)
     lowest, highest = np.inf, 0.0
-    for number, ((kind, name), parts) in enumerate(sorted(joined.items())):
-        exact, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+    for number, ((kind, name), (exact, value)) in enumerate(joined_points(points).items()):
         shown = (exact > 0.0) & (value >= floor * exact)
         exact, value = exact[shown], value[shown]
         turn, colour = divmod(number, len(COLOURS))
@@ -90,3 +78,38 @@ def bound_sandwich(
     ax.set_xlabel("exact growth factor ρ")
     ax.set_ylabel("bound / ρ" if ratio else "bound on ρ")
     return ax
+
+
+def joined_points(points: list[dict[str, Any]]) -> dict[tuple[str, str], tuple[Any, Any]]:
+    """Join the points of each kind and name, sorted by them.
+
+    Parameters
+    ----------
+    points : list of dict
+        As for `bound_sandwich`.
+
+    Returns
+    -------
+    dict of (kind, name) to (exact, value)
+        Arrays of the same length.
+
+    Raises
+    ------
+    ValueError
+        As `bound_sandwich`.
+    """
+    joined: dict[tuple[str, str], list[Any]] = {}
+    for entry in points:
+        kind = _checks.choice("kind", entry["kind"], ("necessary", "sufficient"))
+        exact, value = (_checks.array(k, entry[k], ndim=1) for k in ("exact", "value"))
+        if exact.shape != value.shape:
+            raise ValueError(
+                f"exact and value must have the same length, got {exact.size} and {value.size}"
+            )
+        if exact.min(initial=0.0) < 0.0:
+            raise ValueError(f"exact must be >= 0, got {exact.min():g}")
+        joined.setdefault((kind, entry["bound"]), []).append((exact, value))
+    return {
+        key: tuple(np.concatenate(column) for column in zip(*parts, strict=True))  # type: ignore[misc]
+        for key, parts in sorted(joined.items())
+    }

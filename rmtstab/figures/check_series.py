@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rmtstab import _checks
 from rmtstab.figures import _style
 
@@ -21,9 +23,9 @@ def check_series(ax: Axes, figure: dict[str, Any]) -> Axes:
     ----------
     ax : matplotlib Axes
     figure : dict
-        ``x_label``, ``y_label``, ``series`` (each with ``label``, ``x``, ``y`` and
-        perhaps ``error``), ``logarithmic`` ("", "x", "y" or "xy") and ``levels``
-        (horizontal lines: what is claimed).
+        ``x_label``, ``y_label``, ``series`` (each with ``label``, ``x``, ``y`` and perhaps
+        ``error``, and ``slope``: the exponent that is claimed), ``logarithmic`` ("", "x", "y"
+        or "xy") and ``levels`` (horizontal lines: what is claimed).
 
     Returns
     -------
@@ -50,12 +52,28 @@ def check_series(ax: Axes, figure: dict[str, Any]) -> Axes:
             marker=MARKERS[k % len(MARKERS)], color=COLOURS[k % len(COLOURS)],
             label=series["label"],
         )  # fmt: skip
+        if "slope" in series:
+            _guide(ax, series, COLOURS[k % len(COLOURS)])
     for level in figure["levels"]:
         ax.axhline(level, color=_style.GREY, linewidth=0.8)
     if "x" in scale:
         ax.set_xscale("log")
     if "y" in scale:
         ax.set_yscale("log")
+    for axis in (ax.xaxis, ax.yaxis):
+        _style.plain_ticks(axis)
     ax.set_xlabel(figure["x_label"])
     ax.set_ylabel(figure["y_label"])
     return ax
+
+
+def _guide(ax: Axes, series: dict[str, Any], colour: str) -> None:
+    """Draw the power law of the claimed exponent through the middle of the points."""
+    x, y = (np.asarray(series[key], dtype=float) for key in ("x", "y"))
+    shown = (x > 0.0) & (y > 0.0)
+    if shown.sum() < 2:
+        return
+    x, y, slope = x[shown], y[shown], float(series["slope"])
+    level = np.exp(np.mean(np.log(y) - slope * np.log(x)))
+    ends = np.array([x.min(), x.max()])
+    ax.plot(ends, level * ends**slope, "--", color=colour, lw=0.8, label=f"claimed: {slope:g}")

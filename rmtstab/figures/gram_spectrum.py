@@ -36,17 +36,24 @@ def gram_spectrum(ax: Axes, eigenvalues: Any, theory: dict[str, Any]) -> Axes:
     ax.stairs(heights, edges, fill=True, color="0.82", label="eigenvalues (measured)")
     ax.plot(grid, theory["limit"], "--", color=_style.SKY, label="Marchenko–Pastur, m → ∞ (theory)")
     ax.plot(grid, theory["finite"], color=_style.BLUE, label="finite m (theory)")
-    predicted = theory["outliers"]
-    lines = [
-        f"two largest, measured: {values[-1]:.4g}, {values[-2]:.4g}",
-        f"outliers, theory: {', '.join(f'{v:.4g}' for v in predicted) or 'none'}",
-    ]
-    ax.text(0.97, 0.96, "\n".join(lines), transform=ax.transAxes, ha="right", va="top", fontsize=6)
-    for v in predicted:
+    beyond = values[values > grid[-1]]
+    outliers = [v for v in theory["outliers"] if v > grid[-1]]
+    for v in theory["outliers"]:
         if v <= grid[-1]:
-            ax.axvline(v, color=_style.VERMILION, linestyle=":")
+            ax.axvline(v, color=_style.VERMILION, linestyle=":", label="outlier (theory)")
+    for height, found, words, colour in (
+        (0.9, beyond[::-1][:2], "measured", "0.3"),
+        (0.78, outliers, "theory", _style.VERMILION),
+    ):
+        if len(found):
+            numbers = ", ".join(f"{v:.3g}" for v in found)
+            ax.annotate(
+                f"beyond, {words}: {numbers}", (1.0, height), (0.5, height),
+                xycoords="axes fraction", ha="center", va="center", fontsize="x-small",
+                color=colour, arrowprops={"arrowstyle": "->", "color": colour},
+            )  # fmt: skip
     ax.set_xlabel("eigenvalue of K (squared gradient)")
     ax.set_ylabel("density")
     ax.set_xlim(0.0, grid[-1])
-    ax.set_ylim(top=1.25 * ax.get_ylim()[1])
+    ax.set_ylim(top=1.45 * ax.get_ylim()[1])  # room for what lies beyond the axis
     return ax

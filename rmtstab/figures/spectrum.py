@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def spectrum(
+    ax: Axes,
     eigenvalues: Any,
     law: SpectralLaw,
-    ax: Axes | None = None,
     *,
     bins: int | None = None,
     margin: float | None = None,
@@ -30,11 +30,10 @@ def spectrum(
 
     Parameters
     ----------
+    ax : matplotlib Axes
     eigenvalues : array_like, shape (n_eigenvalues,)
         Finite; a set may be empty, then only the law is drawn.
     law : SpectralLaw
-    ax : matplotlib Axes, optional
-        Where to draw; a new figure when not given.
     bins : int, optional
         Number of bins an interval; twice the cube root of the sample size when not given.
     margin : float, optional
@@ -47,22 +46,17 @@ def spectrum(
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
     >>> import numpy as np
+    >>> from matplotlib.figure import Figure
     >>> from rmtstab import figures, laws
     >>> X = np.random.default_rng(0).standard_normal((50, 100))
-    >>> ax = figures.spectrum(np.linalg.eigvalsh(X @ X.T / 100), laws.MarchenkoPastur(0.5))
-    >>> ax.get_xlabel()
+    >>> values, law = np.linalg.eigvalsh(X @ X.T / 100), laws.MarchenkoPastur(0.5)
+    >>> figures.spectrum(Figure().add_subplot(), values, law).get_xlabel()
     'eigenvalue'
     """
     values = _checks.array("eigenvalues", eigenvalues, ndim=1)
     if not isinstance(law, SpectralLaw):
         raise TypeError(f"law must be a SpectralLaw, got {type(law).__name__}")
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1]
     left, right = law.support()
     atoms = law.atoms()
     if margin is None:

@@ -16,7 +16,7 @@ from rmtstab.figures.against_snr import (
     escape_against_snr,
     resistance_against_snr,
 )
-from rmtstab.figures.bound_sandwich import bound_sandwich
+from rmtstab.figures.bound_tightness import bound_tightness
 from rmtstab.figures.check_series import check_series
 from rmtstab.figures.gram_spectrum import gram_spectrum
 from rmtstab.figures.outcome_map import class_handles, classify, outcome_map
@@ -26,6 +26,7 @@ Record = dict[str, Any]
 Drawings = dict[str, tuple[Callable[[], Any], str]]
 SYNTHETIC = "signal_plus_noise"
 LEDGER = "tightness-ledger"
+BOXES = " Boxes: middle half of the problems; whiskers: 5 to 95 %; bars: medians."
 
 
 def drawings(results: Evidence) -> Drawings:
@@ -78,7 +79,7 @@ def _theory_drawings(results: Evidence) -> Drawings:
         if "figure" in record:
             found[name] = (partial(_check, record["figure"]), caption)
         elif name == LEDGER:
-            found[name] = (partial(_sandwich, results), caption)
+            found[name] = (partial(_tightness, results), caption + BOXES)
     return found
 
 
@@ -91,15 +92,13 @@ def _check(figure: Record) -> Any:
     return drawn
 
 
-def _sandwich(results: Evidence) -> Any:
+def _tightness(results: Evidence) -> Any:
     import matplotlib.pyplot as plt
 
-    drawn, axes = plt.subplots(1, 2, figsize=(2.6 * COLUMN, 1.5 * COLUMN))
     points = ledger.points(ledger.rows_of(results))
-    for ax, ratio in zip(axes, (False, True), strict=True):
-        bound_sandwich(ax, points, ratio=ratio)
-    handles, labels = axes[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside lower center", ncols=3)
+    bounds = {(point["kind"], point["bound"]) for point in points}
+    drawn, ax = plt.subplots(figsize=(2.0 * COLUMN, (0.35 + 0.085 * len(bounds)) * COLUMN))
+    bound_tightness(ax, points)
     return drawn
 
 
@@ -116,10 +115,9 @@ def _network_drawings(results: Evidence) -> Drawings:
     drawings: Drawings = {
         "against_snr": (
             lambda: _against_snr(results),
-            "Resistance, escape time and coherence against SNR. Points: mean and standard error "
-            "over networks (filled: exact from Φ; open: measured on real runs); curves: closed "
-            "forms. The order of escape times depends on the step-size protocol; the order of "
-            "resistance does not.",
+            f"Resistance, escape time and coherence of {_counted(results)}. Points: mean; error "
+            "bars: one standard error over networks (filled: exact from Φ; open: measured on real "
+            "runs); curves: closed forms.",
         ),
         "maps": (
             lambda: _maps(results, "map", SYNTHETIC),
@@ -149,6 +147,12 @@ def _network_drawings(results: Evidence) -> Drawings:
     return {k: v for k, v in drawings.items() if needs.get(k, "outcomes") in results}
 
 
+def _counted(results: Evidence) -> str:
+    networks = [n for n in results["networks"] if n["data"] == SYNTHETIC]
+    ratios = sorted({n["snr"] for n in networks})
+    return f"{len(networks)} networks at SNR {', '.join(f'{snr:g}' for snr in ratios)}"
+
+
 def _against_snr(results: Evidence) -> Any:
     import matplotlib.pyplot as plt
 
@@ -158,8 +162,6 @@ def _against_snr(results: Evidence) -> Any:
     resistance_against_snr(axes[0], networks, results["escapes"], curves)
     escape_against_snr(axes[1], networks, results["escapes"], curves)
     coherence_against_snr(axes[2], networks, curves)
-    for ax in axes:
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=1)
     return figure
 
 

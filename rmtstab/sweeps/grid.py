@@ -5,11 +5,17 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+
+from rmtstab import _checks
+
+TASK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")  # part of a file's name: no folders
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +27,17 @@ class Cell:
     Parameters
     ----------
     task : str
-        What to compute.
+        What to compute: letters, digits, ``_``, ``.`` and ``-``, at most 100 of them, as it
+        begins the name of the cell's file.
     seed : int
-        The run's seed.
+        The run's seed, ≥ 0.
     parameters : dict
         JSON values; build cells with `product` or `Cell.of`, which make them so.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the task is no such name, or the seed no such number.
 
     Examples
     --------
@@ -39,23 +51,37 @@ class Cell:
     seed: int
     parameters: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.task, str):
+            raise TypeError(f"task must be text, got {self.task!r} ({type(self.task).__name__})")
+        if not TASK.fullmatch(self.task):
+            raise ValueError(
+                "task must be 1 to 100 letters, digits, '_', '.' or '-' and begin with none of "
+                f"the last two, got {self.task[:120]!r}"
+            )
+        object.__setattr__(self, "seed", _checks.integer("seed", self.seed, low=0))
+
     @classmethod
-    def of(cls, task: str, seed: int, **parameters: Any) -> Cell:
-        """Make a cell from keyword parameters (NumPy numbers and tuples become JSON's).
+    def of(cls, task: str, seed: int, /, **parameters: Any) -> Cell:
+        """Make a cell from keyword parameters (NumPy numbers, arrays and tuples become JSON's).
 
         Parameters
         ----------
         task : str
-            Name of the function that computes it.
         seed : int
         **parameters
-            Of the task.
+            Finite numbers, text, booleans, None, and lists, tuples, arrays and dicts of these.
 
         Returns
         -------
         Cell
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter is something else, or not finite.
         """
-        return cls(task, seed, json.loads(json.dumps(parameters, default=_plain)))
+        return cls(task, seed, {k: _plain(k, value) for k, value in parameters.items()})
 
     def __getitem__(self, name: str) -> Any:
         return self.parameters[name]
@@ -66,20 +92,27 @@ class Cell:
     def __hash__(self) -> int:
         return hash(self.identity)
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Canonical JSON text of task, seed and parameters."""
         return json.dumps([self.task, self.seed, self.parameters], sort_keys=True)
 
+    @cached_property
+    def _digest(self) -> Any:
+        return hashlib.sha256(self.identity.encode())
+
     @property
     def key(self) -> str:
         """File name of the cell: the task and a digest of its identity."""
-        return f"{self.task}-{hashlib.sha256(self.identity.encode()).hexdigest()[:20]}"
+        return f"{self.task}-{self._digest.hexdigest()[:20]}"
 
     def rng(self) -> np.random.Generator:
         """Return the cell's own generator: the same wherever and whenever it runs."""
-        digest = hashlib.sha256(self.identity.encode()).digest()
+        digest = self._digest.digest()
         return np.random.default_rng(np.random.SeedSequence(int.from_bytes(digest[:16], "little")))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Cell, (self.task, self.seed, self.parameters)  # a hash object cannot travel
 
 
 def product(task: str, seed: int, axes: Mapping[str, Iterable[Any]]) -> list[Cell]:
@@ -109,7 +142,19 @@ def product(task: str, seed: int, axes: Mapping[str, Iterable[Any]]) -> list[Cel
     ]
 
 
-def _plain(value: Any) -> Any:
+def _plain(name: str, value: Any) -> Any:
+    """Return a parameter as JSON values, or raise."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufU":
+        value = value.tolist()
     if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"parameters must be JSON values, got {value!r} ({type(value).__name__})")
+        value = value.item()
+    if value is None or isinstance(value, bool | str | int):
+        return value
+    if isinstance(value, float):
+        return _checks.real(name, value)
+    if isinstance(value, list | tuple):
+        return [_plain(name, item) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _plain(name, item) for key, item in value.items()}
+    kind = type(value).__name__
+    raise TypeError(f"parameters must be JSON values, got {name}={value!r} ({kind})")

@@ -1,45 +1,90 @@
-"""Run a grid on any executor; what is computed is on disk before the next cell starts."""
+"""Run a grid on any executor; what is computed is on disk before it is reported."""
 
 from __future__ import annotations
 
 import json
 import os
+import pickle
+import queue
 import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future, as_completed
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from rmtstab import _checks
+from rmtstab.sweeps.files import FolderInUse, locked, read_sealed, write_atomically, write_sealed
 from rmtstab.sweeps.grid import Cell
+from rmtstab.sweeps.provenance import fingerprint as fingerprint_of
+from rmtstab.sweeps.provenance import versions
+from rmtstab.sweeps.values import decode, dumps, encode
+
+__all__ = ["Failure", "FolderInUse", "load", "run", "write_atomically"]
 
 Result = dict[str, Any]
+IN_FLIGHT = 1024  # tasks an executor holds at once: its memory does not grow with the grid
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that raised.
+
+    Attributes
+    ----------
+    cell : Cell
+    error : str
+        Type and message, as in ``"ValueError: odd"``.
+    traceback : str
+        Where it was raised.
+    """
+
+    cell: Cell
+    error: str
+    traceback: str
 
 
 def run(
     cells: Iterable[Cell],
     function: Callable[[Cell], Result],
     folder: str | os.PathLike[str],
-    executor: Executor | None = None,
+    executor: Executor | Any = None,
     on_done: Callable[[Cell], None] | None = None,
-) -> dict[Cell, Result]:
+    *,
+    errors: Literal["raise", "record"] = "raise",
+    chunk_size: int = 1,
+    fingerprint: str | None = None,
+) -> dict[Cell, Any]:
     """Compute every cell that is not on disk yet, and return all results.
 
-    One JSON file a cell, written whole or not at all (temporary file, then an
-    atomic rename), by the process that computed it. Interrupted, the next call
-    takes up where this one was; a file that cannot be read is computed again.
+    One sealed JSON file a cell, written whole or not at all, by this process, as soon as the
+    cell is computed. Interrupted, the next call takes up where this one was; a file that is
+    damaged, or that another version of the function or of its libraries wrote, is computed
+    again, with a warning.
 
     Parameters
     ----------
     cells : iterable of Cell
     function : callable
-        ``function(cell)`` → dict of JSON values; a module-level function, so
-        that an executor of processes can send it.
+        ``function(cell)`` → dict of numbers, text, lists, dicts and NumPy arrays; a module-level
+        function, so that an executor of processes can send it.
     folder : path
-        Where the files are; made if it is not there.
-    executor : concurrent.futures.Executor or alike, optional
-        Anything with ``submit``; without one, cells run here, in order.
+        Where the files are; made if it is not there. Workers need not see it.
+    executor : concurrent.futures.Executor or distributed.Client, optional
+        Anything with ``submit`` that returns futures; without one, cells run here, in order.
     on_done : callable, optional
         Called with each cell as its result is there.
+    errors : {"raise", "record"}
+        What to do with a cell that raises. Either way it is on disk, with its traceback, and
+        computed again by the next call. ``"record"`` goes on, and puts a `Failure` in the
+        result's place; ``"raise"`` cancels what has not started and raises the first.
+    chunk_size : int, default 1
+        Cells a task of the executor: many where a cell takes less than its overhead.
+    fingerprint : str, optional
+        What tells one version of the function from another; default
+        `rmtstab.sweeps.fingerprint` of it.
 
     Returns
     -------
@@ -48,9 +93,14 @@ def run(
 
     Raises
     ------
+    FolderInUse
+        If another run computes in the folder.
+    OSError
+        If a file cannot be written; what was written before stays.
+    TypeError, ValueError
+        If an argument is not as above.
     Exception
-        The first exception of a cell, after the cells not yet started are
-        cancelled; what others computed stays on disk.
+        With ``errors="raise"``, the first exception of a cell.
 
     Examples
     --------
@@ -63,63 +113,220 @@ def run(
     [1, 4, 9]
     """
     cells = list(dict.fromkeys(cells))
+    if not callable(function):
+        raise TypeError(f"function must be callable, got {function!r}")
+    _checks.choice("errors", errors, ("raise", "record"))
+    chunk_size = _checks.integer("chunk_size", chunk_size, low=1)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    results: dict[Cell, Result] = {}
-    missing = []
+    mark = fingerprint_of(function) if fingerprint is None else str(fingerprint)
+
+    results: dict[Cell, Any] = {}
+    missing, unfit = [], {"damaged": 0, "stale": 0}
     for cell in cells:
-        stored = _load(folder, cell)
-        if stored is None:
-            missing.append(cell)
-            continue
-        results[cell] = stored
-        if on_done:
-            on_done(cell)
-    if executor is None:
-        for cell in missing:
-            results[cell] = _compute(function, cell, folder)
+        state, stored = _read(folder, cell, mark)
+        if state == "result":
+            results[cell] = stored
             if on_done:
                 on_done(cell)
-    else:
-        futures: dict[Future[Result], Cell] = {
-            executor.submit(_compute, function, cell, folder): cell for cell in missing
-        }
-        try:
-            for future in as_completed(futures):
-                results[futures[future]] = future.result()
-                if on_done:
-                    on_done(futures[future])
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
+            continue
+        missing.append(cell)
+        if state in unfit:
+            unfit[state] += 1
+    if missing:
+        _warn(unfit, folder)
+        with locked(folder):
+            _fill(results, missing, function, folder, mark, executor, on_done, errors, chunk_size)
     return {cell: results[cell] for cell in cells}
 
 
-def _compute(function: Callable[[Cell], Result], cell: Cell, folder: Path) -> Result:
-    # Through JSON, so that a fresh result and a stored one are the same to the bit.
-    started = time.perf_counter()
-    result = function(cell)
-    seconds = time.perf_counter() - started
-    text = json.dumps({"cell": cell.identity, "seconds": seconds, "result": result})
-    write_atomically(folder / f"{cell.key}.json", text)
-    stored: Result = json.loads(text)["result"]
-    return stored
+def load(cell: Cell, folder: str | os.PathLike[str]) -> Result | None:
+    """Return a stored result, whatever version of its function wrote it.
+
+    Parameters
+    ----------
+    cell : Cell
+    folder : path
+
+    Returns
+    -------
+    dict or None
+        None where there is none, or a damaged one, or the cell raised.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from rmtstab.sweeps import Cell, load, run
+    >>> cell = Cell.of("square", 0, x=3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = run([cell], lambda cell: {"y": cell["x"] ** 2}, folder)
+    ...     load(cell, folder)
+    {'y': 9}
+    """
+    state, stored = _read(Path(folder), cell, None)
+    return stored if state == "result" else None
 
 
-def _load(folder: Path, cell: Cell) -> Result | None:
+def _fill(
+    results: dict[Cell, Any],
+    missing: Sequence[Cell],
+    function: Callable[[Cell], Result],
+    folder: Path,
+    mark: str,
+    executor: Any,
+    on_done: Callable[[Cell], None] | None,
+    errors: str,
+    chunk_size: int,
+) -> None:
+    """Compute cells, store each as it comes, and add it to the results."""
+    for cell, text, error in _computed(missing, function, executor, chunk_size):
+        if text is not None:
+            kept = f'{{"fingerprint": {json.dumps(mark)}, {text[1:]}'
+            write_sealed(_path(folder, cell), kept)
+            results[cell] = decode(json.loads(text)["result"])
+        else:
+            assert error is not None
+            failure = Failure(
+                cell,
+                f"{type(error).__name__}: {error}",
+                "".join(traceback.format_exception(error)),
+            )
+            record = {"cell": cell.identity, "fingerprint": mark, "error": failure.error}
+            write_sealed(_path(folder, cell), dumps({**record, "traceback": failure.traceback}))
+            if errors == "raise":
+                raise error
+            results[cell] = failure
+        if on_done:
+            on_done(cell)
+
+
+Outcome = tuple[str | None, Exception | None]  # a stored text, or what was raised
+
+
+def _computed(
+    cells: Sequence[Cell], function: Callable[[Cell], Result], executor: Any, chunk_size: int
+) -> Iterator[tuple[Cell, str | None, Exception | None]]:
+    """Yield each cell with its outcome, as they come."""
+    if executor is None:
+        for cell in cells:
+            yield cell, *_compute(function, cell)
+        return
+    if hasattr(executor, "get_executor"):  # a Dask client
+        executor = executor.get_executor(pure=False)
+    if not hasattr(executor, "submit"):
+        raise TypeError(f"executor must have submit, got {type(executor).__name__}")
+    chunks = iter([cells[k : k + chunk_size] for k in range(0, len(cells), chunk_size)])
+    done: queue.SimpleQueue[Future[list[Outcome]]] = queue.SimpleQueue()
+    running: dict[Future[list[Outcome]], Sequence[Cell]] = {}
+
+    def submit() -> None:
+        chunk = next(chunks, None)
+        if chunk is not None:
+            future = executor.submit(compute_chunk, function, chunk, versions())
+            running[future] = chunk
+            future.add_done_callback(done.put)
+
     try:
-        stored = json.loads((folder / f"{cell.key}.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-        return None
-    if not isinstance(stored, dict) or stored.get("cell") != cell.identity:
-        return None
-    result: Result = stored["result"]
-    return result
+        for _ in range(IN_FLIGHT):
+            submit()
+        while running:
+            future = done.get()
+            chunk = running.pop(future)
+            try:
+                outcomes = future.result()
+            except (WorkersDiffer, BrokenExecutor):
+                raise
+            except Exception as failure:  # the worker died of it, or it could not be sent
+                outcomes = [(None, failure)] * len(chunk)
+            submit()
+            for cell, outcome in zip(chunk, outcomes, strict=True):
+                yield cell, *outcome
+    finally:
+        for future in list(running):
+            future.cancel()
 
 
-def write_atomically(path: Path, data: str | bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data.encode() if isinstance(data, str) else data)
-    os.replace(temporary, path)
+class WorkersDiffer(RuntimeError):
+    """Workers run other versions than the process that gathers their results."""
+
+
+def compute_chunk(
+    function: Callable[[Cell], Result], cells: Sequence[Cell], expected: dict[str, str]
+) -> list[Outcome]:
+    """Compute cells in a worker: what to store of each, or what it raised."""
+    found = versions()
+    if found != expected:
+        names = [name for name in expected if found.get(name) != expected[name]]
+        raise WorkersDiffer(
+            "workers must run the same versions as this process, got "
+            + "; ".join(f"{name} {found.get(name)} for {expected[name]}" for name in names)
+        )
+    outcomes = []
+    for cell in cells:
+        text, error = _compute(function, cell)
+        if error is not None:
+            error = _portable(error)
+        outcomes.append((text, error))
+    return outcomes
+
+
+def _compute(function: Callable[[Cell], Result], cell: Cell) -> Outcome:
+    # As text, so that a fresh result and a stored one are the same to the bit.
+    started = time.perf_counter()
+    try:
+        result = encode(function(cell))
+        if not isinstance(result, dict):
+            raise TypeError(f"function must return a dict, got {type(result).__name__}")
+        seconds = time.perf_counter() - started
+        return dumps({"cell": cell.identity, "seconds": seconds, "result": result}), None
+    except Exception as error:
+        return None, error
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an exception that can be sent, with its traceback here as a note."""
+    text = "".join(traceback.format_exception(error))
+    try:
+        error = pickle.loads(pickle.dumps(error))
+    except Exception:  # pickle raises anything
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    error.add_note(f"In the worker:\n{text}")
+    return error
+
+
+def _path(folder: Path, cell: Cell) -> Path:
+    return folder / f"{cell.key}.json"
+
+
+def _read(folder: Path, cell: Cell, mark: str | None) -> tuple[str, Any]:
+    """Return what is stored of a cell: result, failure, damaged, stale or absent."""
+    try:
+        data = read_sealed(_path(folder, cell))
+    except FileNotFoundError:
+        return "absent", None
+    if data is None:
+        return "damaged", None
+    stored = json.loads(data)
+    if stored.get("cell") != cell.identity:
+        return "damaged", None
+    if "result" not in stored:
+        return "failure", None
+    if mark is not None and stored.get("fingerprint") != mark:
+        return "stale", None
+    try:
+        return "result", decode(stored["result"])
+    except (ValueError, TypeError, KeyError):
+        return "damaged", None
+
+
+def _warn(unfit: dict[str, int], folder: Path) -> None:
+    if unfit["damaged"]:
+        warnings.warn(
+            f"{unfit['damaged']} cells in {folder} were damaged: computed again", stacklevel=3
+        )
+    if unfit["stale"]:
+        warnings.warn(
+            f"{unfit['stale']} cells in {folder} were computed by another version of the function "
+            "or of its libraries: computed again",
+            stacklevel=3,
+        )

@@ -20,12 +20,13 @@ import numpy as np
 from scipy import special
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.theory.extremes import chi, expected_maximum, folded_normal_mean
 
 
 @dataclass(frozen=True)
-class CoherenceInterval:
+class CoherenceInterval(Record):
     """Coherence of signal-plus-noise data: what to expect, and how far it strays.
 
     Attributes

@@ -22,12 +22,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from rmtstab import _checks
+from rmtstab._record import Record
 
 PROTOCOLS = ("common", "sgd_scaled", "sharpness_scaled")
 
 
 @dataclass(frozen=True)
-class Escape:
+class Escape(Record):
     """The direction along which the mean of descent–ascent escapes.
 
     Attributes
@@ -47,7 +48,7 @@ class Escape:
 
 
 @dataclass(frozen=True)
-class EscapeRate:
+class EscapeRate(Record):
     """Speed of the mean's escape under one step-size protocol.
 
     Attributes

@@ -22,12 +22,13 @@ from typing import Any
 import numpy as np
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.theory.noise import mixing, weighted_sets
 
 
 @dataclass(frozen=True)
-class Rates:
+class Rates(Record):
     """Log-growth of the displacement, per step, to first order in the noise.
 
     Attributes
@@ -49,7 +50,7 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class Frontiers:
+class Frontiers(Record):
     """Critical mixings near the mean's own, to first order in the step size.
 
     Attributes

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from rmtstab import _checks
+from rmtstab._record import Record
 
 
 @dataclass(frozen=True)
-class Resistance:
+class Resistance(Record):
     """Resistance along an escape that the mean drives.
 
     Attributes

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rmtstab import _checks
+from rmtstab._record import Record
 
 
 @dataclass(frozen=True)
-class SpectralBounds:
+class SpectralBounds(Record):
     """Where the eigenvalues of a signal-plus-noise Gram matrix lie.
 
     Attributes

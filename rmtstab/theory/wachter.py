@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab.laws import TracyWidom
 
 
@@ -68,7 +69,7 @@ def critical_alpha(retain_ratio: float, forget_ratio: float) -> float:
 
 
 @dataclass(frozen=True)
-class CriticalAlpha:
+class CriticalAlpha(Record):
     """Critical mixing of the mean dynamics at finite n.
 
     Attributes

@@ -29,7 +29,7 @@ def validate(folder, *arguments):
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch):
     """No worker processes: starting one takes longer than the checks."""
-    monkeypatch.setattr(experiment, "worker_pool", lambda workers: nullcontext(None))
+    monkeypatch.setattr("rmtstab.sweeps.worker_pool", lambda workers: nullcontext(None))
 
 
 def test_list_names_every_claim_and_gathers_nothing(tmp_path, monkeypatch):
@@ -66,7 +66,7 @@ def test_theory_claims_run_alone(tmp_path, monkeypatch):
     assert tuple(claim["name"] for claim in results["claims"]) == names  # the report's order
     assert set(results["theory"]) == set(names) and "networks" not in results
     assert {path.stem for path in (folder / "figures").iterdir()} == set(names)
-    cells = {path.name.split("-")[0] for path in (tmp_path / "run" / "cells").iterdir()}
+    cells = {path.name.split("-")[0] for path in (tmp_path / "run" / "cells").glob("*.json")}
     assert cells == {"theory"}
     assert "[there: " in result.output and "resistance-rises-with-snr" not in result.output
 
@@ -75,7 +75,7 @@ def test_theory_claims_run_alone(tmp_path, monkeypatch):
 def test_a_claim_runs_its_stages_only(claim, monkeypatch, tmp_path):
     ran = []
 
-    def pretend(cells, task, folder, executor, on_done):
+    def pretend(cells, task, folder, executor, on_done, fingerprint):
         ran.extend(cell.task for cell in cells)
         spots = {"step_size": 1.0, "cells": [{"alpha": 0.1, "batch_size": [1, 1]}]}
         return {cell: {"map": spots, "common_map": spots} for cell in cells}
@@ -97,7 +97,7 @@ def test_a_claim_runs_its_stages_only(claim, monkeypatch, tmp_path):
 def test_a_network_claim_alone(tmp_path):
     result = validate(tmp_path / "run", "--only", "networks-interpolate")
     assert result.exit_code == 0, result.output
-    cells = {path.name.split("-")[0] for path in (tmp_path / "run" / "cells").iterdir()}
+    cells = {path.name.split("-")[0] for path in (tmp_path / "run" / "cells").glob("*.json")}
     assert cells == {"network"}
     again = run("report", tmp_path / "run" / "only")
     assert again.exit_code == 0, again.output
@@ -141,7 +141,7 @@ def test_a_false_claim_fails_everywhere(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "CLAIMS", broken)
     result = validate(tmp_path / "run", "--only", name, "--only", "volterra-threshold")
     assert result.exit_code == 1
-    assert f"FAIL  {name}" in result.output and "PASS  volterra-threshold" in result.output
+    assert f"fails  {name}" in result.output and "holds  volterra-threshold" in result.output
     assert f"1 of 2 claims fail: {name}" in result.output
     assert "[7 ± 0.5]" in result.output and "[there: 3]" in result.output
     folder = tmp_path / "run" / "only"

@@ -72,3 +72,92 @@ def test_check_series(axes):
     assert levels == [0.5]
     with pytest.raises(ValueError, match="logarithmic must be one of"):
         rmtstab.figures.check_series(axes, {**entry, "logarithmic": "z"})
+
+
+def test_claimed_slopes_are_drawn(axes):
+    lines = [{**series("gap", [40, 160], [0.2, 0.05]), "slope": -1.0}]
+    rmtstab.figures.check_series(axes, figure_of("n", "gap", lines, logarithmic="xy"))
+    guide = line(axes, "claimed: -1")
+    x, y = guide.get_xydata().T
+    np.testing.assert_allclose(x, [40, 160])
+    np.testing.assert_allclose(y, [0.2, 0.05])  # the points follow the claim exactly
+
+
+def test_a_box_a_bound(axes):
+    rng = np.random.default_rng(0)
+    points = [
+        {"bound": "loose", "kind": "necessary", "exact": np.ones(99), "value": rng.random(99)},
+        {"bound": "tight", "kind": "necessary", "exact": np.ones(99), "value": np.full(99, 0.99)},
+        {"bound": "above", "kind": "sufficient", "exact": [1.0, 2.0], "value": [1.5, 2.5]},
+        {"bound": "vacuous", "kind": "necessary", "exact": [1.0], "value": [0.0]},
+    ]  # fmt: skip
+    assert rmtstab.figures.bound_tightness(axes, points, floor=0.5) is axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["tight (lower)", "loose (lower)", "above (upper)"]
+    share = 100 * np.mean(np.asarray(points[0]["value"]) < 0.5)
+    assert [text.get_text() for text in axes.texts] == [f"vacuous on {share:.0f} %"]
+
+
+NETWORKS = [
+    {
+        "snr": snr,
+        "coherence": {"retain": 2.0 + snr, "forget": 1.0, "cross": 0.5},
+        "protocols": {
+            name: {"resistance": 0.1 + snr, "finite_resistance": 0.1 + snr, "escape_time": 9.0}
+            for name in ("sgd_scaled", "sharpness_scaled", "common")
+        },
+    }
+    for snr in (0.0, 0.2, 3.0)
+]
+ESCAPES = [{"snr": 0.2, "protocol": "common", "resistance": 0.3, "escape_time": None}]
+CURVES = [
+    {
+        "snr": snr, "resistance": 0.1 + snr,
+        "escape_time": {name: 9.0 for name in ("sgd_scaled", "sharpness_scaled", "common")},
+        "coherence": {"retain": 2.0, "forget": 1.0, "cross": 0.5},
+    }
+    for snr in (0.02, 0.2, 3.0)
+]  # fmt: skip
+
+
+def test_any_grid_of_ratios(axes):
+    figures = rmtstab.figures
+    assert figures.resistance_against_snr(axes, NETWORKS, ESCAPES, CURVES) is axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "0.2", "3"]
+    assert len(axes.get_legend().get_texts()) == 7  # three protocols and four kinds of number
+    curve = axes.lines[-1].get_xdata()
+    assert curve.tolist() == [0.2, 3.0]  # nothing of the closed form beyond the break
+    other = axes.figure.add_subplot()
+    figures.escape_against_snr(other, NETWORKS[1:], ESCAPES, CURVES)
+    assert [label.get_text() for label in other.get_xticklabels()] == ["0.2", "3"]
+    assert "break" not in other.get_xlabel()
+    figures.coherence_against_snr(other, NETWORKS[1:], CURVES)
+
+
+def test_a_map_shows_what_was_computed_and_no_more(axes):
+    problem = rmtstab.UnlearningProblem.from_factors(np.eye(4), np.eye(4)[:2])
+    found = problem.frontier(1.0, [(1, 1), (4, 2)], [0.0, 0.1, 1.0])
+    rmtstab.figures.stability_map(axes, found)
+    drawn = np.vstack([marks.get_offsets() for marks in axes.collections])
+    expected = [[column, alpha] for alpha in (0.0, 0.1, 1.0) for column in (0, 1)]
+    assert sorted(drawn.tolist()) == sorted(expected)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1/1", "4/2"]
+    with pytest.raises(TypeError, match="frontier must be a Frontier, got dict"):
+        rmtstab.figures.stability_map(axes, {})
+
+
+def test_what_lies_beyond_a_spectrums_axis_is_said(axes):
+    theory = {
+        "grid": np.linspace(0, 10, 50), "limit": np.ones(50), "finite": np.ones(50),
+        "outliers": [4.0, 99.0],
+    }  # fmt: skip
+    rmtstab.figures.gram_spectrum(axes, [1.0, 2.0, 3.0, 55.5, 70.25], theory)
+    assert [text.get_text() for text in axes.texts] == [
+        "beyond, measured: 70.2, 55.5", "beyond, theory: 99"
+    ]  # fmt: skip
+
+
+def test_wrong_results_are_named(axes):
+    for name in ("trajectory", "runs", "participation"):
+        with pytest.raises(TypeError, match=r"must .*, got int"):
+            getattr(rmtstab.figures, name)(axes, 3)

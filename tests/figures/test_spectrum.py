@@ -31,7 +31,7 @@ def test_marks_edges_outliers_and_atoms(axes):
     X = rng.standard_normal((200, 100))
     values = np.append(np.linalg.eigvalsh(X @ X.T / 100), 20.0)
     law = laws.MarchenkoPastur(2.0)
-    assert rmtstab.figures.spectrum(values, law, axes) is axes
+    assert rmtstab.figures.spectrum(axes, values, law) is axes
     assert {"eigenvalues", "law", "edges", "outliers"} <= set(labels(axes))
     marked = next(line for line in axes.lines if line.get_label() == "outliers")
     assert marked.get_xdata().tolist() == [20.0]
@@ -41,24 +41,24 @@ def test_marks_edges_outliers_and_atoms(axes):
 
 
 def test_draws_a_law_alone(axes):
-    rmtstab.figures.spectrum([], laws.MarchenkoPastur(1.0), axes)
+    rmtstab.figures.spectrum(axes, [], laws.MarchenkoPastur(1.0))
     assert labels(axes) == ["law", "edges"]
     assert np.isfinite(axes.get_ylim()).all()
 
 
 def test_predicted_outliers(axes):
-    rmtstab.figures.spectrum([], laws.Spiked(0.5, [4.0, 1.1]), axes)
+    rmtstab.figures.spectrum(axes, [], laws.Spiked(0.5, [4.0, 1.1]))
     dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
     assert [line.get_xdata()[0] for line in dotted] == [pytest.approx(4 * (1 + 0.5 / 3))]
 
 
 def test_bad_input(axes):
     with pytest.raises(TypeError, match="law must be a SpectralLaw, got str"):
-        rmtstab.figures.spectrum([1.0], "mp", axes)
+        rmtstab.figures.spectrum(axes, [1.0], "mp")
     with pytest.raises(ValueError, match="eigenvalues must be finite"):
-        rmtstab.figures.spectrum([np.nan], laws.MarchenkoPastur(1.0), axes)
+        rmtstab.figures.spectrum(axes, [np.nan], laws.MarchenkoPastur(1.0))
     with pytest.raises(ValueError, match="eigenvalues must have 1 axes"):
-        rmtstab.figures.spectrum(np.eye(2), laws.MarchenkoPastur(1.0), axes)
+        rmtstab.figures.spectrum(axes, np.eye(2), laws.MarchenkoPastur(1.0))
 
 
 def test_import_stays_light():

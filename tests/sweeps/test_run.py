@@ -3,15 +3,21 @@
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
 
-from rmtstab.sweeps import Cell, product, run
+from rmtstab.sweeps import Cell, Failure, load, product, provenance, run
+from rmtstab.sweeps.run import WorkersDiffer, compute_chunk
 
 
 def draw(cell):
     return {"value": float(cell.rng().standard_normal()), "x": cell["x"]}
+
+
+def never(cell):
+    pytest.fail("computed again")
 
 
 def test_results_do_not_depend_on_the_executor(tmp_path):
@@ -35,12 +41,13 @@ def test_interrupted_run_resumes(tmp_path):
         return draw(cell)
 
     with pytest.raises(KeyboardInterrupt):
-        run(cells, fails_at_three, tmp_path)
+        run(cells, fails_at_three, tmp_path, fingerprint="draw")
     done = []
-    results = run(cells, draw, tmp_path, on_done=lambda cell: done.append(cell["x"]))
+    record = done.append
+    results = run(cells, draw, tmp_path, on_done=lambda cell: record(cell["x"]), fingerprint="draw")
     assert calls == [0, 1, 2, 3]
     assert sorted(done) == list(range(6))
-    assert results == run(cells, lambda cell: pytest.fail("computed again"), tmp_path)
+    assert results == run(cells, never, tmp_path, fingerprint="draw")
 
 
 def test_damaged_and_foreign_files_are_computed_again(tmp_path):
@@ -49,8 +56,9 @@ def test_damaged_and_foreign_files_are_computed_again(tmp_path):
     path = tmp_path / f"{cell.key}.json"
     for damage in ("{", "[]", json.dumps({"cell": "another", "result": {"value": 0}})):
         path.write_text(damage)
-        assert run([cell], draw, tmp_path) == expected
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+        with pytest.warns(UserWarning, match="1 cells in .* were damaged: computed again"):
+            assert run([cell], draw, tmp_path) == expected
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", path.name]
 
 
 def test_non_finite_numbers_survive(tmp_path):
@@ -86,13 +94,146 @@ def test_parameters_become_json_values():
         Cell.of("a", 0, x=object())
 
 
-def test_a_failing_cell_keeps_what_others_computed(tmp_path):
-    def odd_fails(cell):
-        if cell["x"] % 2:
-            raise ValueError("odd")
-        return draw(cell)
+def odd_fails(cell):
+    if cell["x"] % 2:
+        raise ValueError("odd")
+    return draw(cell)
 
+
+def test_a_failing_cell_keeps_what_others_computed(tmp_path):
     cells = product("draw", 0, {"x": [0, 2, 1]})
     with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="odd"):
         run(cells, odd_fails, tmp_path, pool)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert load(cells[0], tmp_path) and load(cells[1], tmp_path)
+    assert load(cells[2], tmp_path) is None
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_recorded_failures_leave_the_rest_alone_and_are_tried_again(tmp_path, threads):
+    cells = product("draw", 0, {"x": range(5)})
+    options = {"errors": "record", "chunk_size": 2, "fingerprint": "draw"}
+    if threads:
+        with ThreadPoolExecutor(threads) as pool:
+            results = run(cells, odd_fails, tmp_path, pool, **options)
+    else:
+        results = run(cells, odd_fails, tmp_path, **options)
+    failed = [cell for cell, result in results.items() if isinstance(result, Failure)]
+    assert [cell["x"] for cell in failed] == [1, 3]
+    assert results[cells[1]].error == "ValueError: odd"
+    assert "in odd_fails" in results[cells[1]].traceback
+    stored = json.loads((tmp_path / f"{cells[1].key}.json").read_text())
+    assert stored["error"] == "ValueError: odd" and "in odd_fails" in stored["traceback"]
+    again = run(cells, draw, tmp_path, fingerprint="draw")
+    assert again == {cell: draw(cell) for cell in cells}
+
+
+def test_a_changed_function_is_noticed(tmp_path):
+    (cell,) = product("f", 0, {"x": [3]})
+    scale = 2
+    assert run([cell], lambda cell: {"y": scale * cell["x"]}, tmp_path)[cell] == {"y": 6}
+    assert run([cell], lambda cell: {"y": scale * cell["x"]}, tmp_path)[cell] == {"y": 6}
+    with pytest.warns(UserWarning, match="another version of the function"):
+        assert run([cell], lambda cell: {"y": scale + cell["x"]}, tmp_path)[cell] == {"y": 5}
+    scale = 4
+    with pytest.warns(UserWarning, match="another version of the function"):
+        assert run([cell], lambda cell: {"y": scale + cell["x"]}, tmp_path)[cell] == {"y": 7}
+
+
+def test_a_changed_library_is_noticed(tmp_path, monkeypatch):
+    before = provenance.fingerprint(draw)
+    monkeypatch.setattr(provenance, "_versions", lambda: {**provenance.versions(), "numpy": "99.0"})
+    monkeypatch.setattr(provenance, "versions", lambda: {"numpy": "99.0"})
+    assert provenance.fingerprint(draw) != before
+
+
+def helper(x):
+    return x + 1
+
+
+def through_helper(cell):
+    return {"y": helper(cell["x"])}
+
+
+def test_the_fingerprint_follows_the_functions_that_a_function_names(monkeypatch):
+    before = provenance.fingerprint(through_helper)
+    assert before == provenance.fingerprint(through_helper)
+    monkeypatch.setitem(globals(), "helper", lambda x: x + 2)
+    assert provenance.fingerprint(through_helper) != before
+    bound = [provenance.fingerprint(partial(draw, offset=k)) for k in (0, 1)]
+    assert bound[0] != bound[1]
+
+
+def test_workers_of_other_versions_are_refused(tmp_path):
+    with pytest.raises(
+        WorkersDiffer, match=r"same versions as this process, got numpy .* for 0\.1"
+    ):
+        compute_chunk(draw, [], {**provenance.versions(), "numpy": "0.1"})
+
+
+def test_arrays_and_numpy_scalars_are_values(tmp_path):
+    (cell,) = product("odd", 0, {"x": [1]})
+    values = {
+        "array": np.array([[0.1, np.nan], [-np.inf, 1e-320]]),
+        "single": np.float32(0.1),
+        "count": np.int64(3),
+        "flag": np.True_,
+        "complex": np.array([1 + 2j]),
+        "text": np.array(["a", "μ"]),
+        "empty": np.zeros((0, 3)),
+        "big_endian": np.array([1.5, 2.5], ">f8"),
+        "strided": np.arange(12.0).reshape(3, 4)[:, ::2],
+    }
+    fresh = run([cell], lambda cell: values, tmp_path, fingerprint="f")[cell]
+    stored = run([cell], never, tmp_path, fingerprint="f")[cell]
+    for found in (fresh, stored):
+        for name, value in values.items():
+            np.testing.assert_array_equal(found[name], value)
+            assert np.shape(found[name]) == np.shape(value)
+        assert type(found["single"]) is float and type(found["count"]) is int
+        assert found["array"].dtype == np.float64 and found["array"].flags.writeable
+    json.loads((tmp_path / f"{cell.key}.json").read_text(), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ({"a": object()}, r"result\['a'\] must hold JSON values or NumPy arrays, got object"),
+        ({"a": [1, {2: 3}]}, r"result\['a'\]\[1\] must have text as keys, .* got 2"),
+        ({"a": np.longdouble(1)}, "must hold at most 64-bit numbers"),
+        ({"a": np.array([1], "m8[s]")}, "must hold numbers or text, got an array of timedelta"),
+        ({"a": np.ma.masked_array([1.0], [True])}, "must not be masked"),
+        (3.0, "function must return a dict, got float"),
+    ],
+)
+def test_what_is_no_value_is_named(tmp_path, result, message):
+    with pytest.raises(TypeError, match=message):
+        run(product("odd", 0, {"x": [1]}), lambda cell: result, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [("../evil", "task must be 1 to 100 letters"), ("", "task must be"), (".hidden", "task must")],
+)
+def test_a_task_names_no_other_folder(task, message):
+    with pytest.raises(ValueError, match=message):
+        Cell.of(task, 0)
+    with pytest.raises(TypeError, match="task must be text, got 3"):
+        Cell.of(3, 0)
+    with pytest.raises(ValueError, match="seed must be >= 0"):
+        Cell.of("a", -1)
+    with pytest.raises(TypeError, match="parameters must be JSON values, got x="):
+        Cell.of("t", 0, x=np.longdouble(1))
+    with pytest.raises(ValueError, match="x must be finite"):
+        Cell.of("t", 0, x=np.inf)
+
+
+def test_bad_arguments(tmp_path):
+    cells = product("draw", 0, {"x": [1]})
+    with pytest.raises(TypeError, match="function must be callable, got 3"):
+        run(cells, 3, tmp_path)
+    with pytest.raises(TypeError, match="executor must have submit, got int"):
+        run(cells, draw, tmp_path, 3)
+    with pytest.raises(ValueError, match="errors must be one of 'raise', 'record'"):
+        run(cells, draw, tmp_path, errors="ignore")
+    with pytest.raises(ValueError, match="chunk_size must be >= 1"):
+        run(cells, draw, tmp_path, chunk_size=0)

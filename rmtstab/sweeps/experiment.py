@@ -1,0 +1,192 @@
+"""What a sweep computes at each cell: a function of a generator and of parameters, with units."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rmtstab.sweeps.grid import Cell
+
+Function = Callable[..., dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A function of a generator and parameters, with the units of both.
+
+    Attributes
+    ----------
+    name : str
+    function : callable
+        ``function(rng, **parameters)`` → dict of numbers, text and arrays.
+    units : mapping of str to str
+        Units of parameters and outputs, "1" where dimensionless.
+    dimensions : mapping of str to tuple of str
+        Names of the dimensions of outputs that are arrays.
+    """
+
+    name: str
+    function: Function
+    units: Mapping[str, str] = field(default_factory=dict)
+    dimensions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, function: Function, *, units: Mapping[str, str]) -> Experiment:
+        """Make an experiment of the caller's own function, named after it.
+
+        Parameters
+        ----------
+        function : callable
+        units : mapping of str to str
+
+        Returns
+        -------
+        Experiment
+
+        Raises
+        ------
+        TypeError
+            If it is not callable, or not with ``rng`` first.
+        """
+        if not callable(function):
+            raise TypeError(f"experiment must be a name or a function, got {function!r}")
+        wrapped = getattr(function, "func", function)
+        plain = re.sub(r"[^A-Za-z0-9_]", "_", getattr(wrapped, "__name__", "experiment"))
+        experiment = cls(plain.strip("_") or "experiment", function, units)
+        first = next(iter(inspect.signature(function).parameters), None)
+        if first != "rng":
+            raise TypeError(f"experiment must take rng first, got {plain}({first or ''})")
+        return experiment
+
+    @property
+    def parameters(self) -> dict[str, inspect.Parameter] | None:
+        """Parameters that the function takes besides ``rng``; None where it takes any."""
+        found = dict(inspect.signature(self.function).parameters)
+        if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in found.values()):
+            return None
+        return {name: p for name, p in found.items() if name != "rng"}
+
+    @property
+    def summary(self) -> str:
+        """First line of the function's documentation."""
+        return (inspect.getdoc(self.function) or "").split("\n")[0]
+
+
+REGISTERED: dict[str, Experiment] = {}
+
+
+def experiment(
+    name: str,
+    units: Mapping[str, str],
+    dimensions: Mapping[str, tuple[str, ...]] | None = None,
+) -> Callable[[Function], Function]:
+    """Register a function under a name, so that TOML files can name it.
+
+    Parameters
+    ----------
+    name : str
+    units : mapping of str to str
+        Of parameters and outputs.
+    dimensions : mapping of str to tuple of str, optional
+        Names of the dimensions of outputs that are arrays.
+
+    Returns
+    -------
+    callable
+        A decorator that returns the function as it is.
+
+    Raises
+    ------
+    ValueError
+        If another function has the name.
+
+    Examples
+    --------
+    >>> from rmtstab.sweeps import Sweep, experiment
+    >>> @experiment("cube", units={"x": "m", "volume": "m³"})
+    ... def cube(rng, x):
+    ...     return {"volume": x**3}
+    >>> Sweep("cube", {"x": [2.0]}).run()["volume"].attrs["units"]
+    'm³'
+    """
+
+    def register(function: Function) -> Function:
+        Cell(name, 0, {})  # the same rule for names
+        known = REGISTERED.get(name)
+        if known is not None and known.function.__qualname__ != function.__qualname__:
+            raise ValueError(f"name must be new, got {name!r}: another experiment has it")
+        REGISTERED[name] = Experiment(name, function, dict(units), dict(dimensions or {}))
+        return function
+
+    return register
+
+
+def experiments() -> dict[str, Experiment]:
+    """Return the registered experiments by name.
+
+    Returns
+    -------
+    dict of str to Experiment
+
+    Examples
+    --------
+    >>> import rmtstab as rs
+    >>> "growth" in rs.sweeps.experiments()
+    True
+    """
+    importlib.import_module("rmtstab.experiment.registered")
+    return dict(sorted(REGISTERED.items()))
+
+
+def named(name: str) -> Experiment:
+    """Return a registered experiment, or raise with a suggestion.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    Experiment
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    known = experiments()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        raise ValueError(
+            f"experiment must be one of {', '.join(known)}, got {name!r}: did you mean {near!r}?"
+        )
+    return known[name]
+
+
+@functools.cache
+def _threads() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def evaluate(function: Function, cell: Cell) -> dict[str, Any]:
+    """Compute a cell: the function of its generator and parameters, on one BLAS thread.
+
+    Parameters
+    ----------
+    function : callable
+    cell : Cell
+
+    Returns
+    -------
+    dict
+    """
+    with _threads().limit(limits=1):  # the sum of a dot product depends on their number
+        return function(cell.rng(), **cell.parameters)

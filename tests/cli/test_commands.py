@@ -1,0 +1,152 @@
+"""The command line as a whole: entry points, exit codes, sweeps, plain output in a log."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import xarray
+from click.testing import CliRunner
+
+import rmtstab
+from rmtstab.cli import exits, main
+from rmtstab.sweeps import experiments
+
+SWEEP = """experiment = "spectrum"
+seed = 3
+[axes]
+snr = [0.0, 1.0]
+n = [4, 6]
+[fixed]
+dim = 8
+"""
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "map.toml"
+    path.write_text(SWEEP)
+    return path
+
+
+def test_python_m_rmtstab_and_version():
+    for arguments in (["--version"], ["--help"]):
+        command = [sys.executable, "-m", "rmtstab", *arguments]
+        run = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert "rmtstab" in run.stdout
+    assert call("--version").output == f"rmtstab, version {rmtstab.__version__}\n"
+
+
+def test_info():
+    shown = json.loads(call("info", "--json").output)
+    assert shown["versions"]["rmtstab"].startswith(rmtstab.__version__ + "+")
+    assert shown["extras"]["sweeps"] == "complete"
+    lines = call("info").output
+    assert "numpy" in lines and "[sweeps]" in lines and "NUMBA_NUM_THREADS" in lines
+
+
+def test_a_sweep_from_a_file(tmp_path, file):
+    result = call("sweep", file)
+    assert result.exit_code == 0, result.output
+    assert "spectrum, 4 cells (2 snr × 2 n); 0 raised" in result.output
+    found = xarray.open_zarr(tmp_path / "map" / "result.zarr").load()
+    assert found.sizes == {"snr": 2, "n": 2, "rank": 6, "side": 2} and found.attrs["seed"] == 3
+    other = call("sweep", file, "--seed", 4, "--out", tmp_path / "other", "--json")
+    shown = json.loads(other.stdout)
+    assert shown == {"cells": 4, "raised": 0, "result": str(tmp_path / "other" / "result.zarr")}
+    assert xarray.open_zarr(shown["result"]).attrs["seed"] == 4
+
+
+def test_what_a_sweep_would_do(tmp_path, file):
+    assert "spectrum, 4 cells (2 snr × 2 n)" in call("sweep", file, "--dry-run").output
+    assert json.loads(call("sweep", file, "--dry-run", "--json").output)["cells"] == 4
+    assert os.listdir(tmp_path) == ["map.toml"]
+    listed = json.loads(call("sweep", "--list", "--json").output)
+    assert set(listed) == set(experiments()) and listed["growth"]["parameters"]["dim"] == 150
+    assert "alpha = 0.3" in call("sweep", "--list").output
+
+
+def test_cells_that_raise_have_a_code_of_their_own(tmp_path, file):
+    file.write_text(SWEEP.replace("[4, 6]", "[1, 4]"))
+    result = call("sweep", file)
+    assert result.exit_code == exits.CELLS_RAISED
+    assert "the first of 2 that raised" in result.output and "n must be >= 2" in result.output
+    assert (tmp_path / "map" / "result.zarr").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.toml"], "does not exist"),
+        ([], "FILE must be given, or --list"),
+        (["FILE", "--workers", "2", "--scheduler", "tcp://a:1"], "exclude each other"),
+        (["FILE", "--scheduler", "nowhere"], "where must be None, 'processes', a scheduler's"),
+        (["FILE", "--workers", "0"], "not in the range x>=1"),
+        (["FILE", "--seed", "-1"], "not in the range x>=0"),
+    ],
+)
+def test_wrong_use_of_sweep(file, arguments, message):
+    result = call("sweep", *[file if word == "FILE" else word for word in arguments])
+    assert result.exit_code == 2 and message in result.output and "Traceback" not in result.output
+
+
+def test_a_wrong_file_is_one_line(file):
+    file.write_text(SWEEP.replace("spectrum", "os.system"))
+    result = call("sweep", file)
+    assert result.exit_code == 2
+    assert result.output.strip().splitlines()[-1].startswith("Error: experiment must be one of")
+
+
+def test_no_scheduler_there(file):
+    result = call("sweep", file, "--scheduler", "tcp://127.0.0.1:9", "--timeout", 0.3)
+    assert result.exit_code == exits.UNAVAILABLE
+    assert "scheduler must answer within 0.3 s" in result.output
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), exits.IO_ERROR, "No space left"),
+        (ImportError("needs xarray"), exits.UNAVAILABLE, "needs xarray"),
+        (KeyboardInterrupt(), exits.INTERRUPTED, "interrupted"),
+    ],
+)
+def test_exit_codes(monkeypatch, raised, code, words):
+    def breaks():
+        raise raised
+
+    monkeypatch.setattr("rmtstab.cli.info.facts", breaks)
+    result = call("info")
+    assert result.exit_code == code and words in result.output
+
+
+def test_exit_codes_are_one_each():
+    codes = [value for name, value in vars(exits).items() if name.isupper()]
+    assert len(codes) == len(set(codes)) == 7
+
+
+def test_a_log_has_no_carriage_returns(file, tmp_path):
+    command = [sys.executable, "-m", "rmtstab", "sweep", str(file)]
+    run = subprocess.run(command, capture_output=True, check=True)
+    assert b"\r" not in run.stderr and b"\x1b" not in run.stdout + run.stderr
+    assert b"map: 4 of 4" in run.stderr
+
+
+def test_completion_names_commands_and_values():
+    environment = {**os.environ, "_RMTSTAB_COMPLETE": "bash_complete"}
+    for words, current, expected in (
+        ("rmtstab fro", 1, "plain,frontier"),
+        ("rmtstab frontier --sampling with_", 3, "plain,with_replacement"),
+    ):
+        settings = {"COMP_WORDS": words, "COMP_CWORD": str(current)}
+        run = subprocess.run(
+            [sys.executable, "-c", "from rmtstab.cli import main; main(prog_name='rmtstab')"],
+            env={**environment, **settings}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert expected in run.stdout
