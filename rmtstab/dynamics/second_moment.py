@@ -18,9 +18,11 @@ product with the sum over samples: three dense products in all.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmtstab._results import FloatArray
 from rmtstab.curvature.factors import IntArray
@@ -113,6 +115,33 @@ class NoiseMap:
             square,
             kappa,
             shift,
+        )
+
+    def summed(self) -> NoiseMap:
+        """``Σ weights_i H_i M H_i`` alone: what cancels against the means' term.
+
+        Returns
+        -------
+        NoiseMap
+        """
+        return replace(self, row_weights=EMPTY, square=np.zeros((0, 0)), kappa=0.0, shift=0.0)
+
+    def restricted(self, keep: NDArray[np.int64]) -> NoiseMap:
+        """The same on some of the basis vectors.
+
+        Parameters
+        ----------
+        keep : ndarray of int
+
+        Returns
+        -------
+        NoiseMap
+        """
+        square = self.square[np.ix_(keep, keep)] if self.kappa else self.square
+        return replace(
+            self,
+            rows=np.ascontiguousarray(self.rows[:, keep]),
+            square=np.ascontiguousarray(square),
         )
 
     def apply(self, m: FloatArray) -> FloatArray:
@@ -217,6 +246,16 @@ def _times_half(rows: FloatArray, m: FloatArray) -> FloatArray:
     return result
 
 
+class Noise(Protocol):
+    """What a second moment needs of its noise."""
+
+    def apply(self, m: FloatArray) -> FloatArray:
+        """``N(M)``."""
+
+    def apply_symmetric(self, m: FloatArray) -> FloatArray:
+        """``N(M)`` of a symmetric M."""
+
+
 @dataclass(frozen=True)
 class SecondMoment:
     """A self-adjoint positive map ``X ↦ W ∘ X + η² (S ∘ N(S ∘ X))``, S optional.
@@ -225,7 +264,7 @@ class SecondMoment:
     critical step sizes and momentum use other weights (docs/theory/critical_values).
     """
 
-    noise: NoiseMap
+    noise: Noise
     elementwise: FloatArray
     gain: float
     scale: FloatArray | None = None
