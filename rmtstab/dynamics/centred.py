@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtstab._results import FloatArray
+from rmtstab.dynamics.second_moment import NoiseMap
 from rmtstab.dynamics.update import Update
 
 ENTRIES = 4_000_000  # of all centred Hessians, up to which they are formed
@@ -25,10 +26,13 @@ class CentredNoise:
         B_i in D's eigenbasis.
     weights : ndarray, shape (n,)
         ``a_s² c_s`` of each sample.
+    uncentred : NoiseMap
+        ``Σ_i w_i H_i M H_i``.
     """
 
     matrices: FloatArray
     weights: FloatArray
+    uncentred: NoiseMap
 
     shift = 0.0  # no part of the noise is left to an elementwise term
 
@@ -70,7 +74,7 @@ class CentredNoise:
                 parts.append(hessians - hessians.mean(axis=0))
                 weights.append(np.full(n, a * a * update.scheme.coefficients(n, batch)[0]))
             first += n
-        return cls(np.concatenate(parts), np.concatenate(weights))
+        return cls(np.concatenate(parts), np.concatenate(weights), update.judged_noise.summed())
 
     def apply(self, m: FloatArray) -> FloatArray:
         """``N(M)``.
@@ -116,4 +120,41 @@ class CentredNoise:
         CentredNoise
         """
         chosen = self.matrices[np.ix_(np.arange(len(self.matrices)), keep, keep)]
-        return CentredNoise(np.ascontiguousarray(chosen), self.weights)
+        return replace(
+            self, matrices=np.ascontiguousarray(chosen), uncentred=self.uncentred.restricted(keep)
+        )
+
+    def turned(self, turn: FloatArray, part: NDArray[np.bool_]) -> CentredNoise:
+        """The same with some eigenvectors of D turned among themselves.
+
+        Parameters
+        ----------
+        turn : ndarray, shape (k, k)
+        part : ndarray of bool, shape (r,)
+
+        Returns
+        -------
+        CentredNoise
+        """
+        matrices = self.matrices.copy()
+        matrices[:, :, part] = matrices[:, :, part] @ turn
+        matrices[:, part] = turn.T @ matrices[:, part]
+        return replace(self, matrices=matrices, uncentred=self.uncentred.turned(turn, part))
+
+    def summed(self) -> NoiseMap:
+        """The samples' sum before it is centred.
+
+        Returns
+        -------
+        NoiseMap
+        """
+        return self.uncentred
+
+    def cancelling(self) -> CentredNoise:
+        """What the rounding of a sum is relative to: here nothing cancels.
+
+        Returns
+        -------
+        CentredNoise
+        """
+        return self

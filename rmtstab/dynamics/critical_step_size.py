@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rmtstab._results import FloatArray, Threshold
 from rmtstab.dynamics import eigen
 from rmtstab.dynamics.centred import CentredNoise
-from rmtstab.dynamics.certificate import EPS, Enclosure
+from rmtstab.dynamics.certificate import EPS, TINY, Enclosure
 from rmtstab.dynamics.momentum import step_size_weights
 from rmtstab.dynamics.second_moment import NoiseMap, SecondMoment
 from rmtstab.dynamics.update import Update
@@ -51,19 +51,24 @@ def critical_step_size(update: Update) -> Threshold:
     cap = 2.0 * (1.0 + update.momentum) / update.weight_decay if update.weight_decay else math.inf
     if not (basis.row_weights() @ basis.rows[:, : len(mu)] ** 2).any():
         return Threshold(cap, 0.0, True, "no curvature: nothing escapes")
-    blur = resolution(update)
-    if d.min() < -blur:
-        return Threshold(0.0, 0.0, True, ASCENT)
+    blur = np.full(len(d), resolution(update))
     noise = _noise(update, d)
+    unresolved = np.abs(d) <= blur
+    if unresolved.any():
+        d[unresolved], blur[unresolved], turn = _finer(update, d, unresolved)
+        mu = d - update.weight_decay
+        noise = noise.turned(turn, unresolved)
+    if (d < -blur).any():
+        return Threshold(0.0, 0.0, True, ASCENT)
     null = d <= blur
     if null.any():
-        still, width = _null_directions(update, noise, null)
-        if not still:
+        width = _width(update, noise, d, null)
+        if width > 0.0:
             return Threshold(0.0, width, True, EXCITED)
         keep = np.flatnonzero(~null)
         if not keep.size:
             return Threshold(cap, 0.0, True, "nothing but inert directions: nothing escapes")
-        noise, mu, d = noise.restricted(keep), mu[keep], d[keep]
+        noise, mu, d, blur = noise.restricted(keep), mu[keep], d[keep], blur[keep]
     left, mean = step_size_weights(d, update.momentum)
     elementwise = mean + noise.shift * np.outer(mu, mu)
     root = 1.0 / np.sqrt(left)
@@ -115,25 +120,45 @@ def _noise(update: Update, d: FloatArray) -> NoiseMap | CentredNoise:
     return CentredNoise.build(update) if (d * d < ALIKE * parts).any() else noise
 
 
-def _null_directions(
-    update: Update, noise: NoiseMap | CentredNoise, null: NDArray[np.bool_]
-) -> tuple[bool, float]:
-    """Whether no batch moves the null directions, and else how far η* may lie above 0.
+def _finer(
+    update: Update, d: FloatArray, unresolved: NDArray[np.bool_]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Eigenvalues that drown in the rounding of the largest, to the rounding of their own.
+
+    D's block on their eigenvectors, less its coupling to the others, is summed from the
+    factors: ``vᵀDv`` is as accurate as v's own unsigned curvature, however small that is.
+
+    Returns eigenvalues, their accuracy, and the block's eigenvectors.
+    """
+    basis = update.basis
+    rows = basis.rows[:, : len(d)]
+    part = rows[:, unresolved]
+    block = (rows * basis.row_weights(1.0, -1.0)[:, None]).T @ part
+    own, across = block[unresolved], block[~unresolved]
+    own = own - across.T @ (across / d[~unresolved, None])
+    own.flat[:: len(own) + 1] += update.weight_decay
+    values, turn = np.linalg.eigh(own)
+    unsigned = basis.row_weights() @ np.square(part @ turn) + update.weight_decay
+    return values, 8.0 * EPS * math.sqrt(sum(rows.shape)) * unsigned, turn
+
+
+def _width(
+    update: Update, noise: NoiseMap | CentredNoise, d: FloatArray, null: NDArray[np.bool_]
+) -> float:
+    """How far η* may lie above 0 where noise excites null directions; 0 if no batch moves them.
 
     The test is ``tr N(v vᵀ) = E‖Ĥ v‖²`` against the direction's own squared curvature: the
     two sets make Ĥ indefinite, so that ``vᵀ Ĥ v`` may vanish in every batch without ``Ĥ v``.
     """
-    mu, blur = update.mean_eigenvalues, resolution(update)
-    own = update.judged_noise
-    parts = np.diag(own.summed().apply(np.eye(len(mu))))
-    moved = np.diag(noise.apply(np.eye(len(mu)))) + noise.shift * mu**2
+    eye = np.eye(len(d))
+    parts = np.diag(noise.summed().apply(eye))
+    moved = np.diag(noise.apply(eye)) + noise.shift * (d - update.weight_decay) ** 2
     excited = null & (moved > NONE * parts)
     if not excited.any():
-        return True, 0.0
+        return 0.0
     # on vvᵀ and N(vvᵀ) Φ − 1 is positive from there on, were d as large as rounding allows
-    top = float(np.abs(mu).max()) + update.weight_decay
-    least = math.sqrt(4.0 * blur * top * len(mu)) / float(moved[excited].max())
-    return False, least
+    reach = 4.0 * resolution(update) * float(np.abs(d).max()) * len(d)
+    return math.sqrt(reach) / float(moved[excited].max()) + TINY
 
 
 def _blurred(
@@ -141,11 +166,10 @@ def _blurred(
     noise: NoiseMap | CentredNoise,
     left: FloatArray,
     root: FloatArray,
-    blur: float,
+    blur: FloatArray,
 ) -> float:
     """Relative error of ``1/η*`` from the rounding of D's eigenvalues and of cancelling noise."""
-    mean = 2.0 * blur * float(np.vdot(top.matrix**2, 1.0 / left))
+    mean = float(np.vdot(top.matrix**2, (blur[:, None] + blur) / left))
     scaled = root * top.matrix
-    summed = noise.summed() if isinstance(noise, NoiseMap) else noise
-    parts = float(np.vdot(scaled, summed.apply(scaled)))
+    parts = float(np.vdot(scaled, noise.cancelling().apply(scaled)))
     return mean + 4.0 * EPS * math.sqrt(len(root)) * parts / top.value

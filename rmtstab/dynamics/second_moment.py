@@ -126,6 +126,29 @@ class NoiseMap:
         """
         return replace(self, row_weights=EMPTY, square=np.zeros((0, 0)), kappa=0.0, shift=0.0)
 
+    cancelling = summed  # what the rounding of a sum is relative to
+
+    def turned(self, turn: FloatArray, part: NDArray[np.bool_]) -> NoiseMap:
+        """The same with some of the basis vectors turned among themselves.
+
+        Parameters
+        ----------
+        turn : ndarray, shape (k, k)
+            Orthogonal.
+        part : ndarray of bool, shape (r,)
+            The k vectors.
+
+        Returns
+        -------
+        NoiseMap
+        """
+        rows, square = self.rows.copy(), self.square.copy()
+        rows[:, part] = rows[:, part] @ turn
+        if self.kappa:
+            square[:, part] = square[:, part] @ turn
+            square[part] = turn.T @ square[part]
+        return replace(self, rows=rows, square=square)
+
     def restricted(self, keep: NDArray[np.int64]) -> NoiseMap:
         """The same on some of the basis vectors.
 
