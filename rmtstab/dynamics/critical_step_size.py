@@ -16,7 +16,7 @@ from rmtstab.dynamics.second_moment import NoiseMap, SecondMoment
 from rmtstab.dynamics.update import Update
 
 NONE = 1e-12  # of its own squared curvature: noise along a null direction that is rounding
-ALIKE = 1e-2  # D's squared eigenvalue over the noise's parts, below which these are centred
+ALIKE = 1e-3  # D's squared eigenvalue and noise over the noise's parts: below, these are centred
 INTERIOR = "interior"
 ASCENT = "D(alpha) has an ascent direction on the range"
 EXCITED = "noise excites a null direction of D(alpha)"
@@ -117,7 +117,12 @@ def _noise(update: Update, d: FloatArray) -> NoiseMap | CentredNoise:
     squares = np.add.reduceat(np.square(noise.rows), noise.offsets[:-1], axis=0)
     # ‖H_i v_p‖² ≤ tr(H_i) (H_i)_pp
     parts = (noise.weights * squares.sum(axis=1)) @ squares
-    return CentredNoise.build(update) if (d * d < ALIKE * parts).any() else noise
+    if (d * d >= ALIKE * parts).all():
+        return noise
+    eye = np.eye(len(d))
+    parts = np.diag(noise.summed().apply(eye))
+    left = np.diag(noise.apply(eye)) + noise.shift * (d - update.weight_decay) ** 2
+    return CentredNoise.build(update) if (d * d + left < ALIKE * parts).any() else noise
 
 
 def _finer(
