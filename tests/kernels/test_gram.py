@@ -5,7 +5,6 @@ import pytest
 
 from rmtstab.kernels.gram import add_products
 
-
 PYTHON = getattr(add_products, "py_func", add_products)  # itself where compilation is off
 
 
