@@ -52,6 +52,8 @@ def table(claims: list[Record]) -> str:
             f"      measured: {claim['measured']} [{number(claim)}]",
             f"      fails: {claim['fails']}{_there(claim)}",
         ]
+        if "mutation" in claim:
+            block.append(f"      {_mutation(claim)}")
         blocks.append("\n".join(block))
     return "\n".join(blocks)
 
@@ -69,6 +71,34 @@ def _there(claim: Record) -> str:
     """The claim's number in its failing setting, as text."""
     failing = claim.get("failing")
     return "" if failing is None or math.isnan(failing) else f" [there: {failing:.4g}]"
+
+
+def _mutation(claim: Record) -> str:
+    """What the wrong theory scored, as text."""
+    wrong = claim["mutation"]
+    verdict = "holds, so that the claim says nothing" if wrong["holds"] else "fails, as it must"
+    return f"theory × {wrong['scale']:g}: {verdict} [{number({**wrong, 'error_bar': None})}]"
+
+
+def _mutation_table(claims: list[Record]) -> str:
+    """Table of what each claim says of a wrong theory; empty where none was tried."""
+    rows = [
+        f'<tr class="{"fail" if claim["mutation"]["holds"] else "pass"}">'
+        f"<td>{'holds' if claim['mutation']['holds'] else 'fails, as it must'}</td>"
+        f"<td>{html.escape(claim['name'])}</td><td>× {claim['mutation']['scale']:g}</td>"
+        f"<td>{number(claim)}</td><td>{number({**claim['mutation'], 'error_bar': None})}</td>"
+        f"<td>{html.escape(claim['mutation']['measured'])}</td></tr>"
+        for claim in claims
+        if "mutation" in claim
+    ]
+    if not rows:
+        return ""
+    return (
+        "<h2>What a wrong theory scores</h2><p>Each claim that needs no network, judged once more "
+        "with every number of the theory multiplied: it must fail.</p>"
+        "<table><tr><th>verdict</th><th>claim</th><th>theory</th><th>its number</th>"
+        f"<th>the wrong theory's</th><th>measured</th></tr>{''.join(rows)}</table>"
+    )
 
 
 def _page(results: Record, pictures: dict[str, bytes], captions: dict[str, str]) -> str:
@@ -116,6 +146,7 @@ figure {{ margin: 2rem 0 }} img {{ max-width: 100% }} figcaption {{ font-size: 1
 <h2>Claims</h2>
 <table><tr><th>verdict</th><th>claim</th><th>conditions</th><th>measured</th>
 <th>nearest setting in which it fails</th></tr>{"".join(rows)}</table>
+{_mutation_table(results["claims"])}
 <h2>Figures</h2>
 {"".join(images[1:])}
 </html>

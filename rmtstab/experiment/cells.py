@@ -55,9 +55,10 @@ def outcome_cells(
 
 def compute(cell: Cell, folder: str, device: str) -> dict[str, Any]:
     """Compute one cell; runs in a worker process."""
-    if cell.task == "theory":
-        (check,) = (c.check for c in CLAIMS if c.name == cell["name"] and c.check is not None)
-        return check(cell.rng())
+    if cell.task in ("theory", "mutation"):
+        (claim,) = (c for c in CLAIMS if c.name == cell["name"])
+        rng = Cell.of("theory", cell.seed, name=claim.name).rng()  # the same draws for both
+        return claim.gather(rng, wrong=cell.task == "mutation")
     import torch
 
     torch.set_num_threads(1)

@@ -82,6 +82,9 @@ def collect(
     checks = [claim.name for claim in claims if claim.check is not None]
     theory = stage("theory", [Cell.of("theory", seed, name=name) for name in checks])
     evidence["theory"] = {result["name"]: result for result in theory}
+    if preset.mutations:
+        wrong = stage("wrong theories", [Cell.of("mutation", seed, name=name) for name in checks])
+        evidence["mutations"] = {result["name"]: result for result in wrong}
     if not has_torch():
         return evidence
 
