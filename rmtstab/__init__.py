@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         sweeps,
         theory,
         unlearning,
+        verification,
     )
     from rmtstab._results import (
         Bound,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         Verdict,
     )
     from rmtstab.unlearning.problem import UnlearningProblem
+    from rmtstab.verification import verify
 
 __version__ = "0.1.0"
 
@@ -59,6 +61,9 @@ __all__ = [
     "theory",
     "bounds",
     "unlearning",
+    # proofs that a stranger can check
+    "verification",
+    "verify",
     # real networks, evidence, pictures
     "bridge",
     "claims",
@@ -67,7 +72,7 @@ __all__ = [
     "figures",
 ]
 
-_SUBMODULES = {name for name in __all__ if name.islower()}
+_SUBMODULES = {name for name in __all__ if name.islower()} - {"verify"}
 
 
 def __getattr__(name: str) -> Any:
@@ -75,6 +80,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"rmtstab.{name}")
     if name == "UnlearningProblem":
         value = importlib.import_module("rmtstab.unlearning.problem").UnlearningProblem
+    elif name == "verify":
+        value = importlib.import_module("rmtstab.verification").verify
     elif name in __all__:
         value = getattr(importlib.import_module("rmtstab._results"), name)
     else:

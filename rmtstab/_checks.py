@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+# NumPy calls durations integers; a truth value or a date is no quantity
+NO_NUMBERS = (bool, np.bool_, np.timedelta64, np.datetime64)
 
 
 def real(
@@ -34,17 +36,19 @@ def real(
     ``low_label`` and ``high_label`` name the ends in the message
     (``high_label="n_retain"`` prints ``n_retain=48``).
     """
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+    value = _scalar(name, value)
+    if isinstance(value, NO_NUMBERS) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a real number, got {_show(value)}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer or fraction beyond 1.8e308
+        number = math.inf
     inside = (number > low if low_open else number >= low) and (
         number < high if high_open else number <= high
     )
     if not (math.isfinite(number) and inside):
         interval = _interval(low, high, low_open, high_open, low_label, high_label)
-        raise ValueError(f"{name} must {interval}, got {value!r}")
+        raise ValueError(f"{name} must {interval}, got {_short(value)}")
     return number
 
 
@@ -52,16 +56,15 @@ def integer(
     name: str, value: Any, *, low: int | None = None, high: int | None = None, high_label: str = ""
 ) -> int:
     """Return ``value`` as an int in ``[low, high]``, or raise."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
+    value = _scalar(name, value)
+    if isinstance(value, NO_NUMBERS) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {_show(value)}")
     number = int(value)
     lowest = -math.inf if low is None else low
     highest = math.inf if high is None else high
     if not lowest <= number <= highest:
         interval = _interval(lowest, highest, False, False, "", high_label)
-        raise ValueError(f"{name} must {interval}, got {number}")
+        raise ValueError(f"{name} must {interval}, got {_short(number)}")
     return number
 
 
@@ -79,18 +82,26 @@ def array(
     """Return ``value`` as a C-contiguous float64 array, or raise.
 
     Accepts anything that `numpy.asarray` reads as real numbers (integers,
-    float32, CPU torch tensors). ``ndim`` lists the accepted numbers of axes.
+    float32, torch tensors). ``ndim`` lists the accepted numbers of axes. The
+    result is ``value`` itself where nothing had to change.
     """
     if hasattr(value, "detach"):  # a torch tensor that may carry a graph
         value = value.detach().cpu()
-    raw = np.asarray(value)
+    _refuse_masks(name, value)
+    try:
+        raw = np.asarray(value)
+    except ValueError:  # ragged nesting
+        raise TypeError(f"{name} must be a rectangular array, got {_show(value)}") from None
+    except RuntimeError as error:  # what a foreign array type says of itself
+        raise TypeError(f"{name} must be readable as an array, got {error}") from None
     if raw.dtype.kind not in "iuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {raw.dtype}")
     accepted = (ndim,) if isinstance(ndim, int) else ndim
     if accepted is not None and raw.ndim not in accepted:
         axes = " or ".join(str(k) for k in accepted)
         raise ValueError(f"{name} must have {axes} axes, got shape {raw.shape}")
-    result = np.ascontiguousarray(raw, dtype=np.float64).reshape(raw.shape)
+    with np.errstate(over="ignore"):  # a long double beyond 1.8e308 is infinite, and refused
+        result: FloatArray = np.asarray(raw, dtype=np.float64, order="C")
     if finite and not np.isfinite(result).all():
         bad = int(result.size - np.isfinite(result).sum())
         raise ValueError(f"{name} must be finite, got {bad} NaN or infinite of {result.size}")
@@ -117,6 +128,18 @@ def labels(name: str, value: Any, length: int) -> FloatArray:
     return result
 
 
+def offsets(name: str, value: Any, length: int) -> NDArray[np.int64]:
+    """Return block boundaries ``0 = o_0 ≤ o_1 ≤ … ≤ o_n = length`` as int64, or raise."""
+    raw = np.asarray(value)
+    if raw.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold integers, got dtype {raw.dtype}")
+    if raw.ndim != 1 or raw.size == 0:
+        raise ValueError(f"{name} must have shape (n + 1,), got {raw.shape}")
+    if raw[0] != 0 or raw[-1] != length or (raw[1:] < raw[:-1]).any():
+        raise ValueError(f"{name} must rise from 0 to {length}, got {_show(raw.tolist())}")
+    return np.ascontiguousarray(raw, dtype=np.int64)
+
+
 def generator(name: str, value: Any) -> np.random.Generator:
     """Return a NumPy generator from a generator or an integer seed, or raise."""
     if isinstance(value, np.random.Generator):
@@ -140,7 +163,28 @@ def _interval(
     return f"lie in {brackets[0]}{left}{low:g}, {right}{high:g}{brackets[1]}"
 
 
+def _scalar(name: str, value: Any) -> Any:
+    """Unwrap an array without axes; a masked one has no value."""
+    _refuse_masks(name, value)
+    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def _refuse_masks(name: str, value: Any) -> None:
+    parts = value if isinstance(value, list | tuple) else (value,)
+    hidden = sum(
+        int(np.ma.getmaskarray(part).sum()) for part in parts if isinstance(part, np.ma.MaskedArray)
+    )
+    if hidden:
+        raise ValueError(f"{name} must have no masked entries, got {hidden}; fill or drop them")
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        text = "a number of thousands of digits"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def _show(value: Any) -> str:
-    text = repr(value)
-    short = text if len(text) <= 60 else text[:57] + "..."
-    return f"{short} ({type(value).__name__})"
+    return f"{_short(value)} ({type(value).__name__})"

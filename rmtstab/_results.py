@@ -109,6 +109,22 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class EscapeProbability:
+    """Probability that a run leaves a radius within a horizon.
+
+    Attributes
+    ----------
+    bound : float
+        Holds for every run of the linearised update; loose (docs/theory/finite_horizon).
+    simulated : Estimate or None
+        Share of simulated runs that left, where they were asked for.
+    """
+
+    bound: float
+    simulated: Estimate | None = None
+
+
+@dataclass(frozen=True)
 class Coherence:
     """Coherence on the three axes, and of the whole (dimensionless, ≥ 1 on the diagonal blocks).
 

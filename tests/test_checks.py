@@ -68,3 +68,48 @@ def test_accepted_values_pass_through_as_float64():
     assert _checks.integer("n", np.int64(3), low=0) == 3
     assert _checks.array("x", np.arange(3, dtype=np.int32)).dtype == np.float64
     assert _checks.array("x", np.array(2.0)).shape == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (np.ma.masked, ValueError, "x must have no masked entries, got 1; fill or drop them"),
+        (np.timedelta64(1, "s"), TypeError, "x must be a real number"),
+        (1 + 2j, TypeError, "x must be a real number"),
+        (10**400, ValueError, "x must be finite, got 1000"),
+        (10**5000, ValueError, "x must be finite, got a number of thousands of digits"),
+    ],
+    ids=["masked", "duration", "complex", "big", "huge"],
+)
+def test_what_only_looks_like_a_number_is_refused(value, error, message):
+    with pytest.raises(error, match=message):
+        _checks.real("x", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (np.ma.array([1, 2, 1e9], mask=[0, 0, 1]), ValueError, "no masked entries, got 1"),
+        ([np.ma.array([1.0], mask=[1]), [2.0]], ValueError, "no masked entries, got 1"),
+        (np.array([1], dtype="timedelta64[s]"), TypeError, "dtype timedelta64"),
+        (np.array([1 + 2j]), TypeError, "dtype complex128"),
+        ([[1.0], [1.0, 2.0]], TypeError, "x must be a rectangular array"),
+        ([10**400], TypeError, "dtype object"),
+        (np.array([np.longdouble("1e400")]), ValueError, "x must be finite, got 1"),
+    ],
+)
+def test_what_only_looks_like_an_array_is_refused(value, error, message):
+    with pytest.raises(error, match=message):
+        _checks.array("x", value)
+
+
+def test_a_masked_array_that_hides_nothing_and_a_matrix_are_plain_arrays():
+    plain = _checks.array("x", np.ma.array([1.0, 2.0]))
+    assert type(plain) is np.ndarray and plain.tolist() == [1.0, 2.0]
+    assert type(_checks.array("x", np.asmatrix(np.eye(2)))) is np.ndarray
+
+
+def test_a_fitting_array_is_returned_as_it_is():
+    given = np.arange(6.0).reshape(2, 3)
+    assert _checks.array("x", given) is given
+    assert _checks.array("x", given.T).flags.c_contiguous

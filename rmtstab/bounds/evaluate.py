@@ -59,7 +59,7 @@ def evaluate(
     >>> dyn = problem.dynamics(step_size=1.0, batch_size=1, alpha=0.0)
     >>> bounds = dyn.bounds(cost="eigenproblem")
     >>> [b.name for b in bounds if b.kind == "sufficient"]
-    ['one step', 'operator']
+    ['one step', 'operator', 'coherence convergence']
     >>> bounds[0].gap < 1e-12
     True
     """

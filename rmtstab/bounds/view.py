@@ -12,6 +12,7 @@ import numpy as np
 from rmtstab._results import FloatArray
 from rmtstab.dynamics.update import Update
 from rmtstab.theory.coherence_bounds import CoherenceBound, HeavySample, weighted_axes
+from rmtstab.theory.mean import critical_alpha
 from rmtstab.theory.noise import weighted_sets
 from rmtstab.theory.rayleigh import RayleighBound, critical_steps
 from rmtstab.theory.sufficient import OneStepBound
@@ -292,6 +293,14 @@ class View:
             CoherenceBound(self.sizes, mean, found.unlearning, outputs),
             CoherenceBound(self.sizes, mean, sigma, outputs),
         )
+
+    @cached_property
+    def forget_ratio(self) -> float:
+        """``b = λ_max(H_F, H_R)``, rounded up; ``inf`` where retain misses a direction."""
+        if self.update.alpha == 0.0:
+            return math.inf  # not needed
+        edge = critical_alpha(*self.means)
+        return (1.0 / edge - 1.0) * (1.0 + 1e-8) if edge > 0.0 else math.inf
 
     # --- upper bounds ------------------------------------------------------------------------
 

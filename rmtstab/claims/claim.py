@@ -9,10 +9,10 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 Evidence = Mapping[str, Any]  # results.json without the claims: the numbers of one run
-Check = Callable[["np.random.Generator", float], dict[str, Any]]
+Check = Callable[..., dict[str, Any]]  # (generator, scale of the theory = 1.0)
 SIGMAS = 5.0  # deviations that an agreement may show, in standard errors
 WORDS = (
     "name", "statement", "latex", "assumptions", "normalisation", "horizon", "source", "fails",
@@ -76,8 +76,8 @@ class Claim:
         Of a theory claim: ``check(rng, scale)``, from a generator to JSON numbers, the record it
         is judged by; every number of the theory is multiplied by ``scale``. An entry ``"figure"``
         in the record is drawn by `rmtstab.figures.check_series`.
-    mutation : float
-        The scale at which the check is run once more, and must fail.
+    mutation : float or None
+        The scale at which the check is run once more, and must fail; None: it is not.
     long : bool
         Whether the check takes ten seconds or more: the tiny preset leaves it out.
 
@@ -98,25 +98,13 @@ class Claim:
     needs: tuple[str, ...] = ("networks",)
     uses: tuple[str, ...] = ()
     check: Check | None = None
-    mutation: float = 1.1
+    mutation: float | None = None
     long: bool = False
 
     @property
     def needs_torch(self) -> bool:
         """Whether its evidence comes from trained networks."""
         return self.needs != ("theory",)
-
-    def gather(self, rng: np.random.Generator, wrong: bool = False) -> dict[str, Any]:
-        """Run the check of a theory claim: of the theory, or of the wrong one.
-
-        Raises
-        ------
-        ValueError
-            If the claim has no check.
-        """
-        if self.check is None:
-            raise ValueError(f"claim must have a check to gather its evidence, got {self.name!r}")
-        return self.check(rng, self.mutation if wrong else 1.0)
 
     def judge_mutated(self, evidence: Evidence) -> Outcome | None:
         """Judge the wrong theory's record; None where the run has none."""
@@ -157,7 +145,7 @@ def theory_claim(
     check: Check,
     judge: Callable[[dict[str, Any]], Outcome],
     uses: tuple[str, ...] = (),
-    mutation: float = 1.1,
+    mutation: float | None = None,
     long: bool = False,
     **words: str,
 ) -> Claim:
@@ -168,16 +156,16 @@ def theory_claim(
     name : str
         Also the key of the record, ``evidence["theory"][name]``.
     check : callable
-        ``check(rng, scale=1.0)`` → JSON numbers; a module-level function. Every
-        number of the theory is multiplied by ``scale``. An entry ``"figure"`` is
-        drawn in the report.
+        ``check(rng)`` → JSON numbers; a module-level function. With a
+        ``mutation`` it is ``check(rng, scale=1.0)``, and multiplies every number
+        of the theory by ``scale``. An entry ``"figure"`` is drawn in the report.
     judge : callable
         ``judge(record)`` → `Outcome`; give `Outcome.failing` the number measured
         where the claim fails.
     uses : tuple of str
         As in `Claim`.
-    mutation : float
-        As in `Claim`: 1.02 where the error bars can tell 2 %.
+    mutation : float, optional
+        As in `Claim`: 1.1, or 1.02 where the error bars can tell 2 %.
     long : bool
         As in `Claim`.
     **words : str

@@ -311,6 +311,7 @@ CLAIMS = (
         source="Davidson & Szarek 2001, Theorem II.13; Weyl",
         fails="with correlated rows (a tenth of the variance shared, beside it)",
         check=spectral_intervals,
+        mutation=1.1,
         judge=judge_intervals,
     ),
     theory_claim(
@@ -324,6 +325,7 @@ CLAIMS = (
         fails="for samples of different norm (half a decade, beside it), and for d ≪ n (n = 400, "
         "d = 2)",
         check=coherence_formula,
+        mutation=1.1,
         judge=judge_coherence,
     ),
     theory_claim(
@@ -338,6 +340,7 @@ CLAIMS = (
         fails="for few filters, m = 4 (beside it), and for trained masks "
         "(closed-form-resistance-on-trained-networks)",
         check=escape_formula,
+        mutation=1.1,
         judge=judge_escape,
     ),
     theory_claim(
@@ -350,6 +353,7 @@ CLAIMS = (
         source="derived in docs/theory; compare Paquette et al., arXiv:2102.04396",
         fails="for samples of different norm (half a decade: the gap beside it does not vanish)",
         check=volterra_gap,
+        mutation=1.1,
         judge=judge_volterra,
     ),
 )

@@ -253,6 +253,7 @@ CLAIMS = (
         source="Jensen; derived in docs/theory",
         fails="with full batches, where both rates agree",
         check=typical_below_mean_square,
+        mutation=1.1,
         judge=judge_typical,
     ),
 )

@@ -1,4 +1,4 @@
-"""Command line: ``rmtstab validate | frontier | law | report``.
+"""Command line: ``rmtstab validate | frontier | law | report | verify``.
 
 Each command lives in the file of its name and loads when it is called.
 Exit codes: 0 all claims hold, 1 a claim fails, 2 usage or input error (70 the
@@ -16,7 +16,7 @@ import click
 class LazyGroup(click.Group):
     """A group whose commands are the modules beside this file, imported on use."""
 
-    names = ("validate", "frontier", "law", "report")
+    names = ("validate", "frontier", "law", "report", "verify")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands that exist."""

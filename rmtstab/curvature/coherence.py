@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from rmtstab import _checks
 from rmtstab._results import Coherence, FloatArray
 from rmtstab.curvature.coherence_map import CoherenceMap, perron_family
 from rmtstab.curvature.factors import IntArray
@@ -23,10 +24,10 @@ def coherence_matrix(gram: Any, offsets: IntArray, overwrite: bool = False) -> F
 
     Parameters
     ----------
-    gram : ndarray, shape (N, N), float64
+    gram : array_like, shape (N, N), float64
         ``ZᵀZ``.
-    offsets : ndarray, shape (n + 1,), int64
-        Block i is ``offsets[i]:offsets[i + 1]``.
+    offsets : array_like, shape (n + 1,), int64
+        Block i is ``offsets[i]:offsets[i + 1]``; from 0 to N.
     overwrite : bool
         Allow rank-one blocks to be written into ``gram``.
 
@@ -34,6 +35,11 @@ def coherence_matrix(gram: Any, offsets: IntArray, overwrite: bool = False) -> F
     -------
     ndarray, shape (n, n), float64
         In the units of the Hessians.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the matrix is not real, finite and square, or the offsets do not rise from 0 to N.
 
     References
     ----------
@@ -47,28 +53,46 @@ def coherence_matrix(gram: Any, offsets: IntArray, overwrite: bool = False) -> F
     array([[3., 0.],
            [0., 4.]])
     """
+    gram = _checks.array("gram", gram, ndim=2)
+    if gram.shape[0] != gram.shape[1]:
+        raise ValueError(f"gram must be square, got {gram.shape}")
+    offsets = _checks.offsets("offsets", offsets, len(gram))
     n = len(offsets) - 1
-    if gram.shape[0] == n:
+    if (np.diff(offsets) == 1).all():
         absolute: FloatArray = np.abs(gram, out=gram if overwrite else None)
         return absolute
     result = np.empty((n, n))
-    block_norms(np.ascontiguousarray(gram), offsets, offsets, result)
+    block_norms(gram, offsets, offsets, result)
     return result
 
 
-def per_sample(matrix: FloatArray, offsets: IntArray) -> tuple[FloatArray, FloatArray]:
-    """``(λ_max(H_i), tr H_i)`` of each sample from reduced factors (r, N).
+def per_sample(matrix: Any, offsets: Any) -> tuple[FloatArray, FloatArray]:
+    """``(λ_max(H_i), tr H_i)`` of each sample.
 
     Parameters
     ----------
-    matrix : ndarray, shape (r, N)
-    offsets : ndarray, shape (n + 1,), int64
-        Columns of sample i are ``offsets[i]:offsets[i + 1]``.
+    matrix : array_like, shape (r, N)
+        Reduced factors, samples side by side.
+    offsets : array_like, shape (n + 1,)
+        Columns of sample i are ``offsets[i]:offsets[i + 1]``; from 0 to N.
 
     Returns
     -------
     top, trace : ndarray, shape (n,), float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the factors are not real and finite, or the offsets do not rise from 0 to N.
+
+    Examples
+    --------
+    >>> from rmtstab.curvature import per_sample
+    >>> per_sample([[3.0, 0.0], [0.0, 4.0]], [0, 2])
+    (array([16.]), array([25.]))
     """
+    matrix = _checks.array("matrix", matrix, ndim=2)
+    offsets = _checks.offsets("offsets", offsets, matrix.shape[1])
     n, widths = len(offsets) - 1, np.diff(offsets)
     squares = np.einsum("ki,ki->i", matrix, matrix)
     if (widths == 1).all():
@@ -82,17 +106,31 @@ def per_sample(matrix: FloatArray, offsets: IntArray) -> tuple[FloatArray, Float
     return top, trace
 
 
-def top_eigenvalue(s: FloatArray) -> float:
+def top_eigenvalue(s: Any) -> float:
     """Perron root of a symmetric nonnegative matrix; 0 for an empty one.
 
     Parameters
     ----------
-    s : ndarray, shape (n, n)
+    s : array_like, shape (n, n)
 
     Returns
     -------
     float
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the matrix is not real, finite and square.
+
+    Examples
+    --------
+    >>> from rmtstab.curvature import top_eigenvalue
+    >>> round(top_eigenvalue([[1.0, 2.0], [2.0, 1.0]]), 12)
+    3.0
     """
+    s = _checks.array("s", s, ndim=2)
+    if s.shape[0] != s.shape[1]:
+        raise ValueError(f"s must be square, got {s.shape}")
     if len(s) == 0:
         return 0.0
     whole = np.ones((1, 3))

@@ -16,6 +16,7 @@ import itertools
 
 import numpy as np
 
+from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.curvature.factors import IntArray
 from rmtstab.kernels.coherence import block_norms
@@ -40,6 +41,11 @@ class CoherenceMap:
     matrix_free : bool, optional
         Store nothing of size n × n. Default: only where S would exceed 4 GB (n > 22,360).
 
+    Raises
+    ------
+    TypeError, ValueError
+        If the factors are not real and finite, or the offsets do not rise from 0 to N.
+
     Examples
     --------
     >>> import numpy as np
@@ -52,11 +58,12 @@ class CoherenceMap:
     def __init__(
         self, matrix: FloatArray, offsets: IntArray, matrix_free: bool | None = None
     ) -> None:
-        self.matrix, self.offsets = matrix, offsets
-        self.n = len(offsets) - 1
+        self.matrix = _checks.array("matrix", matrix, ndim=2)
+        self.offsets = _checks.offsets("offsets", offsets, self.matrix.shape[1])
+        self.n = len(self.offsets) - 1
         if matrix_free is None:
             matrix_free = 8.0 * self.n**2 > STORED_BYTES
-        step = max(1, TILE * self.n // max(1, matrix.shape[1]))
+        step = max(1, TILE * self.n // max(1, self.matrix.shape[1]))
         edges = [*range(0, self.n, step), self.n]
         self._parts = [slice(a, b) for a, b in itertools.pairwise(edges)]
         self.stored = None if matrix_free else self._assemble()
@@ -102,6 +109,8 @@ class CoherenceMap:
 
     def __matmul__(self, vectors: FloatArray) -> FloatArray:
         """``S V`` for V of shape (n, k), each tile serving both of its places."""
+        if np.ndim(vectors) != 2 or len(vectors) != self.n:
+            raise ValueError(f"vectors must have shape (n={self.n}, k), got {np.shape(vectors)}")
         if self.stored is not None:
             stored: FloatArray = self.stored @ vectors
             return stored

@@ -49,6 +49,10 @@ class ReducedFactors:
     singular_values: FloatArray = field(repr=False)
     rank_tolerance: float
 
+    def __post_init__(self) -> None:
+        # compiled code indexes with the offsets unchecked
+        _checks.offsets("offsets", self.offsets, np.shape(self.matrix)[1])
+
     @property
     def rank(self) -> int:
         """Dimension r of the range."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rmtstab.claims import CLAIMS, ledger
-from rmtstab.experiment.presets import PRESETS, Preset
+from rmtstab.claims import ledger
+from rmtstab.claims.claim import Check
+from rmtstab.experiment.presets import Preset
 from rmtstab.sweeps import Cell, run
 
 
@@ -53,18 +54,36 @@ def outcome_cells(
     return maps
 
 
-def compute(cell: Cell, folder: str, device: str) -> dict[str, Any]:
-    """Compute one cell; runs in a worker process."""
-    if cell.task in ("theory", "mutation"):
-        (claim,) = (c for c in CLAIMS if c.name == cell["name"])
-        rng = Cell.of("theory", cell.seed, name=claim.name).rng()  # the same draws for both
-        return claim.gather(rng, wrong=cell.task == "mutation")
+def compute(
+    cell: Cell, folder: str, device: str, preset: Preset, checks: dict[str, Check]
+) -> dict[str, Any]:
+    """Compute one cell; runs in a worker process.
+
+    Parameters
+    ----------
+    cell : Cell
+    folder : str
+        Where the cells' files are.
+    device : str
+    preset : Preset
+    checks : dict
+        Check of each theory claim by its name.
+
+    Returns
+    -------
+    dict
+        JSON values.
+    """
+    if cell.task == "theory":
+        return checks[cell["name"]](cell.rng())
+    if cell.task == "mutation":
+        same = Cell.of("theory", cell.seed, name=cell["name"]).rng()  # the draws of the theory
+        return checks[cell["name"]](same, cell["scale"])
     import torch
 
     torch.set_num_threads(1)
     from rmtstab.experiment import networks, observations
 
-    preset = PRESETS[cell["preset"]]
     spec = {k: cell[k] for k in ("data", "snr", "forget", "index")} | {"seed": cell.seed}
     if cell.task == "ledger":
         trained, _ = networks.train(preset, spec, device)

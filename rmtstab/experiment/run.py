@@ -66,11 +66,12 @@ def collect(
         did not run has no key.
     """
     claims = CLAIMS if claims is None else claims
+    checks = {claim.name: claim.check for claim in claims if claim.check is not None}
     wanted = {stage for claim in claims for stage in (*claim.needs, *claim.uses)}
 
     def stage(name: str, cells: list[Cell]) -> list[dict[str, Any]]:
         progress(name, len(cells))
-        task = partial(compute, folder=str(folder), device=device)
+        task = partial(compute, folder=str(folder), device=device, preset=preset, checks=checks)
         results = run(cells, task, folder, executor, on_done=lambda cell: progress("", 1))
         return [{**cell.parameters, **result} for cell, result in results.items()]
 
@@ -79,11 +80,17 @@ def collect(
         return Cell.of(task, seed, preset=preset.name, **identity, **parameters)
 
     evidence: dict[str, Any] = {"preset": preset.describe(), "seed": seed}
-    checks = [claim.name for claim in claims if claim.check is not None]
     theory = stage("theory", [Cell.of("theory", seed, name=name) for name in checks])
     evidence["theory"] = {result["name"]: result for result in theory}
     if preset.mutations:
-        wrong = stage("wrong theories", [Cell.of("mutation", seed, name=name) for name in checks])
+        wrong = stage(
+            "wrong theories",
+            [
+                Cell.of("mutation", seed, name=claim.name, scale=claim.mutation)
+                for claim in claims
+                if claim.mutation is not None
+            ],
+        )
         evidence["mutations"] = {result["name"]: result for result in wrong}
     if not has_torch():
         return evidence

@@ -124,6 +124,13 @@ def spectrum(n: int, dim: int, snr: float, filters: int) -> FloatArray:
     ValueError
         If an argument is outside its range.
 
+    Notes
+    -----
+    Limit of many filters, where every sample has half of them active. At finite m the counts
+    vary: on independent masks (n = 48, dim = 150) the top comes out 22 % low at SNR 0 and 14 %
+    at SNR 1 for m = 8, 9 % for m = 32; the median 2 to 4 % high, the least 28 and 11 % high.
+    `bulk_density` takes the counts as they are.
+
     References
     ----------
     Derived in docs/theory/cnn.
@@ -262,30 +269,29 @@ def coherence(n_retain: int, n_forget: int, dim: int, snr: float, filters: int) 
     within = folded_normal_mean(signal, width)
     across = folded_normal_mean(0.0, width)
     diagonal = signal + dim / filters
-    counts = np.arange(1, 2 * filters + 1)
     total = 2 * filters
-    chances = np.exp(
-        special.gammaln(total + 1)
-        - special.gammaln(counts + 1)
-        - special.gammaln(total - counts + 1)
-        - total * math.log(2.0)
-    )
+    spread = int(10.0 * math.sqrt(total)) + 1  # beyond 20 standard deviations: below 1e-40
+    counts = np.arange(max(0, filters - spread), min(total, filters + spread) + 1)
+    logs = special.gammaln(counts + 1) + special.gammaln(total - counts + 1)
+    chances = np.exp(logs.min() - logs)
+    chances /= chances.sum()
 
     def cdf(x: FloatArray) -> FloatArray:
         """Of the noise part of a diagonal entry, in units of dim/m."""
-        scaled = special.gammainc(dim / 2, dim * x[:, None] * filters / counts / 2)
-        values: FloatArray = math.exp(-total * math.log(2.0)) + scaled @ chances
+        with np.errstate(divide="ignore"):  # no active filter: the entry is 0
+            arguments = dim * x[:, None] * filters / counts / 2
+        values: FloatArray = special.gammainc(dim / 2, arguments) @ chances
         return values
 
-    def largest(n: int) -> float:
-        return signal + dim / filters * expected_maximum(n, cdf)
+    sizes = {n_retain, n_forget, n_retain + n_forget}
+    largest = {n: signal + dim / filters * expected_maximum(n, cdf) for n in sizes}
 
     def axis(n: int) -> float:
         perron = diagonal + (n / 2.0 - 1.0) * within + n / 2.0 * across
-        return max(1.0, perron / largest(n))
+        return max(1.0, perron / largest[n])
 
     perron = math.sqrt(n_retain * n_forget) * 0.5 * (within + across)
-    cross = perron / math.sqrt(largest(n_retain) * largest(n_forget))
+    cross = perron / math.sqrt(largest[n_retain] * largest[n_forget])
     return Coherence(
         axis(n_retain), axis(n_forget), cross, axis(n_retain + n_forget), math.nan, None
     )

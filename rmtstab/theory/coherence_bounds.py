@@ -1,6 +1,7 @@
-r"""Necessary conditions from sharpness and coherence: one heavy sample, and the coherence theorems.
+r"""Sharpness and coherence: one heavy sample, and the coherence theorems, of either side.
 
-Both bound ρ by the noise that a single sample injects along its own top direction.
+`HeavySample` and `CoherenceBound` bound ρ from below by the noise that a single sample
+injects along its own top direction; `ConvergenceBound` is the guarantee on the other side.
 With ``m = max_i w_i λ_max(H_i)`` the block-norm inequality gives
 ``λ_max(H̄) ≤ λ_max(S^α) = σ_u m``: a small coherence forces a heavy sample.
 """
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 
 from rmtstab import _checks
 from rmtstab.sampling import Scheme
-from rmtstab.theory.noise import mixing, weighted_sets
+from rmtstab.theory.coherence_convergence import ConvergenceBound
+from rmtstab.theory.input_checks import ROUNDING, check_coherence, check_mean_sharpness
+from rmtstab.theory.noise import admissible_batch, mixing, weighted_sets
 
-ROUNDING = 1e-9  # relative slack of input checks: numbers come out of eigen-solvers
+__all__ = ["CoherenceBound", "ConvergenceBound", "HeavySample", "three_axes", "weighted_axes"]
 
 
 @dataclass(frozen=True)
@@ -211,7 +214,7 @@ class HeavySample:
                 unit = kappa * (eta * a * self._weight(s, n, scheme.fixed_size)) ** 2
                 if unit > 0.0:
                     least = max(least, 1.0 / (1.0 / unit + offset))
-        return _admissible(least, self.sizes, alpha)
+        return admissible_batch(least, self.sizes, alpha)
 
     def _weight(self, s: int, n: int, fixed: bool) -> float:
         if not fixed:
@@ -397,7 +400,7 @@ class CoherenceBound:
                 unit = kappa * (eta * self.mean_sharpness) ** 2
                 unit *= self._factor(n, scheme.fixed_size)
                 found = min(found, 1.0 / (1.0 / unit + offset) if unit > 0.0 else 0.0)
-        return _admissible(max(found, scheme.least_batch), self.sizes, alpha)
+        return admissible_batch(max(found, scheme.least_batch), self.sizes, alpha)
 
     def _factor(self, n: int, fixed: bool) -> float:
         sigma = max(self.coherence, 1.0)
@@ -493,71 +496,3 @@ def weighted_axes(retain: float, forget: float, cross: float, ratio: float) -> f
     a, b, root = (1.0, t, math.sqrt(t)) if t <= 1.0 else (1.0 / t, 1.0, math.sqrt(1.0 / t))
     first, second = retain * a, forget * b
     return 0.5 * (first + second) + math.hypot(0.5 * (first - second), cross * root)
-
-
-def _admissible(batch: float, sizes: tuple[int, int], alpha: float) -> float:
-    """Return the batch size, or NaN where it exceeds a weighted set."""
-    largest = min(n for n, a in zip(sizes, (1.0 - alpha, alpha), strict=True) if a > 0.0)
-    return batch if batch <= largest * (1.0 + 1e-12) else math.nan
-
-
-def check_coherence(name: str, sigma: float, n: int, outputs: int) -> None:
-    """Refuse a coherence outside ``[1, n√C]``, naming the inequality that it breaks.
-
-    Parameters
-    ----------
-    name : str
-        What the error calls it.
-    sigma : float
-    n : int
-        Number of samples.
-    outputs : int
-        C.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If σ is no number or outside that range.
-    """
-    _checks.real(name, sigma, low=0.0)
-    if sigma < 1.0 - ROUNDING:
-        raise ValueError(
-            f"{name} must be at least 1 (λ_max(S) >= max S_ii >= max λ_max(H_i)), got {sigma:g}"
-        )
-    most = n * math.sqrt(outputs)
-    if sigma > most * (1.0 + ROUNDING):
-        raise ValueError(
-            f"{name} must be at most n*sqrt(C) = {most:g} (S_ij <= sqrt(C) max λ_max(H_i)), "
-            f"got {sigma:g}"
-        )
-
-
-def check_mean_sharpness(name: str, mean: float, sample: float, n: int) -> None:
-    """Refuse a set's sharpness outside ``[ℓ/n, ℓ]``, naming the inequality that it breaks.
-
-    Parameters
-    ----------
-    name : str
-        What the error calls it.
-    mean : float
-        ``λ_max`` of the set's mean.
-    sample : float
-        ℓ, the largest sample's.
-    n : int
-        Size of the set.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the sharpness is no number or outside that range.
-    """
-    _checks.real(name, mean, low=0.0)
-    if mean > sample * (1.0 + ROUNDING):
-        raise ValueError(
-            f"{name} must be at most the largest sample's (λ_max(mean) <= max λ_max = {sample:g}), "
-            f"got {mean:g}"
-        )
-    if mean < sample / n * (1.0 - ROUNDING):
-        raise ValueError(
-            f"{name} must be at least ℓ/n = {sample / n:g} (the mean holds H_i/n), got {mean:g}"
-        )

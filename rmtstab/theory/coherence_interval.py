@@ -155,7 +155,8 @@ class _Moments:
         excess = float(weights @ (a0 - s))
         self.first = s + excess
         self.variance = max(p - excess * (self.first + s), 0.0)
-        # E h², h(ξ₁, ξ₃) = E[O₁₂O₂₃ | ξ₁, ξ₃] ≤ a₀a₀' + a₁a₁'c + √(rest rest')c², c their cosine
+        # h(ξ₁, ξ₃) = E[O₁₂O₂₃ | ξ₁, ξ₃] = Σ a_k a_k' c^k, c their cosine; in E h² the even
+        # terms' slack covers the odd ones' cross term (docs/theory/signal_plus_noise)
         cross = float(weights @ (a0 * np.sqrt(rest)))
         linear = float(weights @ a1**2) ** 2 + 2.0 * cross**2
         quadratic = 3.0 / (p * (p + 2.0)) * float(weights @ rest) ** 2

@@ -33,9 +33,10 @@ class Escape:
     Attributes
     ----------
     curvature : float
-        ``x = −λ_min(D(α)) > 0``; the mean grows by ``1 + η x`` a step.
+        ``x = −λ_min(D(α)) > 0``; the mean grows by ``1 + η x`` a step. 0 where nothing escapes.
     resistance : float
-        Ψ: retain loss paid per unit of forget loss gained along the direction.
+        Ψ: retain loss paid per unit of forget loss gained along the direction; NaN where
+        nothing escapes.
     through_signal : bool
         Whether the direction carries the signal (an outlier) rather than noise only.
     """
@@ -114,42 +115,78 @@ def deepest(
     (4.712, False)
     """
     alpha = _checks.real("alpha", alpha, low=0.0, high=1.0, low_open=True, high_open=True)
-    pull, push = n_retain / (1.0 - alpha), n_forget / alpha
+    # in units of α/n_f: of one scale however small the mixing
+    push = n_forget / alpha
+    pull = n_retain / (1.0 - alpha) / push
 
     def depth(y: float) -> float:
-        """The smallest root x > u/p_F of the quadratic for given y; inf if there is none."""
+        """The smallest root ``x p_F > u`` of the quadratic for given y; inf if there is none."""
         u, q = own + shared * y, (1.0 - 1.0 / y) * dim / shared
-        a = q * pull * push
-        b = q * u * (push - pull) + n_retain * push - n_forget * pull
+        a = q * pull
+        b = q * u * (1.0 - pull) + n_retain - n_forget * pull
         c = -q * u * u - (n_retain + n_forget) * u
         discriminant = b * b - 4.0 * a * c
         if discriminant < 0.0:
             return math.inf
         half = -0.5 * (b + math.copysign(math.sqrt(discriminant), b))  # without cancellation
         roots = [half / a if a else math.inf, c / half if half else math.inf]
-        return min((x for x in roots if x > u / push), default=math.inf)
+        return min((x for x in roots if x > u), default=math.inf)
 
-    # The physical branch runs from (y = 1, x = ∞), for α < ½ through y < 1 first, to the
-    # smallest x: the edge.
-    grid = np.linspace(-12.0, 12.0, 961)
-    k = int(np.argmin([depth(math.exp(t)) for t in grid]))
-    from scipy.optimize import minimize_scalar
-
-    search = minimize_scalar(
-        lambda t: depth(math.exp(t)),
-        bounds=(float(grid[max(k - 1, 0)]), float(grid[min(k + 1, len(grid) - 1)])),
-        method="bounded",
-        options={"xatol": 1e-12},
-    )
-    edge = math.exp(float(search.x))
+    if own == 0.0:
+        edge, edge_curvature = _shared_noise_edge(dim / n_retain, dim / n_forget, alpha)
+        if edge_curvature <= 0.0:
+            # the signal adds no escape of its own then (docs/theory/signal_plus_noise)
+            return Escape(0.0, math.nan, False)
+    else:
+        edge = _edge(depth)
     y, through_signal = edge, False
     if signal > classes * shared / dim:
         candidate = 1.0 / (1.0 - classes * shared / (signal * dim))
         if candidate < edge:
             y, through_signal = candidate, True
     x, u = depth(y), own + shared * y
-    ratio = (x - u / push) / (x + u / pull)
-    return Escape(x, ratio * ratio, through_signal)
+    if own == 0.0 and not through_signal:
+        x = edge_curvature * shared / dim * push
+    ratio = pull * (x - u) / (pull * x + u)
+    return Escape(x / push, ratio * ratio, through_signal)
+
+
+def _edge(depth: Callable[[float], float]) -> float:
+    """The y at the noise's edge: the branch from (y = 1, x = ∞) ends at the smallest x."""
+    from scipy.optimize import minimize_scalar
+
+    grid = np.linspace(-12.0, 12.0, 961)
+    k = int(np.argmin([depth(math.exp(t)) for t in grid]))
+    search = minimize_scalar(
+        lambda t: depth(math.exp(t)),
+        bounds=(float(grid[max(k - 1, 0)]), float(grid[min(k + 1, len(grid) - 1)])),
+        method="bounded",
+        options={"xatol": 1e-12},
+    )
+    return math.exp(float(search.x))
+
+
+def _shared_noise_edge(
+    retain_ratio: float, forget_ratio: float, alpha: float
+) -> tuple[float, float]:
+    r"""``(y, x)`` at the left edge of ``D(α)`` of unit noise that all samples share.
+
+    With ``g = tr(D + x)⁻¹/dim`` and ``y = x g``,
+    ``x = 1/g − (1−α)/(1 + γ_r(1−α)g) + α/(1 − γ_fαg)``, and ``g² dx/dg`` rises from −1 to ∞
+    on ``(0, 1/(γ_fα))``: one edge, whatever its sign.
+    """
+    from scipy.optimize import brentq
+
+    retain, forget = retain_ratio * (1.0 - alpha), forget_ratio * alpha
+
+    def slope(t: float) -> float:
+        """``g² dx/dg`` at ``g = t/(γ_f α)``."""
+        pulled, pushed = retain * t / (forget + retain * t), t / (1.0 - t)
+        return pulled * pulled / retain_ratio + pushed * pushed / forget_ratio - 1.0
+
+    t = float(brentq(slope, 0.0, 1.0 - 1e-15, xtol=1e-300, rtol=1e-15))
+    x = forget / t - (1.0 - alpha) * forget / (forget + retain * t) + alpha / (1.0 - t)
+    return x * t / forget, x
 
 
 def protocol_step_size(

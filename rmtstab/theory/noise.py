@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rmtstab import _checks
@@ -55,6 +56,24 @@ def least_batch(room: float, slope: float, sizes: list[int], sampling: str) -> f
     if room <= 0.0 or slope > room * min(sizes) * (1.0 + 1e-12):
         return float("nan")
     return max(slope / room, least)
+
+
+def admissible_batch(batch: float, sizes: tuple[int, int], alpha: float) -> float:
+    """Return the batch size, or NaN where it exceeds a weighted set.
+
+    Parameters
+    ----------
+    batch : float
+    sizes : (int, int)
+        n_retain, n_forget.
+    alpha : float
+
+    Returns
+    -------
+    float
+    """
+    largest = min(n for n, a in zip(sizes, (1.0 - alpha, alpha), strict=True) if a > 0.0)
+    return batch if batch <= largest * (1.0 + 1e-12) else math.nan
 
 
 def weighted_sets(

@@ -21,7 +21,7 @@ import scipy.linalg
 from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.sampling import Scheme
-from rmtstab.theory.coherence_bounds import check_coherence, check_mean_sharpness
+from rmtstab.theory.input_checks import check_coherence, check_mean_sharpness
 from rmtstab.theory.noise import least_batch, mixing, weighted_sets
 
 

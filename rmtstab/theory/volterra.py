@@ -67,14 +67,19 @@ def volterra_step_size(eigenvalues: Any, n: int, batch_size: float, sampling: st
     -------
     float
         In inverse units of the eigenvalues; ``inf`` where H = 0. With the actual
-        spectrum an upper bound on the exact threshold when all samples have
-        equal ``‖z_i‖²`` (a Rayleigh quotient), and its limit as n grows with d/n
-        fixed for isotropic gradients (error about 1/n).
+        spectrum an upper bound on the exact threshold when all samples have rank one
+        (C = 1) and equal ``‖z_i‖²`` (a Rayleigh quotient), and its limit as n grows with
+        d/n fixed for isotropic gradients (error about 1/n).
 
     Raises
     ------
     ValueError
         If an eigenvalue is negative or not finite, or the batch size is outside its range.
+
+    Notes
+    -----
+    Samples of higher rank make less noise than their trace says: two alike samples of
+    rank 2 under Bernoulli batches of 1 allow 1.333 where this gives 1.
 
     References
     ----------

@@ -122,7 +122,10 @@ def critical_alpha_quantile(
     -----
     Gaussian factors of one common covariance. The law holds to ``O(n^{-2/3})`` in
     distribution; the centre is then right to ``O(n^{-4/3})`` where `critical_alpha` is
-    to ``n^{-2/3}``. Heavy-tailed factors and different covariances leave it.
+    to ``n^{-2/3}``. Heavy-tailed factors and different covariances leave it, and so does
+    ``n_retain`` beside ``dim``, where b has heavy tails: the mean is then high by a factor of
+    4 to 5 at ``dim + 1``, by 20 % at ``dim + 5``, 6 % at ``dim + 12`` and 1 to 4 % from
+    ``dim + 20`` on (dim 30 and 100); medians stay within sampling error from ``dim + 2`` on.
 
     References
     ----------

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from rmtstab import _checks, bounds
-from rmtstab._results import Bound, Estimate, FloatArray, Growth, Reason, Trajectory, Verdict
+from rmtstab._results import (
+    Bound,
+    EscapeProbability,
+    Estimate,
+    FloatArray,
+    Growth,
+    Reason,
+    Trajectory,
+    Verdict,
+)
+from rmtstab.bounds.escape_directions import mirror_law, resistance_with_noise
+from rmtstab.bounds.escape_probability import escape_probability
 from rmtstab.dynamics import gradients as affine
 from rmtstab.dynamics import growth as spectral
 from rmtstab.dynamics import simulate as monte_carlo
@@ -22,7 +33,10 @@ from rmtstab.dynamics.momentum import HeavyBall
 from rmtstab.dynamics.second_moment import SecondMoment
 from rmtstab.dynamics.update import Update
 from rmtstab.dynamics.verdict import assess
+from rmtstab.theory.mirror import MirrorLaw
+from rmtstab.theory.resistance import Resistance
 from rmtstab.unlearning import words
+from rmtstab.unlearning.certificate import Certificate, certificate
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -320,9 +334,165 @@ weight_decay=0, momentum=0)
         >>> problem = rs.UnlearningProblem.from_factors(np.eye(2), np.empty((0, 2)))
         >>> dyn = problem.dynamics(step_size=1.0, batch_size=1, alpha=0.0)
         >>> [b.name for b in dyn.bounds(cost="eigenproblem") if b.kind == "sufficient"]
-        ['one step', 'operator']
+        ['one step', 'operator', 'coherence convergence']
         """
         return bounds.evaluate(self, cost, gap, self.growth_factor)
+
+    def certificate(self, side: str = "auto", gap: float = 1e-3) -> Certificate:
+        """Statement about ρ with the numbers that let a stranger prove it: `rmtstab.verify`.
+
+        Parameters
+        ----------
+        side : {"auto", "above", "below"}
+            Bound ρ from above (``ρ < λ`` by ``X ≻ 0`` with ``Φ(X) ≺ λX``), from below (by a
+            Rayleigh quotient), or from where it decides stability.
+        gap : float
+            Relative distance of an upper bound from ρ; the bound stays at most 1 for what
+            is stable.
+
+        Returns
+        -------
+        Certificate
+            Its `save` writes the JSON file that ``rmtstab verify`` reads.
+
+        Raises
+        ------
+        ValueError
+            With momentum; if an argument is outside its range; if no witness was found.
+
+        References
+        ----------
+        Derived in docs/theory/certificates.
+
+        Examples
+        --------
+        >>> import rmtstab as rs
+        >>> dyn = rs.UnlearningProblem.from_factors([[1.0], [2.0]]).dynamics(0.1, 1)
+        >>> found = dyn.certificate()
+        >>> found.statement, bool(found.verify())
+        ('growth < bound', True)
+        """
+        return certificate(self, self._enclosure, self.verdict(), side, gap)
+
+    def escape_probability(
+        self,
+        radius: float,
+        horizon: int,
+        initial: Any = None,
+        *,
+        replicas: int = 0,
+        rng: Any = None,
+        workers: int = 1,
+    ) -> EscapeProbability:
+        """Probability that a run leaves a radius within a horizon: a bound, and by simulation.
+
+        ``P(max_{k≤K} ‖w_k‖ ≥ R) ≤ λᴷ E[w₀ᵀXw₀]/(λ_min(X) R²)`` whenever ``Φ(X) ⪯ λX``, λ ≥ 1.
+
+        Parameters
+        ----------
+        radius : float, > 0
+            R, in the units of ``initial``; absolute.
+        horizon : int
+            K, in steps.
+        initial : vector (r,) or second moment (r, r), optional
+            As for `trajectory`; default isotropic with ``E‖w_0‖² = 1``.
+        replicas : int
+            Runs simulated beside it; 0 for none.
+        rng : numpy.random.Generator or int, optional
+            Needed for the simulation.
+        workers : int
+            Threads of the simulation.
+
+        Returns
+        -------
+        EscapeProbability
+
+        Raises
+        ------
+        TypeError, ValueError
+            With momentum; if an argument is of the wrong kind or outside its range.
+
+        References
+        ----------
+        Derived in docs/theory/finite_horizon.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rmtstab as rs
+        >>> dyn = rs.UnlearningProblem.from_factors(np.eye(2)).dynamics(1.0, 1)
+        >>> found = dyn.escape_probability(radius=4.0, horizon=50, replicas=100, rng=0)
+        >>> round(found.bound, 9), found.simulated.value
+        (0.0625, 0.0)
+        """
+        bound = escape_probability(self, radius, horizon, initial)
+        replicas = _checks.integer("replicas", replicas, low=0)
+        if replicas == 0:
+            return EscapeProbability(bound)
+        runs = self.simulate(horizon, replicas, rng, initial, workers)
+        share = float((runs.displacement.max(axis=1) >= radius).mean())
+        return EscapeProbability(
+            bound, Estimate(share, math.sqrt(share * (1.0 - share) / replicas))
+        )
+
+    def mirror_law(self) -> MirrorLaw:
+        """Closed forms along the direction that the mean makes grow fastest.
+
+        Returns
+        -------
+        MirrorLaw
+            Its ``rates(step_size, batch_size, alpha, sampling)`` are the typical and the
+            mean-square rate to first order in the noise.
+
+        Raises
+        ------
+        ValueError
+            Without curvature, or with weight decay or momentum.
+
+        References
+        ----------
+        Derived in docs/theory/mirror.
+
+        Examples
+        --------
+        >>> import rmtstab as rs
+        >>> dyn = rs.UnlearningProblem.from_factors([[1.0], [1.2]]).dynamics(0.1, 1)
+        >>> law = dyn.mirror_law()
+        >>> found = law.rates(dyn.step_size, dyn.batch_size, dyn.alpha, dyn.sampling)
+        >>> round(found.mean_square, 6), round(dyn.escape_rate(), 6)
+        (-0.129795, -0.129795)
+        """
+        return mirror_law(self)
+
+    def resistance_with_noise(self) -> Resistance:
+        """Ψ of an escape that the mean drives, with the first correction by batch noise.
+
+        Returns
+        -------
+        Resistance
+            Good where its ``noise`` is small; `resistance` is exact.
+
+        Raises
+        ------
+        ValueError
+            Without curvature, with weight decay or momentum, if two directions grow alike,
+            or the forget set does not see the escape.
+
+        References
+        ----------
+        Derived in docs/theory/resistance.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import rmtstab as rs
+        >>> problem = rs.UnlearningProblem.from_factors([[1.0, 0.2], [0.8, 0.4]], [[0.1, 1.0]])
+        >>> dyn = problem.dynamics(0.5, (1, 1), alpha=0.4)
+        >>> found = dyn.resistance_with_noise()
+        >>> round(found.mean_only, 4), round(found.value, 4), round(dyn.resistance(), 4)
+        (0.0453, 0.0463, 0.0463)
+        """
+        return resistance_with_noise(self)
 
     # --- paths -------------------------------------------------------------------------------
 

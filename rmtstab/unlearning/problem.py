@@ -9,6 +9,7 @@ import numpy as np
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray, Frontier, Threshold
+from rmtstab.bounds.escape_directions import frontier_law
 from rmtstab.curvature.factors import (
     ReducedFactors,
     hessian_roots,
@@ -21,6 +22,7 @@ from rmtstab.dynamics.critical_alpha import critical_alpha
 from rmtstab.dynamics.critical_batch_size import critical_batch_size
 from rmtstab.dynamics.critical_step_size import critical_step_size
 from rmtstab.dynamics.update import Update
+from rmtstab.theory.mirror import MirrorLaw
 from rmtstab.unlearning.dynamics import Dynamics
 
 SETS = ("retain", "forget")  # what errors call them
@@ -436,6 +438,36 @@ class UnlearningProblem(SampleCurvatures):
         return critical_alpha(
             Update.of(self, step_size, batch_size, None, sampling, weight_decay, momentum), level
         )
+
+    def frontier_law(self) -> MirrorLaw:
+        """Closed forms of the frontiers that batch noise parts from the mean's own.
+
+        Returns
+        -------
+        MirrorLaw
+            Its ``frontiers(step_size, batch_size, sampling)`` are the mean-square, typical
+            and shuffled critical mixings to first order in the step size.
+
+        Raises
+        ------
+        ValueError
+            Where the retain set misses a forget direction: the mean frontier is then 0.
+
+        References
+        ----------
+        Derived in docs/theory/mirror.
+
+        Examples
+        --------
+        >>> import rmtstab as rs
+        >>> problem = rs.UnlearningProblem.from_factors([[1.0], [1.5]], [[1.0], [2.0]])
+        >>> found = problem.frontier_law().frontiers(0.02, (1, 1), "without_replacement")
+        >>> round(found.mean, 4), round(found.mean_square, 4)
+        (0.3939, 0.3927)
+        >>> round(float(problem.critical_alpha(0.02, (1, 1))), 4)
+        0.3927
+        """
+        return frontier_law(self)
 
     def resistance(
         self,

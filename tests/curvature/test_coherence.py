@@ -8,11 +8,22 @@ import pytest
 from hypothesis import assume, given
 
 from rmtstab import UnlearningProblem
-from rmtstab.curvature import CoherenceMap, coherence_map, coherence_matrix, top_eigenvalue
+from rmtstab.curvature import (
+    CoherenceMap,
+    ReducedFactors,
+    coherence_map,
+    coherence_matrix,
+    per_sample,
+    top_eigenvalue,
+)
 from tests.strategies import instances
 
 AXES = ("retain", "forget", "cross", "total", "unlearning")
 ALPHAS = np.array([0.0, 0.05, 0.3, 0.5, 0.9, 1.0])
+
+
+def reduced(matrix, offsets):
+    return ReducedFactors(matrix, offsets, np.ones(6), 0.0)
 
 
 def definition(h):
@@ -212,3 +223,34 @@ def test_memory_is_one_array_or_none(rng):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert least * array <= peak <= most * array
+
+
+@pytest.mark.parametrize(
+    "offsets",
+    [[0, 2, 4, 10**8], [0, 2, 4, 9], [0, 2, 4], [1, 6], [0, 4, 2, 6], [-1, 6], [], [[0, 6]]],
+)
+@pytest.mark.parametrize("build", [coherence_matrix, CoherenceMap, per_sample, reduced])
+def test_offsets_outside_the_matrix_never_reach_compiled_code(build, offsets):
+    with pytest.raises(ValueError, match=r"offsets must (rise from 0 to 6|have shape)"):
+        build(np.eye(6), np.array(offsets, dtype=np.int64))
+
+
+@pytest.mark.parametrize("build", [coherence_matrix, CoherenceMap, per_sample, reduced])
+def test_offsets_are_integers(build):
+    with pytest.raises(TypeError, match="offsets must hold integers, got dtype float64"):
+        build(np.eye(6), [0.0, 6.0])
+
+
+def test_offsets_of_any_integer_kind_give_the_same_blocks():
+    gram = np.arange(16.0).reshape(4, 4)
+    for kind in (np.int32, np.uint8, list):
+        offsets = [0, 2, 4] if kind is list else np.array([0, 2, 4], dtype=kind)
+        np.testing.assert_allclose(
+            coherence_matrix(gram, offsets) ** 2,
+            [[(gram[i : i + 2, j : j + 2] ** 2).sum() for j in (0, 2)] for i in (0, 2)],
+        )
+
+
+def test_a_product_of_the_wrong_length_is_refused():
+    with pytest.raises(ValueError, match=r"vectors must have shape \(n=3, k\), got \(2, 1\)"):
+        CoherenceMap(np.eye(3), np.arange(4)) @ np.ones((2, 1))

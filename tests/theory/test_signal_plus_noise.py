@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.polynomial import hermite_e
+from scipy import special
 from scipy.stats import chi2, spearmanr
 
 from rmtstab import UnlearningProblem
 from rmtstab.ensembles import SignalPlusNoise
 from rmtstab.laws import DescentAscent
-from rmtstab.theory import cnn, extremes, signal_plus_noise
+from rmtstab.theory import cnn, extremes, signal_plus_noise, wachter
 from rmtstab.theory.coherence_interval import _Moments
 
 SNRS = np.geomspace(0.1, 2.0, 7)
@@ -342,3 +344,69 @@ def test_outliers_of_blocks_lie_below_the_root_of_their_norms(count, rest, seed)
         assert value * (1 - 1e-9) <= found[i] <= bound * (1 + 1e-9)
         if count == rest == 1:
             assert bound == pytest.approx(found[0], rel=1e-9)
+
+
+def test_cycle_moment_bounds_the_conditional_second_moment():
+    """``E h²`` with its odd cross terms, by Hermite series, stays below the interval's bound."""
+    nodes = np.linspace(-12.0, 12.0, 6001)
+    weights = np.exp(-0.5 * nodes**2)
+    weights /= weights.sum()
+    orders = np.arange(40)
+    basis = np.array([hermite_e.hermeval(nodes, np.eye(40)[k]) for k in orders])
+    basis /= np.sqrt(special.factorial(orders))[:, None]
+    for s, p in ((0.0, 3), (0.7, 2), (2.0, 5), (6.0, 40)):
+        r, chances = extremes.chi(p, 40)
+        series = (np.abs(s + r[:, None] * nodes) * weights) @ basis.T
+        # c, the cosine of independent directions: E c^(2m) = Π (2i − 1)/(p + 2i − 2)
+        steps = (2.0 * orders[1:] - 1.0) / (p + 2.0 * orders[1:] - 2.0)
+        powers = np.concatenate([[1.0], np.cumprod(steps)])
+        outer = series.T @ (chances[:, None] * series)  # E a_j a_k over one radius
+        total = orders[:, None] + orders
+        exact = float((outer**2 * powers[total // 2])[total % 2 == 0].sum())
+        bound = _Moments(s, p, *extremes.chi(p)).cycle
+        assert 0.5 * bound < exact <= bound * (1 + 1e-9)
+
+
+def test_nothing_escapes_below_the_wachter_mixing():
+    """A known fault: an escape was found at mixing .05 where the mean's frontier is .2."""
+    for snr in (0.0, 0.3, 3.0):
+        found = signal_plus_noise.escape(400, 100, 50, snr, 0.05)
+        assert found.curvature == 0.0 and np.isnan(found.resistance)
+    edge = wachter.critical_alpha(49 / 400, 49 / 100)
+    below, above = (signal_plus_noise.escape(400, 100, 50, 0.0, edge + e) for e in (-1e-9, 1e-9))
+    assert below.curvature == 0.0 < above.curvature < 1e-8
+    rate = signal_plus_noise.escape_rate(400, 100, 50, 0.0, 0.05, protocol="common", step_size=0.01)
+    assert rate.rate == 0.0 and rate.e_fold_steps == np.inf
+
+
+@pytest.mark.parametrize(("n_retain", "n_forget", "dim"), [(400, 100, 50), (60, 40, 100)])
+def test_edge_of_either_sign_is_that_of_the_law(n_retain, n_forget, dim):
+    for alpha in (0.1, 0.3, 0.6, 0.95):
+        law = DescentAscent((dim - 1) / n_retain, (dim - 1) / n_forget, alpha)
+        found = signal_plus_noise.escape(n_retain, n_forget, dim, 0.0, alpha)
+        assert found.curvature == pytest.approx(max(-law.edges()[0, 0], 0.0), rel=1e-9)
+
+
+def test_tiny_mixings_escape_in_proportion():
+    for escape in (
+        lambda a: signal_plus_noise.escape(48, 12, 150, 0.3, a),
+        lambda a: cnn.escape(48, 12, 150, 0.3, 8, a),
+    ):
+        reference = escape(1e-9)
+        for alpha in (1e-100, 1e-160, 1e-300):
+            found = escape(alpha)
+            assert found.curvature == pytest.approx(reference.curvature * alpha / 1e-9, rel=1e-7)
+            assert 0.0 <= found.resistance < 1e-15
+
+
+@pytest.mark.parametrize("filters", [1, 2, 3, 5, 8, 11, 16, 17, 23, 40, 64, 101, 150, 199, 2000])
+def test_cnn_coherence_at_every_width(filters):
+    """A computed distribution function may level off short of 1: the search must still end."""
+    found = cnn.coherence(48, 12, 150, 0.3, filters)
+    assert 1.0 <= found.forget <= found.retain <= found.total <= 60.0
+    assert found.retain < cnn.coherence(48, 12, 150, 0.3, 4 * filters).retain
+
+
+def test_a_distribution_that_never_reaches_one_is_refused():
+    with pytest.raises(ValueError, match=r"cdf must rise to 1, got 0\.5"):
+        extremes.expected_maximum(3, lambda x: np.full_like(x, 0.5))

@@ -1,0 +1,71 @@
+"""Checks of sharpness and coherence: the inequalities that given numbers must obey."""
+
+from __future__ import annotations
+
+import math
+
+from rmtstab import _checks
+
+ROUNDING = 1e-9  # relative slack of input checks: numbers come out of eigen-solvers
+
+
+def check_coherence(name: str, sigma: float, n: int, outputs: int) -> None:
+    """Refuse a coherence outside ``[1, n√C]``, naming the inequality that it breaks.
+
+    Parameters
+    ----------
+    name : str
+        What the error calls it.
+    sigma : float
+    n : int
+        Number of samples.
+    outputs : int
+        C.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If σ is no number or outside that range.
+    """
+    _checks.real(name, sigma, low=0.0)
+    if sigma < 1.0 - ROUNDING:
+        raise ValueError(
+            f"{name} must be at least 1 (λ_max(S) >= max S_ii >= max λ_max(H_i)), got {sigma:g}"
+        )
+    most = n * math.sqrt(outputs)
+    if sigma > most * (1.0 + ROUNDING):
+        raise ValueError(
+            f"{name} must be at most n*sqrt(C) = {most:g} (S_ij <= sqrt(C) max λ_max(H_i)), "
+            f"got {sigma:g}"
+        )
+
+
+def check_mean_sharpness(name: str, mean: float, sample: float, n: int) -> None:
+    """Refuse a set's sharpness outside ``[ℓ/n, ℓ]``, naming the inequality that it breaks.
+
+    Parameters
+    ----------
+    name : str
+        What the error calls it.
+    mean : float
+        ``λ_max`` of the set's mean.
+    sample : float
+        ℓ, the largest sample's.
+    n : int
+        Size of the set.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the sharpness is no number or outside that range.
+    """
+    _checks.real(name, mean, low=0.0)
+    if mean > sample * (1.0 + ROUNDING):
+        raise ValueError(
+            f"{name} must be at most the largest sample's (λ_max(mean) <= max λ_max = {sample:g}), "
+            f"got {mean:g}"
+        )
+    if mean < sample / n * (1.0 - ROUNDING):
+        raise ValueError(
+            f"{name} must be at least ℓ/n = {sample / n:g} (the mean holds H_i/n), got {mean:g}"
+        )
