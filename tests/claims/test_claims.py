@@ -97,11 +97,10 @@ def test_a_claim_that_holds_of_a_wrong_theory_does_not_hold(theory_evidence):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("claim", [c for c in THEORY if c.long], ids=lambda c: c.name)
-def test_long_claims_hold_and_fail_of_a_wrong_theory(claim, seed):
+def test_long_claims_hold_and_fail_of_a_wrong_theory(claim):
     for scale in (1.0, claim.mutation):
-        record = claim.check(np.random.default_rng(seed), scale)
+        record = claim.check(np.random.default_rng(1), scale)
         assert claim.judge({"theory": {claim.name: record}}).holds == (scale == 1.0)
 
 
