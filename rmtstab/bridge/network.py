@@ -109,6 +109,7 @@ class Network:
         self.model_dtype = available[self.names[0]].dtype
         self.n_parameters = sum(weight.numel() for weight in self.weights.values())
         self.output_shape: tuple[int, ...] | None = None
+        self.is_checked = False  # whether it was seen to be a function of one sample
         self.notes: list[str] = []
         self.bypassed: tuple[str, ...] = ()
         self.input_dtype: torch.dtype | None = None  # to which floating inputs are raised
