@@ -108,7 +108,8 @@ class AutogradLoss(SampleLoss):
         """``∇²ℓ_i v_i``, shape (n, C)."""
 
         def slope(output: Tensor, target: Any, vector: Tensor) -> Tensor:
-            return (grad(self._alone)(output, target) * vector.to(output)).sum()
+            along: Tensor = grad(self._alone)(output, target) * vector.to(output)
+            return along.sum()
 
         product: Tensor = self._each(grad(slope), outputs, targets, vectors)
         return product
@@ -119,7 +120,7 @@ class AutogradLoss(SampleLoss):
         n = len(first)
         normal = self.reference(n, first.device)
         weights, steepest = torch.zeros_like(normal[:, 0]), torch.zeros_like(normal[:, 0])
-        found = []
+        found: list[tuple[Tensor, Tensor]] = []
         for where in (normal, -normal, 5.0 * normal, -5.0 * normal):  # a hinge is flat at some
             with torch.enable_grad():
                 leaf = where.to(self.dtype).requires_grad_()
