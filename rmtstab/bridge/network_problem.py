@@ -32,6 +32,16 @@ class Disagreement:
         Of the set's mean curvature.
     largest : float
         Of its largest eigenvalue.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab import bridge
+    >>> x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    >>> model, loss = torch.nn.Linear(3, 1), torch.nn.MSELoss()
+    >>> found = bridge.problem(model, loss, (x, x[:, :1]), (), max_samples=20)
+    >>> 0 < found.disagreement["retain"].trace < 1
+    True
     """
 
     trace: float
@@ -82,7 +92,23 @@ class NetworkProblem(UnlearningProblem):
         gap: CurvatureGap | None = None,
         reading: Reading | None = None,
     ) -> NetworkProblem:
-        """Put what was learnt beside a problem."""
+        """Put what was learnt beside a problem.
+
+        Parameters
+        ----------
+        problem : UnlearningProblem
+        interpolation : InterpolationGap
+        notes : tuple of str
+        disagreement : dict of str to Disagreement, optional
+        gap : CurvatureGap, optional
+            Where it has been measured.
+        reading : Reading, optional
+            From which to measure it.
+
+        Returns
+        -------
+        NetworkProblem
+        """
         found = cls(problem.factors, problem.n_retain, problem.gradients)
         found.interpolation, found.notes = interpolation, notes
         found.disagreement, found.reading = disagreement or {}, reading
