@@ -27,7 +27,7 @@ def test_law_lies_in_the_band(density):
     assert np.trapezoid(law.get_ydata(), law.get_xdata()) == pytest.approx(1.0, abs=2e-3)
     assert len(ax.collections) == 1
     wrong = figures.spectral_density(density, laws.MarchenkoPastur(0.05), width=0.1).lines[1]
-    assert np.abs(value - wrong.get_ydata()).max() > 20 * error.max()
+    assert np.abs(value - wrong.get_ydata()).max() > 10 * error.max()
 
 
 def test_logarithmic_and_single_probe():
