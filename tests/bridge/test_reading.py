@@ -137,6 +137,7 @@ def test_outputs_that_overflow_are_refused(entry):
         (net().state_dict(), TypeError, r"got a state dict; build the model.*weights_only=True"),
         (lambda x: x, TypeError, "model must be a torch.nn.Module, got function"),
         (nn.Linear(8, 3, device="meta"), ValueError, "on one device that holds data, got meta"),
+        (nn.DataParallel(net()), TypeError, "plain torch.nn.Module, got a DataParallel"),
         (nn.Tanh(), ValueError, "parameters must name at least one parameter, got none"),
     ],
 )
