@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -124,7 +125,9 @@ class AutogradLoss(SampleLoss):
         outputs = outputs.to(self.dtype)
         if not self.loops:
             try:
-                return _defined(vmap(function)(outputs, targets))
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", message="There is a performance drop")
+                    return _defined(vmap(function)(outputs, targets))
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError:  # control flow on the data: one sample at a time

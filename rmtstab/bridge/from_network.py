@@ -178,7 +178,7 @@ def problem(
         if samples is not None and len(samples) < samples.total
     }
     norms = _norms_of_means(plain)
-    return NetworkProblem.of(plain, measure(reading, norms), notes, disagreement)
+    return NetworkProblem.of(plain, measure(reading, norms), notes, disagreement, reading=reading)
 
 
 def _choose(

@@ -14,6 +14,31 @@ from rmtstab.bridge.untouched import untouched
 TRIED = 8  # samples held against themselves alone
 
 
+def check_network(network: Network, samples: Samples, *, repeats: bool = True) -> None:
+    """Check once that a network is a function of one sample, and remember it.
+
+    Parameters
+    ----------
+    network : Network
+    samples : Samples
+    repeats : bool, default True
+        Whether to compare two forward passes.
+
+    Raises
+    ------
+    ValueError
+        As the checks below.
+    """
+    if network.is_checked:
+        return
+    network.learn_shape(samples)
+    if repeats:
+        check_repeats(network, samples)
+    check_independent(network, samples)
+    check_moves(network, samples)
+    network.is_checked = True
+
+
 def check_repeats(network: Network, samples: Samples) -> None:
     """Refuse a model whose two forward passes differ, or that writes into its buffers.
 
@@ -22,7 +47,6 @@ def check_repeats(network: Network, samples: Samples) -> None:
     ValueError
         Naming the modules in training mode that draw or average.
     """
-    network.learn_shape(samples)
     before = {name: value.clone() for name, value in network.fixed.items()}
     with torch.no_grad(), untouched(network.model), network.differentiable():
         # both passes inside one block: generators must move on between them
@@ -51,7 +75,6 @@ def check_independent(network: Network, samples: Samples) -> None:
     """
     n = len(samples)
     some = samples.take(torch.linspace(0, n - 1, min(n, TRIED)).long() if n > 1 else [0, 0])
-    network.learn_shape(samples)
     found = None
     for tried in (network.in_dtype(torch.float64), network):
         try:

@@ -24,6 +24,16 @@ class InterpolationGap:
         nothing (zero, or random where that is larger): 0 at interpolation, near 1 untrained.
     gradient_norms : pair of float
         ``‖∇L‖`` in the weights (times ``P^{1/2}`` where there is a preconditioner).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab import bridge
+    >>> model, x = torch.nn.Linear(2, 1, bias=False), torch.eye(2)
+    >>> _ = torch.nn.init.ones_(model.weight)
+    >>> found = bridge.problem(model, torch.nn.MSELoss(), (x, torch.ones(2, 1)), ())
+    >>> found.interpolation.interpolates, found.interpolation.losses[0]
+    (True, 0.0)
     """
 
     losses: tuple[float, float]
@@ -52,7 +62,18 @@ class InterpolationGap:
 
 
 def measure(reading: Reading, gradient_norms: tuple[float, float]) -> InterpolationGap:
-    """Measure both sets of a reading; the weights' gradient norms are given."""
+    """Measure both sets of a reading.
+
+    Parameters
+    ----------
+    reading : Reading
+    gradient_norms : pair of float
+        ``‖∇L‖`` of each set.
+
+    Returns
+    -------
+    InterpolationGap
+    """
     losses, residuals = [], []
     sets = zip(reading.samples, reading.losses, reading.outputs, reading.weights, strict=True)
     for samples, loss, outputs, weights in sets:

@@ -109,6 +109,7 @@ class Network:
         self.model_dtype = available[self.names[0]].dtype
         self.n_parameters = sum(weight.numel() for weight in self.weights.values())
         self.output_shape: tuple[int, ...] | None = None
+        self.is_checked = False  # whether it was seen to be a function of one sample
         self.notes: list[str] = []
         self.bypassed: tuple[str, ...] = ()
         self.input_dtype: torch.dtype | None = None  # to which floating inputs are raised
@@ -169,7 +170,8 @@ class Network:
         """Outputs (n, C) of all samples, without gradients, in the mode the user set."""
         weights = self.weights if weights is None else weights
         samples = samples.to(self.device)
-        self.learn_shape(samples)
+        if self.output_shape is None:
+            self.learn_shape(samples)
         with torch.no_grad(), untouched(self.model), self.differentiable():
             return self.forward(samples, weights, chunk_size or FORWARD_CHUNK)
 
@@ -207,7 +209,8 @@ class Network:
             ``J_i P^{1/2}``; ``J_i`` without preconditioner.
         """
         samples = samples.to(self.device)
-        self.learn_shape(samples)
+        if self.output_shape is None:
+            self.learn_shape(samples)
         width = self.n_outputs * self.n_parameters * self.dtype.itemsize
         size = chunk_size or max(1, int(JACOBIAN_BYTES / max(width, 1)))
         with untouched(self.model), self.differentiable():
@@ -281,13 +284,17 @@ class Network:
         return torch.stack([torch.cat([slope.reshape(-1) for slope in row]) for row in rows])
 
     def learn_shape(self, samples: Samples) -> None:
-        """Learn one sample's output shape from a batch of two: batches of one may be squeezed."""
-        if self.output_shape is not None:
-            return
+        """Learn one sample's output shape from a batch of two: batches of one may be squeezed.
+
+        Raises
+        ------
+        ValueError
+            If the model does not take the samples, or gives them other outputs than before.
+        """
         pair = samples.take([0, min(1, len(samples) - 1)]).to(self.device)
         with torch.no_grad(), untouched(self.model), self.differentiable():
             try:
-                shape = self.raw(self.weights, pair.inputs).shape
+                shape = tuple(self.raw(self.weights, pair.inputs).shape)
             except (RuntimeError, TypeError, IndexError) as error:
                 given = ", ".join(f"{tuple(t.shape)} {t.dtype}" for t in tensors(pair.inputs))
                 raise ValueError(
@@ -298,9 +305,14 @@ class Network:
         if not shape or shape[0] != 2:
             raise ValueError(
                 "model must return one output a sample, first axis the samples, got shape "
-                f"{tuple(shape)} from a batch of 2; pass output= to choose or reshape it"
+                f"{shape} from a batch of 2; pass output= to choose or reshape it"
             )
-        self.output_shape = tuple(shape[1:])
+        if self.output_shape not in (None, shape[1:]):
+            raise ValueError(
+                f"model must give outputs of shape {self.output_shape} for every set, got "
+                f"{shape[1:]}; pad inputs to one shape"
+            )
+        self.output_shape = shape[1:]
 
     def _as_input(self, tensor: Tensor) -> Tensor:
         """Copy an input, in the network's precision: layers that work in place write into it."""

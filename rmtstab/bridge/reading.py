@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rmtstab.bridge.devices import resolve_device
-from rmtstab.bridge.independence import check_independent, check_moves, check_repeats
+from rmtstab.bridge.independence import check_network
 from rmtstab.bridge.loss_reading import as_module, read_loss
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.recompose import without_sigmoid
@@ -101,10 +101,10 @@ def read(
     if second is not None:
         _warn_of_shared(first, second, names)
     functions = [as_module(loss), as_module(loss if forget_loss is None else forget_loss)]
-    if check_deterministic:
-        check_repeats(network, first)
-    check_independent(network, first)
-    check_moves(network, first)
+    for part in (first, second):
+        if part is not None:
+            network.learn_shape(part)
+    check_network(network, first, repeats=check_deterministic)
     if all(type(f) is nn.BCELoss for f in functions):
         functions = [without_sigmoid(network, f, first) for f in functions]
     outputs: list[Tensor] = []

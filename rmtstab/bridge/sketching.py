@@ -12,9 +12,10 @@ from tqdm import tqdm
 from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.bridge.collecting import Side, collect
-from rmtstab.bridge.gram import preconditioned, read_budget, read_sides, row_panels
+from rmtstab.bridge.gram import read_budget, read_sides
 from rmtstab.bridge.jacobian_rows import jacobian_rows
 from rmtstab.bridge.network import Network, untouched
+from rmtstab.bridge.panels import Scratch, preconditioned, row_panels
 from rmtstab.bridge.recording import Trace, trace
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.schedule import CHUNK, MARGIN
@@ -134,6 +135,7 @@ def sketch(
     )
     with untouched(network.model), network.differentiable():
         known = trace(network, side.samples)
+        scratch = Scratch()
         chunk_size = _chunk_size(network, known, side, budget - needed)
         small = [name for name in known.uses if network.weights[name].numel() <= PANEL]
         large = [name for name in known.uses if name not in small]
@@ -142,7 +144,7 @@ def sketch(
             found = collect(network, known, chunk, small, large, len(chunk))
             for name in large:
                 start = 0
-                for (panel,) in row_panels(network, known, name, [found], PANEL):
+                for (panel,) in row_panels(network, known, name, [found], PANEL, [scratch]):
                     part = slice(start, start + panel.shape[1])
                     start = part.stop
                     _project(target, panel, places[name], turns[name], part)

@@ -7,6 +7,7 @@ from rmtstab.figures.against_snr import (
 )
 from rmtstab.figures.bound_sandwich import bound_sandwich
 from rmtstab.figures.check_series import check_series
+from rmtstab.figures.density_band import spectral_density
 from rmtstab.figures.gram_spectrum import gram_spectrum
 from rmtstab.figures.outcome_map import outcome_map
 from rmtstab.figures.spectrum import spectrum
@@ -22,6 +23,7 @@ __all__ = [
     "losses",
     "outcome_map",
     "resistance_against_snr",
+    "spectral_density",
     "spectrum",
     "stability_map",
     "trajectories",

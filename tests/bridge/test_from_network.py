@@ -207,6 +207,38 @@ def test_reductions_agree():
 
 
 @REDUCTIONS
+@pytest.mark.parametrize("classes_last", [True, False])
+def test_padded_tokens(reduction, classes_last):
+    """Logits of every token, sequences of other lengths, one of padding alone."""
+
+    class Tagger(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.table, self.layer, self.head = nn.Embedding(9, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+
+        def forward(self, tokens):
+            seen = torch.tanh(self.layer(self.table(tokens)).cumsum(1))
+            return self.head(seen) if classes_last else self.head(seen).movedim(-1, 1)
+
+    def loss(logits, targets):
+        if classes_last:
+            logits = logits.movedim(-1, 1)
+        return functional.cross_entropy(logits, targets)
+
+    model = Tagger().double()
+    tokens = torch.randint(0, 9, (10, 5), generator=torch.Generator().manual_seed(0))
+    targets = tokens.roll(1, 1) % 3
+    targets[torch.arange(5) >= torch.arange(10)[:, None]] = -100  # sample 0 is all padding
+    sets = (tokens[:7], targets[:7]), (tokens[7:], targets[7:])
+    exact = [naive_torch.gauss_newton(model, loss, *data) for data in sets]
+    for given in (loss, nn.CrossEntropyLoss()):
+        problem = bridge.problem(model, given, *sets, reduction=reduction)
+        assert_same_curvature(problem, *exact, 1e-12)
+    assert any("weighs a sample by the batch" in note for note in problem.notes)
+
+
+@REDUCTIONS
 def test_weights_that_the_model_does_not_use_do_not_matter(reduction):
     model, x, y = net().double(), draw(20, 8).double(), labels(20)
     sets = (x[:16], y[:16]), (x[16:], y[16:])
@@ -352,6 +384,23 @@ def test_report_says_how_far_the_network_is_from_interpolation():
     again = pickle.loads(pickle.dumps(far))
     assert again.interpolation == far.interpolation and again.rank == far.rank
     assert isinstance(again.dynamics(0.1, 2), type(dyn))
+
+
+def test_reports_compare_gauss_newton_with_the_hessian():
+    x, y = draw(20, 8).double(), draw(20, 5, seed=2).double()
+    sets = (x[:16], y[:16]), (x[16:], y[16:])
+    problem = bridge.problem(net().double(), nn.MSELoss(), *sets)
+    report = problem.dynamics(0.1, 2, 0.1).report()
+    exact = torch.linalg.eigvalsh(naive_torch.hessian(net().double(), nn.MSELoss(), *sets[0]))
+    assert problem.curvature_gap.hessian == pytest.approx(float(exact[-1]), rel=1e-6)
+    assert problem.curvature_gap.lowest == pytest.approx(float(exact[0]), rel=1e-6)
+    assert "the exact Hessian is indefinite (lowest eigenvalue" in report
+    linear = bridge.problem(nn.Linear(8, 5).double(), nn.MSELoss(), *sets)
+    assert "0.00% from the exact Hessian" in linear.dynamics(0.1, 2, 0.1).report()
+    again = pickle.loads(pickle.dumps(problem))
+    assert again.curvature_gap == problem.curvature_gap
+    again = pickle.loads(pickle.dumps(bridge.problem(net().double(), nn.MSELoss(), *sets)))
+    assert "was not measured" in again.dynamics(0.1, 2, 0.1).report()
 
 
 @pytest.mark.parametrize(

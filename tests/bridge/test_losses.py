@@ -113,6 +113,10 @@ CASES = {
         lambda f, y: functional.gaussian_nll_loss(f, y, torch.full_like(f, 0.3)), (5,),
         draw(N, 5, seed=3),
     ),
+    "kl to a reference": (
+        lambda f, y: functional.kl_div(f.log_softmax(1), y, reduction="batchmean"), (5,),
+        draw(N, 5, seed=2).softmax(1),
+    ),
     "poisson": (nn.PoissonNLLLoss(), (5,), draw(N, 5, seed=3).exp().round()),
 }  # fmt: skip
 

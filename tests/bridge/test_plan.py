@@ -44,19 +44,18 @@ def test_plan_of_the_closed_form():
     assert bridge.plan(network, samples).chosen == "closed form"
 
 
-@pytest.mark.parametrize("chunk", [16, 5])
-def test_sketch_is_unbiased_within_its_error_bar(small, chunk, monkeypatch):
+def test_sketch_is_unbiased_within_its_error_bar(small, monkeypatch):
     """Mean over seeds within 5 standard errors of the exact Gram, and spread as stated."""
     from rmtstab.bridge import sketching
 
-    monkeypatch.setattr(sketching, "CHUNK", chunk)
+    monkeypatch.setattr(sketching, "CHUNK", 5)
     monkeypatch.setattr(sketching, "PANEL", 500)  # some weights in slices of their rows
     network, samples = small
     exact = bridge.jacobian_gram(network, samples).numpy()
-    sketches = [bridge.sketch(network, samples, 64, seed=seed) for seed in range(40)]
+    sketches = [bridge.sketch(network, samples, 64, seed=seed) for seed in range(20)]
     draws = np.stack([sketch.gram().numpy() for sketch in sketches])
     bound = np.sqrt((np.outer(exact.diagonal(), exact.diagonal()) + exact**2) / 64)
-    assert (np.abs(draws.mean(0) - exact) < 5 * bound / np.sqrt(40)).all()
+    assert (np.abs(draws.mean(0) - exact) < 5 * bound / np.sqrt(20)).all()
     spread = (draws.std(0, ddof=1) / bound).mean()
     assert 0.5 < spread < 1.05  # the bound is attained by spread-out rows only
     ratio = sketches[0].standard_error() / bound

@@ -79,6 +79,21 @@ def sharpness(model, loss=LOSS, retain=RETAIN, forget=FORGET, **options):
     return bridge.largest_hessian_eigenvalue(model, loss, retain, **options)
 
 
+def gram(model, loss=LOSS, retain=RETAIN, forget=FORGET, **options):
+    network = bridge.Network(model, **options)
+    return bridge.jacobian_gram(network, bridge.read_samples("data", retain))
+
+
+def product(model, loss=LOSS, retain=RETAIN, forget=FORGET, **options):
+    network = bridge.Network(model, **options)
+    return bridge.pullback(network, bridge.read_samples("data", retain), torch.ones(16, 3))
+
+
+def routes(model, loss=LOSS, retain=RETAIN, forget=FORGET, **options):
+    network = bridge.Network(model, **options)
+    return bridge.plan(network, bridge.read_samples("data", retain))
+
+
 ENTRIES = pytest.mark.parametrize("entry", [problem, factors, sharpness])
 REFUSED = {
     "dropout": (lambda: net(nn.Dropout(0.1)), "must be deterministic.*Dropout '2'"),
@@ -100,10 +115,17 @@ REFUSED = {
 }
 
 
-@ENTRIES
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("entry", [problem, factors, sharpness, gram, product, routes])
+@pytest.mark.parametrize("case", [case for case in REFUSED if case != "overflow"])
 def test_models_that_are_no_function_of_a_sample_are_refused_everywhere(entry, case):
     build, message = REFUSED[case]
+    with pytest.raises(ValueError, match=message):
+        entry(build())
+
+
+@ENTRIES
+def test_outputs_that_overflow_are_refused(entry):
+    build, message = REFUSED["overflow"]
     with pytest.raises(ValueError, match=message):
         entry(build())
 
@@ -144,6 +166,14 @@ def test_what_is_no_model_is_refused_everywhere(entry, model, error, message):
 def test_bad_arguments_are_refused_everywhere(entry, change, error, message):
     with pytest.raises(error, match=message):
         entry(net(), **change)
+
+
+def test_sets_that_do_not_fit_one_another_are_refused():
+    with pytest.raises(ValueError, match=r"must accept .* torch.float64, got RuntimeError"):
+        problem(net(), forget=(X[16:].double(), Y[16:]))
+    tokens = nn.Sequential(nn.Unflatten(1, (-1, 1)), nn.Linear(1, 3))
+    with pytest.raises(ValueError, match=r"outputs of shape \(8, 3\) for every set, got \(5, 3\)"):
+        problem(tokens, forget=(X[16:, :5], Y[16:]))
 
 
 def test_the_check_for_noise_can_be_left_out_but_not_that_for_independence():
