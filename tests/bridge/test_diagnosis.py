@@ -183,7 +183,7 @@ def test_below_the_safe_step_descent_never_raises_the_loss(case, answer):
     k = net.gram[:54, :54]
     assert safe == pytest.approx(2 * 18 / (0.5 * np.linalg.eigvalsh(k)[-1]))
     assert safe < answer.curvature.sgd_step_size
-    run = net.run(1.0, (18, 6), 0.95, 12, replicas=1, rng=0)
+    run = net.run(10.0, (18, 6), 0.95, 12, replicas=1, rng=0)
     far = net.relinearise(run, (), 12)
     assert far.space.losses[0].values(far.space.outputs[:18]) > 1.0
     again = 2 * 18 / (0.5 * np.linalg.eigvalsh(far.gram[:54, :54])[-1])
