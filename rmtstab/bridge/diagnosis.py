@@ -219,6 +219,7 @@ def diagnose(
     advice : bool, default True
         Also search for the largest step and mixing, the smallest batch, and a window.
     progress : bool, default False
+        Print memory and time of the plan before it starts, and show a bar.
 
     Returns
     -------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from rmtstab.bridge.gram_rows import factor_rows
 from rmtstab.bridge.jacobian_products import pullback, pushforward
 from rmtstab.bridge.network import Network, untouched
 from rmtstab.bridge.network_file import save
+from rmtstab.bridge.planning import plan
 from rmtstab.bridge.range_check import RangeCheck, check_range
 from rmtstab.bridge.reading import read
 from rmtstab.bridge.run_plan import RunPlan, Schedule, plan_runs
@@ -564,6 +566,7 @@ def linearise(
     memory_budget : float, optional
         Bytes for the Gram; what cannot fit is refused before anything runs.
     progress : bool, default False
+        Print memory and time of the plan before it starts, and show a bar.
 
     Returns
     -------
@@ -636,6 +639,8 @@ def _read_space(
     drawn = joined([part for part in samples[:2] if part is not None])
     everything = joined(present)
     outputs = network.outputs(everything).double()
+    if progress:
+        print(plan(network, drawn, memory_budget=memory_budget), file=sys.stderr)
     options: dict[str, Any] = {"memory_budget": memory_budget, "progress": progress}
     gram = jacobian_gram(network, drawn, **options)
     if samples[2] is not None:
