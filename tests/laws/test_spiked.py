@@ -101,7 +101,10 @@ def test_the_bulk_is_marchenko_pastur():
         ((0.5, [-2.0]), ValueError, "spikes must be > 0, got -2.0"),
         ((0.5, [np.nan]), ValueError, "spikes must be finite"),
         ((0.5, 2.0), ValueError, "spikes must have 1 axes"),
-        ((0.5, [2.0], "wigner"), ValueError, "kind must be one of 'covariance', 'additive'"),
+        ((0.5, [2.0], "wishart"), ValueError, "kind must be one of 'covariance', 'additive'"),
+        ((0.5, [2.0], "wigner"), ValueError, "aspect_ratio must be 1 for kind='wigner', got 0.5"),
+        ((0.5, [2.0], "additive", 1.0, [[1, 1]]), ValueError, "population goes with kind"),
+        ((0.5, [2.0], "covariance", 1.0, [[2, 1]]), ValueError, "spikes must not be atoms"),
         ((0.5, [2.0], "covariance", 0.0), ValueError, "scale must be > 0"),
     ],
 )
