@@ -356,6 +356,8 @@ def coherence(hessians):
 
 def wishart_interval(n, p, low, high, digits=60):
     """P(all eigenvalues of XᵀX in [low, high]), X real n × p, n >= p: Pfaffian of monomials."""
+    import mpmath as mp
+
     with mp.workdps(digits + 2 * p):
         alpha = mp.mpf(n - p - 1) / 2
         half_low = mp.mpf(low) / 2
@@ -392,13 +394,18 @@ def wishart_interval(n, p, low, high, digits=60):
 
 def _gauss(left, right, count):
     """Gauss–Legendre nodes and weights, by Newton's method from the cosine guess."""
+    import mpmath as mp
+
     pairs = []
     for k in range(count):
         x = mp.cos(mp.pi * (k + mp.mpf(3) / 4) / (count + mp.mpf(1) / 2))
         for _ in range(8):
             before, value = mp.mpf(1), x
             for degree in range(2, count + 1):
-                before, value = value, ((2 * degree - 1) * x * value - (degree - 1) * before) / degree
+                before, value = (
+                    value,
+                    ((2 * degree - 1) * x * value - (degree - 1) * before) / degree,
+                )
             slope = count * (before - x * value) / (1 - x * x)
             x -= value / slope
         weight = 2 / ((1 - x * x) * slope**2)

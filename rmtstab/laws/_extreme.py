@@ -42,7 +42,9 @@ class Tail(NamedTuple):
     def log_slope(self, v: FloatArray) -> FloatArray:
         near = np.clip(v, self.left, self.right)
         slope = np.polynomial.chebyshev.chebval(self._unit(near), self.slope)
-        return np.asarray(slope if math.isnan(self.power) else np.where(v == near, slope, self.power))
+        return np.asarray(
+            slope if math.isnan(self.power) else np.where(v == near, slope, self.power)
+        )
 
     def covers(self, v: FloatArray) -> NDArray[np.bool_]:
         """Mark the points whose logarithm the table gives."""

@@ -144,7 +144,9 @@ class _Rule:
 def _gauss_legendre(count: int) -> tuple[FloatArray, FloatArray]:
     """Nodes and weights on [-1, 1] by Newton's method on the recurrence: quadratic cost."""
     order = np.arange(1, count + 1)
-    x = -np.cos(np.pi * (order - 0.25) / (count + 0.5)) * (1.0 - (1.0 - 1.0 / count) / (8.0 * count**2))
+    x = -np.cos(np.pi * (order - 0.25) / (count + 0.5)) * (
+        1.0 - (1.0 - 1.0 / count) / (8.0 * count**2)
+    )
     for _ in range(4):
         before, value = np.ones(count), x.copy()
         for k in range(2, count + 1):
@@ -337,7 +339,9 @@ def wishart(n: int, p: int, dyson_index: int) -> Ensemble:
         )
         power = 2.0 * excess + 1.0
     peak = math.sqrt(0.5 * power)
-    constant += (p if dyson_index == 2 else 0.5 * p) * (power * math.log(peak) - peak * peak if peak else 0.0)
+    constant += (p if dyson_index == 2 else 0.5 * p) * (
+        power * math.log(peak) - peak * peak if peak else 0.0
+    )
 
     def log_weight(y: FloatArray) -> FloatArray:
         """``power log(y/peak) − (y² − peak²)``: near the peak the large terms cancel."""

@@ -98,8 +98,8 @@ class Semicircle(TwoPolesLaw):
     def edge_scale(self) -> float:
         r"""Tracy–Widom scale of the top edge.
 
-        :math:`n^{2/3}(\lambda_1 - \text{radius})/\text{scale}` tends to the Tracy–Widom law, `n` the
-        side of the matrix.
+        :math:`n^{2/3}(\lambda_1 - \text{radius})/\text{scale}` tends to the Tracy–Widom law, `n`
+        the side of the matrix.
 
         Returns
         -------

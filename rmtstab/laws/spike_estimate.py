@@ -77,9 +77,7 @@ def estimate(
         intervals = np.column_stack([spikes / factor, spikes * factor])
     else:
         intervals = np.column_stack([spikes - z * errors, spikes + z * errors])
-    return SpikeEstimate(
-        law, unit * spikes, unit * errors, unit * intervals, law.overlaps(), level
-    )
+    return SpikeEstimate(law, unit * spikes, unit * errors, unit * intervals, law.overlaps(), level)
 
 
 def _inverse(seen: FloatArray, gamma: float, kind: str) -> FloatArray:

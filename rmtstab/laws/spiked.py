@@ -274,7 +274,7 @@ class Spiked(SpectralLaw):
         )
 
     def _offset(self, spikes: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
-        """Return ``m``, which is ``l - 1`` of the equivalent covariance spike, and who separates."""
+        """Return ``l - 1`` of the equivalent covariance spike, and who separates."""
         if self.kind == "wigner":
             return spikes, np.abs(spikes) > 1.0
         separate = spikes > self.transition

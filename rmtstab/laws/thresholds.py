@@ -12,9 +12,7 @@ from rmtstab.laws.base import FloatArray, evaluate
 from rmtstab.laws.marchenko_pastur import MarchenkoPastur
 
 
-def optimal_threshold(
-    aspect_ratio: float, noise: float | None = None, kind: str = "hard"
-) -> float:
+def optimal_threshold(aspect_ratio: float, noise: float | None = None, kind: str = "hard") -> float:
     r"""Gavish and Donoho's threshold for singular values of a noisy low-rank matrix.
 
     For ``Y = signal + noise * Z``, `Y` of shape ``(n_features, n_samples)``, `Z` standardised:

@@ -22,8 +22,8 @@ def test_reference(entry):
     p = entry["params"]
     law = WishartMax(int(p["n"]), int(p["p"]), 2 if entry["id"][0] == "c" else 1)
     x = float(p["x"])
-    assert law.cdf(x) == pytest.approx(number(entry), rel=1e-12, abs=0)
-    assert law.sf(x) == pytest.approx(1.0 - number(entry), rel=1e-12, abs=0)
+    assert law.cdf(x) == pytest.approx(number(entry), rel=1e-11, abs=0)
+    assert law.sf(x) == pytest.approx(1.0 - number(entry), rel=1e-11, abs=0)
 
 
 @pytest.mark.parametrize(("n", "p"), [(4, 4), (7, 4), (6, 5), (20, 3)])
@@ -32,10 +32,10 @@ def test_real_wishart_against_a_pfaffian_of_monomials(n, p):
     largest, smallest = WishartMax(n, p), WishartMin(n, p)
     for x in (0.5, 5.0, 20.0, 60.0, 150.0):
         below, above = naive.wishart_interval(n, p, 0, x), naive.wishart_interval(n, p, x, mp.inf)
-        assert largest.cdf(x) == pytest.approx(float(below), rel=3e-12, abs=0)
-        assert largest.sf(x) == pytest.approx(float(1 - below), rel=3e-12, abs=0)
-        assert smallest.sf(x) == pytest.approx(float(above), rel=3e-12, abs=0)
-        assert smallest.cdf(x) == pytest.approx(float(1 - above), rel=3e-12, abs=0)
+        assert largest.cdf(x) == pytest.approx(float(below), rel=2e-11, abs=0)
+        assert largest.sf(x) == pytest.approx(float(1 - below), rel=2e-11, abs=0)
+        assert smallest.sf(x) == pytest.approx(float(above), rel=2e-11, abs=0)
+        assert smallest.cdf(x) == pytest.approx(float(1 - above), rel=2e-11, abs=0)
 
 
 def test_twenty_by_twenty_to_ten_digits():
@@ -150,7 +150,9 @@ def test_five_percent_tests_of_known_and_unknown_noise(n, p):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n", "p"), [(10, 3), (10, 10), (50, 20), (100, 100), (200, 150), (500, 500)])
+@pytest.mark.parametrize(
+    ("n", "p"), [(10, 3), (10, 10), (50, 20), (100, 100), (200, 150), (500, 500)]
+)
 def test_size_of_five_percent_tests(n, p):
     """Between 4.5 and 5.5 %, with bidiagonal draws: 20,000 put the standard error at .0015."""
     from rmtstab.laws.fit import _NoiseLaw
