@@ -371,16 +371,16 @@ def wishart_interval(n, p, low, high, digits=60):
 
         size = p + p % 2
         matrix = mp.zeros(size)
-        top = mp.mpf(high) if high != mp.inf else mp.mpf(60 + 8 * (n + p))
+        top = mp.mpf(high) if high != mp.inf else mp.mpf(low) + 200 + 8 * (n + p)
         nodes = _gauss(mp.sqrt(mp.mpf(low)), mp.sqrt(top), 60 + 6 * p)
+        inner = [[part(alpha + i + 1, y * y) for y, _ in nodes] for i in range(p)]
         for j in range(p):
             # ∫ f_j(t) (2 F_i(t) - F_i(high)) dt by Gauss–Legendre in √t
             density = [
                 w * 2 * y * mp.power(y * y, alpha + j) * mp.exp(-y * y / 2) for y, w in nodes
             ]
             for i in range(j):
-                inner = [part(alpha + i + 1, y * y) for y, _ in nodes]
-                value = 2 * mp.fdot(density, inner) - single(i) * single(j)
+                value = 2 * mp.fdot(density, inner[i]) - single(i) * single(j)
                 matrix[i, j], matrix[j, i] = value, -value
         if p % 2:
             for i in range(p):

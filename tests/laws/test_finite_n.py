@@ -12,6 +12,7 @@ from rmtstab.laws.spike_tests import ratio_sf
 from tests import naive
 from tests.laws.reference import entries, number
 
+SLOW = [(4, 4), (6, 5), (20, 3)]
 Q = np.array([1e-10, 0.01, 0.05, 0.3, 0.5, 0.7, 0.95, 0.99])
 
 
@@ -26,11 +27,13 @@ def test_reference(entry):
     assert law.sf(x) == pytest.approx(1.0 - number(entry), rel=1e-11, abs=0)
 
 
-@pytest.mark.parametrize(("n", "p"), [(4, 4), (7, 4), (6, 5), (20, 3)])
+@pytest.mark.parametrize(
+    ("n", "p"), [(3, 2), (4, 3), *(pytest.param(*c, marks=pytest.mark.slow) for c in SLOW)]
+)
 def test_real_wishart_against_a_pfaffian_of_monomials(n, p):
     """Relative accuracy in both tails, against 60 digits in the worst of bases."""
     largest, smallest = WishartMax(n, p), WishartMin(n, p)
-    for x in (0.5, 5.0, 20.0, 60.0, 150.0):
+    for x in (0.5, 20.0, 150.0):
         below, above = naive.wishart_interval(n, p, 0, x), naive.wishart_interval(n, p, x, mp.inf)
         assert largest.cdf(x) == pytest.approx(float(below), rel=2e-11, abs=0)
         assert largest.sf(x) == pytest.approx(float(1 - below), rel=2e-11, abs=0)
@@ -38,6 +41,7 @@ def test_real_wishart_against_a_pfaffian_of_monomials(n, p):
         assert smallest.cdf(x) == pytest.approx(float(1 - above), rel=2e-11, abs=0)
 
 
+@pytest.mark.slow
 def test_twenty_by_twenty_to_ten_digits():
     law = WishartMax(20, 20)
     for x in (55.0, 70.0, 90.0):
@@ -78,9 +82,9 @@ def test_every_way_agrees(law):
     np.testing.assert_allclose(law.cdf(x), Q, rtol=1e-11)
     np.testing.assert_allclose(law.sf(law.isf(Q)), Q, rtol=1e-11)
     np.testing.assert_allclose(np.exp(law.logsf(x)), law.sf(x), rtol=1e-13)
-    step = 1e-5 * x
+    step = 1e-4 * x  # across the tables' join at the median too
     slope = (law.cdf(x + step) - law.cdf(x - step)) / (2 * step)
-    np.testing.assert_allclose(law.pdf(x), slope, rtol=1e-7)
+    np.testing.assert_allclose(law.pdf(x), slope, rtol=5e-6)
     assert law.moment(0) == pytest.approx(1, abs=1e-11)
     assert law.var() == pytest.approx(law.moment(2) - law.mean() ** 2, rel=1e-9)
     assert math.isnan(law.cdf(math.nan)) and law.cdf(-1.0) == 0.0 and law.sf(-1.0) == 1.0
@@ -133,9 +137,9 @@ def test_the_limit_is_close_where_it_takes_over():
     assert abs(law.moment(0) - 1) < 1e-8
 
 
-@pytest.mark.parametrize(("n", "p"), [(10, 2), (10, 10), (40, 10), (60, 45)])
+@pytest.mark.parametrize(("n", "p"), [(10, 2), (10, 5), (40, 10)])
 def test_five_percent_tests_of_known_and_unknown_noise(n, p):
-    draws = 4000 if p <= 10 else 1000
+    draws = 2000
     x = np.random.default_rng(n * p).standard_normal((draws, n, p))
     values = np.linalg.svd(x, compute_uv=False) ** 2
     top, ratio = values[:, 0], values[:, 0] / values.sum(axis=1)
@@ -143,7 +147,7 @@ def test_five_percent_tests_of_known_and_unknown_noise(n, p):
     if p <= 10:
         assert abs(np.mean(top > WishartMax(n, p).isf(0.05)) - 0.05) < error
     low, high = np.quantile(ratio, [0.5, 0.999])
-    for _ in range(40):
+    for _ in range(13):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if ratio_sf(middle, n, p, 1) > 0.05 else (low, middle)
     assert abs(np.mean(ratio > low) - 0.05) < error
