@@ -264,7 +264,7 @@ def patterson_tw(eigenvalues: Any) -> PattersonTest:
     >>> from rmtstab.laws import patterson_tw
     >>> found = patterson_tw([5.0, 1.3, 1.2, 1.1, 1.0, 0.9, 0.8, 0.7])
     >>> found.statistics[:2].round(4).tolist()
-    [0.8863, -1.3826]
+    [0.5824, -1.3163]
     """
     values = np.sort(_checks.array("eigenvalues", eigenvalues, ndim=1))[::-1]
     if values.size < 2:

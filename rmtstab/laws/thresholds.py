@@ -63,7 +63,7 @@ def optimal_threshold(aspect_ratio: float, noise: float | None = None, kind: str
     --------
     >>> from rmtstab.laws import optimal_threshold
     >>> round(optimal_threshold(1.0, noise=1.0), 6), round(optimal_threshold(1.0), 6)
-    (2.309401, 2.858250)
+    (2.309401, 2.858362)
     """
     gamma = _checks.real("aspect_ratio", aspect_ratio, low=0.0, low_open=True)
     _checks.choice("kind", kind, ("hard", "soft"))
@@ -101,7 +101,8 @@ def shrink_singular_values(
     noise : float
         Standard deviation :math:`\sigma` of the noise.
     loss : {"frobenius", "operator", "nuclear"}
-        Norm of the error that is least in the limit.
+        Norm of the error that is least in the limit (``"operator"``: for square matrices; it
+        undoes the noise's inflation whatever the shape).
 
     Returns
     -------

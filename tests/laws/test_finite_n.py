@@ -85,7 +85,7 @@ def test_every_way_agrees(law):
     step = 1e-4 * x  # across the tables' join at the median too
     slope = (law.cdf(x + step) - law.cdf(x - step)) / (2 * step)
     np.testing.assert_allclose(law.pdf(x), slope, rtol=5e-6)
-    assert law.moment(0) == pytest.approx(1, abs=1e-11)
+    assert law.moment(0) == pytest.approx(1, abs=1e-10)
     assert law.var() == pytest.approx(law.moment(2) - law.mean() ** 2, rel=1e-9)
     assert math.isnan(law.cdf(math.nan)) and law.cdf(-1.0) == 0.0 and law.sf(-1.0) == 1.0
     assert law.cdf(law.support()[1]) == 1.0 and law.ppf(0.0) == 0.0
