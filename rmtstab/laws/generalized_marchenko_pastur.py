@@ -147,3 +147,52 @@ class GeneralizedMarchenkoPastur(FreePoissonLaw):
         ratios = curve.pole / curve.d[-1]
         u = float(curve.root[-1])
         return u * float(np.cbrt(1.0 + np.sum(curve.rate * ratios**3)))
+
+    def shrink(self, eigenvalues: Any) -> Any:
+        r"""Shrink sample eigenvalues to the least squared error, whatever the population.
+
+        .. math:: d(x) = \frac{x}{|1-\gamma-\gamma x\,m(x+i0)|^2},
+
+        Ledoit and Péché's limit of :math:`u^\top\Sigma u` for the sample eigenvector of
+        `x`: rotation-invariant shrinkage by the population law. Outliers too.
+
+        Parameters
+        ----------
+        eigenvalues : array_like of real numbers, any shape
+            Of the sample covariance; at least 0.
+
+        Returns
+        -------
+        float or ndarray, shape of `eigenvalues`, float64
+
+        Raises
+        ------
+        ValueError
+            If an eigenvalue is negative.
+
+        References
+        ----------
+        O. Ledoit and S. Péché, Probab. Theory Related Fields 151 (2011), 233, Theorem 3.
+
+        Examples
+        --------
+        >>> from rmtstab.laws import GeneralizedMarchenkoPastur
+        >>> law = GeneralizedMarchenkoPastur(0.1, atoms=[1, 8], weights=[0.5, 0.5])
+        >>> law.shrink([1.0, 7.0]).round(6).tolist()
+        [1.060601, 7.933877]
+        """
+        from rmtstab.laws.shrinkage import shrink_rotation
+
+        zero = 0.0
+        if self.aspect_ratio > 1.0 and self._weight_at_zero() == 0.0:
+            # the companion's transform at 0 solves γ Σ w t v/(1 + t v) = 1
+            t, w = np.array(self.population).T
+            low, high = 0.0, self.aspect_ratio / ((self.aspect_ratio - 1.0) * t[0])
+            for _ in range(200):
+                v = 0.5 * (low + high)
+                if self.aspect_ratio * float(np.sum(w * t * v / (1.0 + t * v))) < 1.0:
+                    low = v
+                else:
+                    high = v
+            zero = 1.0 / ((self.aspect_ratio - 1.0) * v)
+        return shrink_rotation(self, self.aspect_ratio, eigenvalues, zero)

@@ -135,3 +135,22 @@ class Jacobi(TwoPolesLaw):
     def mean(self) -> float:
         """Mean, ``n1 / (n1 + n2)``."""
         return self.n1 / (self.n1 + self.n2)
+
+    def edge_scale(self) -> float:
+        r"""Tracy–Widom scale of the top edge.
+
+        With `d` the side of the matrices, :math:`d^{2/3}(\lambda_1 - \lambda_+)/\text{scale}`
+        tends to the Tracy–Widom law; where ``n2 <= p`` the top edge is 1 or touches it
+        (``n2 = p``, a hard edge: `ValueError`).
+
+        Returns
+        -------
+        float
+            :math:`C^{-2/3}`, where the density is :math:`C\sqrt{\lambda_+-x}/\pi` at the edge.
+        """
+        left, right = self.support()
+        if right >= 1.0:
+            raise ValueError("n2 must differ from p for a soft top edge: this one is hard, at 1")
+        size = 0.5 * (self.n1 + self.n2) / self.p
+        rise = size * math.sqrt(right - left) / (right * (1.0 - right))
+        return float(rise ** (-2.0 / 3.0))

@@ -94,3 +94,16 @@ class Semicircle(TwoPolesLaw):
     def var(self) -> float:
         """Variance, ``radius**2 / 4``."""
         return 0.25 * self.radius * self.radius
+
+    def edge_scale(self) -> float:
+        r"""Tracy–Widom scale of the top edge.
+
+        :math:`n^{2/3}(\lambda_1 - \text{radius})/\text{scale}` tends to the Tracy–Widom law, `n`
+        the side of the matrix.
+
+        Returns
+        -------
+        float
+            ``radius / 2``.
+        """
+        return 0.5 * self.radius

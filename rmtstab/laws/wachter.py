@@ -128,3 +128,19 @@ class Wachter(TwoPolesLaw):
     def mean(self) -> float:
         """Mean, ``1 / (1 - denominator_ratio)``."""
         return 1.0 / (1.0 - self.denominator_ratio)
+
+    def edge_scale(self) -> float:
+        r"""Tracy–Widom scale of the top edge.
+
+        With `d` the side of the matrices, :math:`d^{2/3}(\lambda_1 - \lambda_+)/\text{scale}`
+        tends to the Tracy–Widom law.
+
+        Returns
+        -------
+        float
+            :math:`C^{-2/3}`, where the density is :math:`C\sqrt{\lambda_+-x}/\pi` at the edge.
+        """
+        left, right = self.support()
+        pole = right * (self.numerator_ratio + self.denominator_ratio * right)
+        rise = 0.5 * (1.0 - self.denominator_ratio) * math.sqrt(right - left) / pole
+        return float(rise ** (-2.0 / 3.0))
