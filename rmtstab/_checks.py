@@ -38,13 +38,16 @@ def real(
         value = value.item()
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a real number, got {_show(value)}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a Python integer of more than 308 digits
+        number = math.inf if value > 0 else -math.inf
     inside = (number > low if low_open else number >= low) and (
         number < high if high_open else number <= high
     )
     if not (math.isfinite(number) and inside):
         interval = _interval(low, high, low_open, high_open, low_label, high_label)
-        raise ValueError(f"{name} must {interval}, got {value!r}")
+        raise ValueError(f"{name} must {interval}, got {_short(value)}")
     return number
 
 
@@ -83,7 +86,10 @@ def array(
     """
     if hasattr(value, "detach"):  # a torch tensor that may carry a graph
         value = value.detach().cpu()
+    no_mask(name, value)
     raw = np.asarray(value)
+    if raw.dtype.kind == "O":  # Python integers beyond 64 bits, fractions
+        raw = _from_objects(raw)
     if raw.dtype.kind not in "iuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {raw.dtype}")
     accepted = (ndim,) if isinstance(ndim, int) else ndim
@@ -117,6 +123,16 @@ def labels(name: str, value: Any, length: int) -> FloatArray:
     return result
 
 
+def no_mask(name: str, value: Any) -> None:
+    """Raise if ``value`` is a masked array with masked entries: they would count as data."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        bad = int(np.ma.count_masked(value))
+        raise ValueError(
+            f"{name} must have no masked entries, got {bad} of {value.size}: "
+            "drop them with .compressed() or fill them"
+        )
+
+
 def generator(name: str, value: Any) -> np.random.Generator:
     """Return a NumPy generator from a generator or an integer seed, or raise."""
     if isinstance(value, np.random.Generator):
@@ -124,6 +140,36 @@ def generator(name: str, value: Any) -> np.random.Generator:
     if isinstance(value, Integral):
         return np.random.default_rng(integer(name, value, low=0))
     raise TypeError(f"{name} must be a numpy Generator or an integer seed, got {_show(value)}")
+
+
+def random_source(name: str, value: Any) -> np.random.Generator | np.random.RandomState:
+    """Return a generator from all that SciPy takes as ``random_state``, or raise.
+
+    A `RandomState` is returned as it is, so that its stream goes on.
+    """
+    if value is None or isinstance(value, np.random.SeedSequence | np.random.BitGenerator):
+        return np.random.default_rng(value)
+    if isinstance(value, np.random.Generator | np.random.RandomState):
+        return value
+    if isinstance(value, Integral):
+        return np.random.default_rng(integer(name, value, low=0))
+    raise TypeError(
+        f"{name} must be a numpy Generator, RandomState, SeedSequence, BitGenerator or an "
+        f"integer seed, got {_show(value)}"
+    )
+
+
+def _from_objects(raw: NDArray[Any]) -> NDArray[Any]:
+    """Convert an array of Python numbers, one beyond the doubles to infinity; else as it is."""
+    if not all(isinstance(v, Real) and not isinstance(v, bool) for v in raw.flat):
+        return raw
+    result = np.empty(raw.shape)
+    for index, number in np.ndenumerate(raw):
+        try:
+            result[index] = float(number)
+        except OverflowError:
+            result[index] = math.inf if number > 0 else -math.inf
+    return result
 
 
 def _interval(
@@ -140,7 +186,12 @@ def _interval(
     return f"lie in {brackets[0]}{left}{low:g}, {right}{high:g}{brackets[1]}"
 
 
-def _show(value: Any) -> str:
+def _short(value: Any) -> str:
+    if isinstance(value, int) and abs(value) >= 10**57:  # repr of huge ones is refused
+        return f"an integer of {value.bit_length()} bits"
     text = repr(value)
-    short = text if len(text) <= 60 else text[:57] + "..."
-    return f"{short} ({type(value).__name__})"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _show(value: Any) -> str:
+    return f"{_short(value)} ({type(value).__name__})"

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from decimal import Decimal, getcontext, localcontext
+from decimal import Decimal, getcontext
 from functools import cached_property
 
 import numpy as np
 
-from rmtstab import _checks
 from rmtstab.kernels import laws_free_poisson as kernel
+from rmtstab.laws._decimals import digits
 from rmtstab.laws.base import ComplexArray, FloatArray, SpectralLaw
 
 DIGITS = 60
@@ -49,24 +49,15 @@ class FreePoissonLaw(SpectralLaw):
 
     @cached_property
     def _curve(self) -> kernel.Curve:
-        with localcontext() as context:
-            context.prec = self._digits()
+        with digits(self._digits()):
             rates, jumps = self._jumps()
             weight, atom, shift = self._frame()
             return _build(rates, jumps, weight, atom, shift)
 
-    def edges(self) -> FloatArray:
-        """Edges of the continuous part, one row ``(left, right)`` an interval.
-
-        Returns
-        -------
-        ndarray, shape (n_intervals, 2), float64
-            In increasing order, each correctly rounded.
-        """
+    def _edges(self) -> FloatArray:
         return self._curve.edge.reshape(-1, 2).copy()
 
-    def atoms(self) -> tuple[tuple[float, float], ...]:
-        """Point masses, as pairs ``(location, mass)``."""
+    def _atoms(self) -> tuple[tuple[float, float], ...]:
         curve = self._curve
         return ((curve.atom_at, curve.atom),) if curve.atom > 0.0 else ()
 
@@ -79,45 +70,36 @@ class FreePoissonLaw(SpectralLaw):
         """
         return self._curve.mass.copy()
 
-    def moment(self, order: int) -> float:
-        """Moment about zero, from free cumulants, atoms included.
+    def _moment(self, order: int) -> float:
+        r"""Moments from free cumulants :math:`c_s = \sum_j\kappa_jp_j^s` by Lagrange inversion.
 
-        Parameters
-        ----------
-        order : int
-            At least 0.
-
-        Returns
-        -------
-        float
+        .. math:: m_n = \frac1{n+1}[z^n]\,(1 + c_1z + c_2z^2 + \dots)^{n+1}
         """
-        k = _checks.integer("order", order, low=0)
-        with localcontext() as context:
-            context.prec = self._digits()
-            rates, jumps = self._jumps()
-            weight, _, shift = self._frame()
-            zero = Decimal(0)
-            cumulants = [
-                sum((r * p**n for r, p in zip(rates, jumps, strict=True)), zero)
-                for n in range(1, k + 1)
-            ]
-            moments = [Decimal(1)]
-            for n in range(1, k + 1):  # M(z) = 1 + sum r_s z^s M(z)^s, term by term
-                total, power = zero, [Decimal(1)] + [zero] * n
-                for s in range(1, n + 1):
-                    power = [
-                        sum((power[i] * moments[j - i] for i in range(j + 1)), zero)
-                        if j <= n - s
-                        else zero
-                        for j in range(n + 1)
-                    ]
-                    total += cumulants[s - 1] * power[n - s]
-                moments.append(total)
-            moments = [Decimal(1)] + [weight * m for m in moments[1:]]
-            powers = [shift**j if j else Decimal(1) for j in range(k + 1)]
-            return float(
-                sum((math.comb(k, j) * powers[j] * moments[k - j] for j in range(k + 1)), zero)
-            )
+        if order == 0:
+            return 1.0
+        with digits(self._digits() + order // 3):
+            c, weight = self._cumulants(order)
+            power, size = [Decimal(1)], order + 2
+            for m in range(1, order + 1):  # J. C. P. Miller's recurrence for powers of series
+                terms = ((i * size - m) * c[i - 1] * power[m - i] for i in range(1, m + 1))
+                power.append(sum(terms, Decimal(0)) / m)
+            return float(weight * power[-1] / (order + 1))
+
+    def _var(self) -> float:
+        with digits(self._digits()):
+            (mean, second), weight = self._cumulants(2)
+            return float(weight * (second + (1 - weight) * mean * mean))
+
+    def _cumulants(self, order: int) -> tuple[list[Decimal], Decimal]:
+        """Free cumulants of the unweighted law, shift included, and the weight."""
+        rates, jumps = self._jumps()
+        weight, _, shift = self._frame()
+        c = [
+            sum((r * p**s for r, p in zip(rates, jumps, strict=True)), Decimal(0))
+            for s in range(1, order + 1)
+        ]
+        c[0] += shift  # only laws of weight 1 have one
+        return c, weight
 
     def _pdf(self, x: FloatArray) -> FloatArray:
         out = np.empty(x.size)

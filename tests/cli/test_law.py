@@ -62,7 +62,7 @@ def test_plot(tmp_path, arguments):
     ("arguments", "message"),
     [
         (("mp",), "not given: --aspect-ratio"),
-        (("mp", "--aspect-ratio", "-1"), "aspect_ratio must be > 0 and finite, got -1.0"),
+        (("mp", "--aspect-ratio", "-1"), "aspect_ratio must lie in [1e-150, 1e+150], got -1.0"),
         (("mp", "--aspect-ratio", "1", "--alpha", "0.5"), "--alpha does not belong to mp"),
         (("mp", "--aspect-ratio", "1", "--ppf", "2"), r"q must lie in [0, 1], got 2.0"),
         (("tracy-widom", "--dyson-index", "3"), "not yet available"),
