@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
-import numpy as np
-
 from rmtstab import _checks
 from rmtstab.kernels import laws_two_poles as kernel
 from rmtstab.laws._decimals import digits, split

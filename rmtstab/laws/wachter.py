@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 
-import numpy as np
-
 from rmtstab import _checks
 from rmtstab.kernels import laws_two_poles as kernel
 from rmtstab.laws._decimals import digits, split
@@ -46,9 +44,9 @@ class Wachter(TwoPolesLaw):
     Notes
     -----
     The mean is ``1 / (1 - denominator_ratio)``, the variance
-    :math:`(\gamma_1+\gamma_2-\gamma_1\gamma_2)/(1-\gamma_2)^3`. With the forget set in the numerator and
-    the retain set in the denominator the upper edge `b` gives the critical
-    mixing ``1 / (1 + b)`` of the mean dynamics.
+    :math:`(\gamma_1+\gamma_2-\gamma_1\gamma_2)/(1-\gamma_2)^3`. With the forget set in the
+    numerator and the retain set in the denominator the upper edge `b` gives the
+    critical mixing ``1 / (1 + b)`` of the mean dynamics.
 
     References
     ----------

@@ -2,7 +2,6 @@
 
 import fractions
 import math
-from decimal import Decimal, getcontext
 
 import numpy as np
 import pytest
@@ -93,10 +92,8 @@ def test_transforms_from_below_and_at_infinity(law):
 
 
 def test_density_at_the_smallest_double():
-    getcontext().prec = 40
-    x = Decimal(5e-324)
-    density = ((4 - x) * x).sqrt() / (2 * Decimal(math.pi) * x)
-    assert MarchenkoPastur(1).pdf(5e-324) == pytest.approx(float(density), rel=1e-14)
+    # sqrt((4 - x) x)/(2 pi x) at x = 2**-1074
+    assert MarchenkoPastur(1).pdf(5e-324) == pytest.approx(2.0**537 / math.pi, rel=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -162,3 +159,49 @@ def test_one_law_has_one_value():
     assert TracyWidom(1, "rmtstat") == TracyWidom(1) and TracyWidom(4, "rmtstat") != TracyWidom(4)
     population = laws.GeneralizedMarchenkoPastur(0.1, [8, 1], [0.5, 0.5])
     assert population == laws.GeneralizedMarchenkoPastur(0.1, [1, 8])
+
+
+@pytest.mark.parametrize(
+    ("law", "intervals", "median"),
+    [
+        # rates 1e24 and 1e-24: next to 1 - alpha nearly all mass, the rest near -5e23
+        (DescentAscent(1e-24, 1e24, 0.5), [(-5e23, 1e12), (0.5, 1e-12)], 0.5),
+        (DescentAscent(1e24, 1e-24, 0.5), [(-0.5, 1e-12), (5e23, 1e12)], -0.5),
+        # next to each atom t a semicircle of radius 2 t sqrt(gamma/2)
+        (GeneralizedMarchenkoPastur(1e-16, [1, 2]), [(1, 2**0.5 * 1e-8), (2, 8**0.5 * 1e-8)], None),
+    ],
+    ids=repr,
+)
+def test_separated_supports(law, intervals, median):
+    expected = [(centre - half, centre + half) for centre, half in intervals]
+    np.testing.assert_allclose(law.edges(), expected, rtol=3e-15)
+    if median is not None:
+        assert law.median() == pytest.approx(median, rel=1e-11)
+    q = np.array([0.1, 0.3, 0.6, 0.8])
+    x, tail = law.ppf(q), law.isf(q)
+    # a rounding of x moves the probability by the density times it
+    slack = 3e-16 * np.abs([x, tail]) * law.pdf([x, tail])
+    assert (np.abs(law.cdf(x) - q) <= slack[0] + 1e-15).all()
+    assert (np.abs(law.sf(tail) - q) <= slack[1] + 1e-15).all()
+
+
+def test_narrow_support_is_a_semicircle():
+    # gamma = 1e-10: relative corrections of order sqrt(gamma) to cdf and pdf, none to 1e-12
+    gamma = 1e-10
+    law = GeneralizedMarchenkoPastur(gamma, [1.0])
+    exact = MarchenkoPastur(gamma)
+    x = exact.ppf([1e-6, 0.01, 0.3, 0.9])
+    np.testing.assert_allclose(law.cdf(x), exact.cdf(x), rtol=1e-12)
+    np.testing.assert_allclose(law.sf(x), exact.sf(x), rtol=1e-12)
+    np.testing.assert_allclose(law.pdf(x), exact.pdf(x), rtol=1e-12)
+
+
+def test_ten_thousand_atoms():
+    atoms = np.sort(np.random.default_rng(0).uniform(0.1, 10.0, 10_000))
+    law = GeneralizedMarchenkoPastur(0.5, atoms)
+    assert len(law.edges()) == 1 and law.masses()[0] == pytest.approx(1.0, rel=1e-14)
+    assert law.mean() == pytest.approx(atoms.mean(), rel=1e-14)
+    v = law.stieltjes(30.0) * 0.5 - 0.5 / 30.0  # companion: z = -1/v + gamma E[t/(1 + tv)]
+    assert -1 / v + 0.5 * np.mean(atoms / (1 + atoms * v)) == pytest.approx(30.0, rel=1e-13)
+    q = np.array([0.01, 0.5, 0.99])
+    np.testing.assert_allclose(law.cdf(law.ppf(q)), q, rtol=1e-13)
