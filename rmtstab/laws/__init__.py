@@ -2,6 +2,7 @@
 
 from rmtstab.laws.base import Law, SpectralLaw
 from rmtstab.laws.descent_ascent import DescentAscent
+from rmtstab.laws.free_convolution import FreeProduct, FreeSum
 from rmtstab.laws.generalized_marchenko_pastur import GeneralizedMarchenkoPastur
 from rmtstab.laws.jacobi import Jacobi
 from rmtstab.laws.marchenko_pastur import MarchenkoPastur
@@ -21,6 +22,8 @@ __all__ = [
     "Semicircle",
     "Wachter",
     "Jacobi",
+    "FreeSum",
+    "FreeProduct",
     # the largest eigenvalue
     "TracyWidom",
     "Spiked",
