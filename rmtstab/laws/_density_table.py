@@ -3,10 +3,10 @@ r"""Laws held as polynomials: the density between two edges, and the masses on b
 With :math:`x = a + (b-a)\sin^2(\varphi/2)` a density that behaves as a square root (or
 its inverse) at each edge is :math:`f\,dx = w(\varphi)\,q(\varphi)\,d\varphi`, `w` a power of
 :math:`\sin(\varphi/2)` and of :math:`\cos(\varphi/2)` and `q` smooth and positive. Next to
-an edge `q` is a polynomial in the square of the angle from it, elsewhere a polynomial in the angle on
-panels that are halved until it is resolved. Masses are counted from the nearer edge, where they
-are :math:`\varphi^3` (or :math:`\varphi`) times a polynomial: both tails keep
-their relative accuracy.
+an edge `q` is a polynomial in the square of the angle from it, elsewhere in the angle on
+panels that are halved until it is resolved. Masses are counted from the nearer edge,
+where they are :math:`\varphi^3` (or :math:`\varphi`) times a polynomial: both tails
+keep their relative accuracy.
 """
 
 from __future__ import annotations

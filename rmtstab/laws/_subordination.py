@@ -63,7 +63,9 @@ class Operand:
         pieces.sort()
         ends = [-math.inf, *(v for piece in pieces for v in piece), math.inf]
         pairs = zip(ends[::2], ends[1::2], strict=True)
-        return [(a, b) for a, b in pairs if a < b and not (self.product and b <= 0.0 < -a < math.inf)]
+        return [
+            (a, b) for a, b in pairs if a < b and not (self.product and b <= 0.0 < -a < math.inf)
+        ]
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Pair:
         size = max(
             abs(v) * (abs(other.mean) if self.product else 1.0)
             for one, other in ((self.first, self.second), (self.second, self.first))
-            for v in np.abs(one.weight * one.law.edges()).ravel().tolist() + [one.mean]
+            for v in [*np.abs(one.weight * one.law.edges()).ravel().tolist(), one.mean]
         )
         level = np.maximum(8.0 * np.maximum(size, np.abs(z.real)), z.imag)
         goal = z.real + 1j * level
@@ -207,7 +209,7 @@ def _graded(low: float, high: float, count: int, near: bool = False) -> FloatArr
         end, sign = (high, -1.0) if math.isinf(low) else (low, 1.0)
         unit = abs(end) if end else 1.0
         far = 9.2 if near else 18.0
-        return np.sort(end + sign * unit * np.exp(np.linspace(-18.0, far, count)))
+        return np.sort(end + sign * unit * np.exp(np.linspace(-32.0, far, count)))
     part = 1.0 / (1.0 + np.exp(-t))
     points = np.where(part < 0.5, low + (high - low) * part,
                       high - (high - low) / (1.0 + np.exp(t)))  # fmt: skip

@@ -89,6 +89,11 @@ class FreeConvolution(SpectralLaw):
             whole = x <= part.left if upper else x >= part.right
             out += np.where(whole, part.mass, 0.0)
             out[inside] += part.below(x[inside], upper)
+        ends = [*(part.left for part in self._intervals), *(at for at, _ in self._atoms())]
+        if upper:
+            out[x < min(ends)] = 1.0
+        else:
+            out[x >= max(*(part.right for part in self._intervals), *ends)] = 1.0
         return out
 
     def _cdf(self, x: FloatArray) -> FloatArray:
@@ -323,7 +328,7 @@ def moments_of(cumulants: list[float]) -> list[float]:
     order = len(cumulants) - 1
     moments = [1.0] + [0.0] * order
     for n in range(1, order + 1):
-        powers = _powers(moments[:n] + [0.0], n)
+        powers = _powers([*moments[:n], 0.0], n)
         moments[n] = math.fsum(cumulants[s] * powers[s][n - s] for s in range(1, n + 1))
     return moments
 
