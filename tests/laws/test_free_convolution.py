@@ -23,7 +23,7 @@ PARTS = np.array([1e-3, 0.02, 0.1, 0.3, 0.5, 0.8, 0.97, 1 - 1e-3])
 PAIRS = [
     (FreeSum(MarchenkoPastur(0.2), MarchenkoPastur(0.5), 0.7, -0.3), DescentAscent(0.2, 0.5, 0.3)),
     (FreeSum(MarchenkoPastur(5.0), MarchenkoPastur(5.0), 0.5, -0.5), DescentAscent(5.0, 5.0, 0.5)),
-    (FreeSum(MarchenkoPastur(0.05), MarchenkoPastur(9.0), 0.9, -0.1), DescentAscent(0.05, 9.0, 0.1)),
+    (FreeSum(MarchenkoPastur(0.1), MarchenkoPastur(9.0), 0.9, -0.1), DescentAscent(0.1, 9.0, 0.1)),
     (FreeSum(Semicircle(1.0), Semicircle(2.0, loc=3.0)), Semicircle(math.sqrt(5), loc=3.0)),
     # rates add when the jumps agree: gamma W of ratio gamma has jump gamma
     (FreeSum(MarchenkoPastur(0.5), MarchenkoPastur(2.0), 4.0, 1.0), MarchenkoPastur(0.4, 5.0)),
