@@ -41,7 +41,8 @@ def real(
     try:
         number = float(value)
     except OverflowError:  # a Python integer of more than 308 digits
-        number = math.inf if value > 0 else -math.inf
+        sign: Any = value
+        number = math.inf if sign > 0 else -math.inf
     inside = (number > low if low_open else number >= low) and (
         number < high if high_open else number <= high
     )
@@ -126,7 +127,7 @@ def labels(name: str, value: Any, length: int) -> FloatArray:
 def no_mask(name: str, value: Any) -> None:
     """Raise if ``value`` is a masked array with masked entries: they would count as data."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        bad = int(np.ma.count_masked(value))
+        bad = int(np.ma.getmaskarray(value).sum())
         raise ValueError(
             f"{name} must have no masked entries, got {bad} of {value.size}: "
             "drop them with .compressed() or fill them"

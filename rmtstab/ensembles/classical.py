@@ -13,7 +13,7 @@ from scipy.linalg import eigh_tridiagonal
 from rmtstab import _checks
 from rmtstab._results import FloatArray
 
-Matrix = NDArray[np.float64] | NDArray[np.complex128]
+Matrix = NDArray[Any]
 
 
 def gaussian_entries(rng: Any, shape: tuple[int, ...], dyson_index: float) -> Matrix:
@@ -54,7 +54,7 @@ def gaussian_entries(rng: Any, shape: tuple[int, ...], dyson_index: float) -> Ma
 
 def _chi(source: Any, degrees: FloatArray) -> FloatArray:
     """Draw chi variables; of 0 degrees, 0."""
-    return np.sqrt(2.0 * source.standard_gamma(0.5 * degrees))
+    return np.asarray(np.sqrt(2.0 * source.standard_gamma(0.5 * degrees)))
 
 
 def _top(diagonal: FloatArray, off: FloatArray, largest: int | None) -> FloatArray:
@@ -76,7 +76,8 @@ def _corner(n: int, largest: int | None) -> int:
     """Return how many rows hold the top eigenvectors of a model of order n, beyond rounding."""
     if largest is None:
         return n
-    return min(n, largest + math.ceil((14.0 + 4.0 * largest ** (2.0 / 3.0)) * n ** (1.0 / 3.0)))
+    rows = (14.0 + 4.0 * math.cbrt(largest) ** 2) * math.cbrt(n)
+    return min(n, largest + math.ceil(rows))
 
 
 @dataclass(frozen=True)

@@ -278,7 +278,7 @@ def _winding(k: int, side: int, a: float, b: float, curve: Curve) -> float:
         elif root == 0.0 and p > 0.0:
             turn -= PI
         total += curve.rate[j] * (turn - p * (1.0 - p * home) * b / (gap * gap + b * b))
-    return curve.weight * abs(total) / PI
+    return float(curve.weight * abs(total) / PI)
 
 
 @jit()
@@ -318,7 +318,7 @@ def _path(
     if not pole_far and root != 0.0:
         turn = math.atan2(b, root + a) - (PI if root < 0.0 else 0.0)
         total -= curve.excess * turn
-    return curve.weight * abs(total) / PI
+    return float(curve.weight * abs(total) / PI)
 
 
 @jit()

@@ -7,6 +7,7 @@ from rmtstab.laws.generalized_marchenko_pastur import GeneralizedMarchenkoPastur
 from rmtstab.laws.jacobi import Jacobi
 from rmtstab.laws.marchenko_pastur import MarchenkoPastur
 from rmtstab.laws.semicircle import Semicircle
+from rmtstab.laws.singular_values import SingularValues
 from rmtstab.laws.spiked import Spiked
 from rmtstab.laws.tracy_widom import TracyWidom
 from rmtstab.laws.wachter import Wachter
@@ -24,6 +25,7 @@ __all__ = [
     "Jacobi",
     "FreeSum",
     "FreeProduct",
+    "SingularValues",
     # the largest eigenvalue
     "TracyWidom",
     "Spiked",

@@ -160,7 +160,7 @@ class Interval:
         left = from_left <= self.low.total
         y = np.where(left, _solve(self.low, from_left), _solve(self.high, from_right))
         move = (self.right - self.left) * np.sin(0.5 * y) ** 2
-        return np.where(left, self.left + move, self.right - move)
+        return np.asarray(np.where(left, self.left + move, self.right - move))
 
 
 def _solve(half: Half, mass: FloatArray) -> FloatArray:
@@ -182,4 +182,4 @@ def _solve(half: Half, mass: FloatArray) -> FloatArray:
             y = np.where(target > 0.0, new, 0.0)
             if (done | (target <= 0.0)).all():
                 break
-    return y
+    return np.asarray(y)

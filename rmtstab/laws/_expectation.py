@@ -53,7 +53,7 @@ def _interval(law: Law, function: Callable[[Any], Any], start: float, stop: floa
     mass = 1.0 - below - above
     if mass < 0.1:  # from one tail, whichever keeps its digits
         near_top = law.sf(start) - above, law.cdf(stop) - at.get(stop, 0.0) - below
-        mass = near_top[0] if below > above else near_top[1]
+        mass = float(near_top[0] if below > above else near_top[1])
     if mass <= 0.0:
         return 0.0
 
@@ -76,7 +76,7 @@ def _interval(law: Law, function: Callable[[Any], Any], start: float, stop: floa
         previous, value = value, total / count
         if abs(value[0] - previous[0]) <= 1e-10 * value[1]:  # it squares at each halving
             break
-    return mass * float(value[0])
+    return float(mass * value[0])
 
 
 def _values(function: Callable[[Any], Any], x: FloatArray) -> FloatArray:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from scipy import linalg, special
 
 FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
 STAGES = 5
 
 
@@ -53,7 +54,7 @@ def distribution(beta: float, k: int, fineness: float = 1.0) -> tuple[FloatArray
     z = radius * np.exp(2j * np.pi * np.arange(count // 2 + 1) / count)
     mu = np.log(z) / np.pi
     modes = _modes(beta, start, c)
-    m = np.arange(-modes, modes + 1)
+    m = np.arange(-modes, modes + 1.0)
     rate = mu[:, None] + 2j * m  # (z, m)
     fixed, moving = _diagonals(rate, beta, c)
     points, weights = _collocation()
@@ -107,7 +108,7 @@ def _modes(beta: float, start: float, c: float) -> int:
     return max(80, math.ceil(6.0 * (c * c + place * place) / (c * width)))
 
 
-def _below(w: NDArray[np.complex128], radius: float, count: int, k: int) -> float:
+def _below(w: ComplexArray, radius: float, count: int, k: int) -> float:
     """Return P(N < k), or its slope, from the generating function on half a circle."""
     whole = np.concatenate([w, w[1 : count - len(w) + 1].conj()[::-1]])
     coefficients = np.fft.fft(whole).real / count
@@ -115,8 +116,8 @@ def _below(w: NDArray[np.complex128], radius: float, count: int, k: int) -> floa
 
 
 def _initial(
-    x: float, beta: float, c: float, z: FloatArray, mu: FloatArray, m: FloatArray
-) -> NDArray[np.complex128]:
+    x: float, beta: float, c: float, z: ComplexArray, mu: ComplexArray, m: FloatArray
+) -> ComplexArray:
     """Return the coefficients at large x, where explosion is decided by the layer."""
     points = 4 * len(m)
     theta = np.pi * (np.arange(points) + 0.5) / points
@@ -127,9 +128,7 @@ def _initial(
     return np.asarray((w @ basis).ravel())
 
 
-def _diagonals(
-    rate: NDArray[np.complex128], beta: float, c: float
-) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+def _diagonals(rate: ComplexArray, beta: float, c: float) -> tuple[ComplexArray, ComplexArray]:
     """Return the operator's diagonals in LAPACK's band storage, its fixed part and that in x."""
     noise = 2.0 / (beta * c * c)
     drift = {

@@ -39,7 +39,7 @@ class Operand:
     def tau(self, w: ComplexArray) -> ComplexArray:
         """Evaluate tau above the axis (and on it, from above)."""
         g = -np.asarray(self.law.stieltjes(w / self.weight)) / self.weight
-        return w * g if self.product else g
+        return np.asarray(w * g if self.product else g, dtype=np.complex128)
 
     def real_tau(self, w: FloatArray) -> FloatArray:
         """Evaluate tau at real points off the support."""

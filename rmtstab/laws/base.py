@@ -321,7 +321,14 @@ class Law(abc.ABC):
         -------
         float
         """
-        return -math.inf if self.atoms() else expectation(self, lambda x: -self.logpdf(x))
+        if self.atoms():
+            return -math.inf
+
+        def information(x: FloatArray) -> FloatArray:
+            logarithm = np.asarray(self.logpdf(x))
+            return np.where(np.isfinite(logarithm), -logarithm, 0.0)
+
+        return expectation(self, information)
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Equal-tailed interval that holds a given probability.
