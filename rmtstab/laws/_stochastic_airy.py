@@ -105,7 +105,7 @@ def _layer(x: float, beta: float) -> tuple[float, float]:
 def _modes(beta: float, start: float, c: float) -> int:
     """Return the number of modes that resolve the first layer."""
     place, width = _layer(start, beta)
-    return max(80, math.ceil(6.0 * (c * c + place * place) / (c * width)))
+    return max(80, math.ceil(7.5 * (c * c + place * place) / (c * width)))
 
 
 def _below(w: ComplexArray, radius: float, count: int, k: int) -> float:
