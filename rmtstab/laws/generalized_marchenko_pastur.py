@@ -35,8 +35,13 @@ class GeneralizedMarchenkoPastur(FreePoissonLaw):
         Population eigenvalues: 0 or in ``[1e-50, 1e50]``, not all 0; equal ones are merged.
         The method ``atoms()`` gives the point masses of the *law*; the argument
         is kept as ``population``.
-    weights : array_like, shape (n_atoms,)
+    weights : array_like, shape (n_atoms,), optional
         Their weights: 0 or at least 1e-50, summing to 1 within 1e-12; rescaled to sum to 1.
+        Equal when not given.
+    loc : float
+        Shift of the whole law, atom included.
+    population : array_like, shape (n_atoms, 2), optional
+        Pairs (eigenvalue, weight), in place of the two.
 
     Attributes
     ----------
@@ -74,11 +79,30 @@ class GeneralizedMarchenkoPastur(FreePoissonLaw):
 
     aspect_ratio: float
     population: tuple[tuple[float, float], ...]
+    loc: float
 
-    def __init__(self, aspect_ratio: float, atoms: Any, weights: Any) -> None:
+    def __init__(
+        self,
+        aspect_ratio: float,
+        atoms: Any = None,
+        weights: Any = None,
+        loc: float = 0.0,
+        *,
+        population: Any = None,
+    ) -> None:
         ratio = _checks.real("aspect_ratio", aspect_ratio, low=1e-50, high=1e50)
+        if (atoms is None) == (population is None):
+            raise TypeError("give either atoms (and weights) or population, pairs of both")
+        if population is not None:
+            pairs = _checks.array("population", population, ndim=2)
+            if pairs.shape[1] != 2 or weights is not None:
+                raise ValueError(f"population must hold pairs (atom, weight), got {population!r}")
+            atoms, weights = pairs.T
         places = _checks.array("atoms", atoms, ndim=1)
-        masses = _checks.array("weights", weights, ndim=1)
+        if places.size == 0:
+            raise ValueError("atoms must hold at least one value, got none")
+        equal = np.full(places.size, 1.0 / places.size)
+        masses = equal if weights is None else _checks.array("weights", weights, ndim=1)
         if masses.shape != places.shape:
             raise ValueError(
                 f"weights must have the shape of atoms, {places.shape}, got {masses.shape}"
@@ -98,11 +122,12 @@ class GeneralizedMarchenkoPastur(FreePoissonLaw):
         for t, w in zip(places.tolist(), masses.tolist(), strict=True):
             if w > 0.0:
                 merged.setdefault(abs(t), []).append(w)
-        population = tuple((t, math.fsum(merged[t])) for t in sorted(merged))
-        if population[-1][0] == 0.0:
+        merged_pairs = tuple((t, math.fsum(merged[t])) for t in sorted(merged))
+        if merged_pairs[-1][0] == 0.0:
             raise ValueError("atoms must hold a positive value with positive weight, got only 0")
         object.__setattr__(self, "aspect_ratio", ratio)
-        object.__setattr__(self, "population", population)
+        object.__setattr__(self, "population", merged_pairs)
+        object.__setattr__(self, "loc", _checks.real("loc", loc))
 
     def _weights(self) -> tuple[list[Decimal], list[Decimal]]:
         places = [Decimal(t) for t, _ in self.population]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +12,8 @@ import numpy as np
 
 from rmtstab import _checks
 from rmtstab.kernels import laws_marchenko_pastur as kernel
-from rmtstab.laws._edge_polynomial import split, tail_polynomial
+from rmtstab.laws._decimals import digits, split
+from rmtstab.laws._edge_polynomial import tail_polynomial
 from rmtstab.laws.base import ComplexArray, FloatArray, SpectralLaw
 
 if TYPE_CHECKING:
@@ -40,18 +41,25 @@ class MarchenkoPastur(SpectralLaw):
     Parameters
     ----------
     aspect_ratio : float
-        :math:`\gamma = d/n`, in ``(0, inf)``.
+        :math:`\gamma = d/n`, in ``[1e-150, 1e150]``.
     scale : float
-        :math:`\sigma^2`, the variance of an entry; positive.
+        :math:`\sigma^2`, the variance of an entry, in ``[1e-300, 1e300]``.
+    loc : float
+        Shift of the whole law, atom included: a ridge added to the matrix.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter is not a finite positive number.
+        If a parameter is not a number, outside its range, or the upper edge overflows.
 
     Notes
     -----
-    The mean is `scale` whatever the ratio, the variance ``aspect_ratio * scale**2``.
+    With ``loc`` 0 the mean is `scale` whatever the ratio, the variance
+    ``aspect_ratio * scale**2``, the moments Narayana polynomials in the ratio,
+
+    .. math:: E x^k = \sigma^{2k} \sum_{r=0}^{k-1} \frac{\gamma^r}{r+1}
+        \binom{k}{r} \binom{k-1}{r}.
+
     Edges are held in twice the working precision, tails are computed from
     their own edge, and the arcsine form of the distribution function is used
     only where nothing cancels in it: pdf, cdf and sf keep their relative
@@ -79,11 +87,16 @@ class MarchenkoPastur(SpectralLaw):
 
     aspect_ratio: float
     scale: float = 1.0
+    loc: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("aspect_ratio", "scale"):
-            value = _checks.real(name, getattr(self, name), low=0.0, low_open=True)
-            object.__setattr__(self, name, value)
+        ratio = _checks.real("aspect_ratio", self.aspect_ratio, low=1e-150, high=1e150)
+        scale = _checks.real("scale", self.scale, low=1e-300, high=1e300)
+        top = scale * (1.0 + math.sqrt(ratio)) ** 2
+        _checks.real("scale * (1 + sqrt(aspect_ratio))**2, the upper edge,", top)
+        object.__setattr__(self, "aspect_ratio", ratio)
+        object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "loc", _checks.real("loc", self.loc))
 
     @cached_property
     def _tables(self) -> _Tables:
@@ -101,52 +114,27 @@ class MarchenkoPastur(SpectralLaw):
             table.flags.writeable = False
         return tables
 
-    def edges(self) -> FloatArray:
-        """Edges of the continuous part.
-
-        Returns
-        -------
-        ndarray, shape (1, 2), float64
-            ``[[scale * (1 - sqrt(aspect_ratio))**2, scale * (1 + sqrt(aspect_ratio))**2]]``,
-            correctly rounded.
-        """
+    def _edges(self) -> FloatArray:
         c = self._tables.constants
         pair = [c[kernel.LEFT] + c[kernel.LEFT_LOW], c[kernel.RIGHT] + c[kernel.RIGHT_LOW]]
         return np.array([pair]) / float(c[kernel.UNIT])
 
-    def atoms(self) -> tuple[tuple[float, float], ...]:
-        """Point masses: ``(0.0, 1 - 1/aspect_ratio)`` when the ratio exceeds 1."""
+    def _atoms(self) -> tuple[tuple[float, float], ...]:
         mass = float(self._tables.constants[kernel.ATOM])
         return ((0.0, mass),) if mass > 0.0 else ()
 
-    def moment(self, order: int) -> float:
-        r"""Moment about zero, a Narayana polynomial in the aspect ratio.
+    def _moment(self, order: int) -> float:
+        if order == 0:
+            return 1.0
+        with digits(40):  # the terms span more decades than a double
+            gamma = Decimal(self.aspect_ratio)
+            term = total = Decimal(1)
+            for r in range(order - 1):
+                term *= gamma * ((order - r) * (order - 1 - r)) / ((r + 1) * (r + 2))
+                total += term
+            return float(total * Decimal(self.scale) ** order)
 
-        .. math:: \sigma^{2k} \sum_{r=0}^{k-1} \frac{\gamma^r}{r+1}
-            \binom{k}{r} \binom{k-1}{r}
-
-        Parameters
-        ----------
-        order : int
-            At least 0.
-
-        Returns
-        -------
-        float
-            Infinite where it exceeds the largest double.
-        """
-        k = _checks.integer("order", order, low=0)
-        try:
-            total = math.fsum(
-                self.aspect_ratio**r * (math.comb(k, r) * math.comb(k - 1, r) // (r + 1))
-                for r in range(k)
-            )
-            return total * self.scale**k if k else 1.0
-        except OverflowError:
-            return math.inf
-
-    def var(self) -> float:
-        """Variance ``aspect_ratio * scale**2``, atom included."""
+    def _var(self) -> float:
         return self.aspect_ratio * self.scale * self.scale
 
     def edge_scale(self) -> float:
@@ -353,17 +341,17 @@ def _tabulate(ratio: float, scale: float) -> _Tables:
     lower and upper edge in units of the width, the conditional distribution is
     ``(8/π) ∫₀ᵘ √(t(1-t)) / ((1-q)² + 4qt) dt``, and ``(1+q)² - 4qt`` from above.
     """
-    mantissa, exponent = math.frexp(scale)
-    with localcontext() as context:
-        context.prec = 60 + 2 * int(abs(math.log10(ratio)))
-        gamma, sigma = Decimal(ratio), Decimal(mantissa)
+    exponent = math.frexp(scale)[1]
+    unit = 1.0 if abs(exponent) < 300 else math.ldexp(1.0, -exponent)
+    with digits(60 + 2 * int(abs(math.log10(ratio)))):
+        gamma, sigma = Decimal(ratio), Decimal(scale * unit)
         root = gamma.sqrt()
         c = np.empty(kernel.SIZE)
-        c[kernel.UNIT] = math.ldexp(1.0, -exponent)
+        c[kernel.UNIT] = unit
         c[kernel.LEFT], c[kernel.LEFT_LOW] = split(sigma * (1 - root) ** 2)
         c[kernel.RIGHT], c[kernel.RIGHT_LOW] = split(sigma * (1 + root) ** 2)
         c[kernel.WIDTH] = float(4 * sigma * root)
-        c[kernel.DENSITY] = math.ldexp(1.0, -exponent) / (2.0 * math.pi * float(gamma * sigma))
+        c[kernel.DENSITY] = unit / (2.0 * math.pi * float(gamma * sigma))
         small = min(gamma, 1 / gamma)
         q = small.sqrt()
         c[kernel.MASS] = float(min(Decimal(1), 1 / gamma))

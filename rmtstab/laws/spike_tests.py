@@ -187,7 +187,7 @@ def ratio_sf(ratio: float, n: int, p: int, dyson_index: int) -> float:
     step = 0.02 * (math.sqrt(large) + math.sqrt(small)) ** 2 * small ** (-2.0 / 3.0)
     low, middle, high = (largest_sf(x + k * step, large, small, dyson_index) for k in (-1, 0, 1))
     slope, bend = (high - low) / (2.0 * step), (high - 2.0 * middle + low) / step**2
-    return min(max(middle - (x * slope + 0.5 * x * x * bend) / shape, 0.0), 1.0)
+    return float(min(max(middle - (x * slope + 0.5 * x * x * bend) / shape, 0.0), 1.0))
 
 
 def _inverted(x: float, n: int, p: int, dyson_index: int, shape: float) -> float:
@@ -198,7 +198,9 @@ def _inverted(x: float, n: int, p: int, dyson_index: int, shape: float) -> float
     angles = step * np.arange(math.ceil(last / step) + 1)
     kernel = np.exp(1j * shape * (angles - np.arctan(angles)) - 0.5 * shape * np.log1p(angles**2))
     weight = np.where(angles == 0.0, 0.5, 1.0)
-    values = wishart(n, p, dyson_index).fixed_trace(math.sqrt(x), shape, angles)
+    values = wishart(n, p, dyson_index).fixed_trace(
+        math.sqrt(x), shape, np.asarray(angles, dtype=np.float64)
+    )
     total = float(np.sum(weight * kernel.real))
     inside = float(np.sum(weight * (kernel * values).real)) / total
     return min(max(1.0 - inside, 0.0), 1.0)
