@@ -83,7 +83,7 @@ def jacobian_gram(
 
     References
     ----------
-    Novak et al., arXiv:2206.08720, for contractions of the same kind; derived in docs/theory.
+    Novak et al., arXiv:2206.08720, for contractions of the same kind; derived in docs/bridge_gram.
 
     Examples
     --------
