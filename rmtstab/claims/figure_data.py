@@ -32,7 +32,10 @@ def series(
     >>> series("gap", [40, 80], [0.1, 0.05])
     {'label': 'gap', 'x': [40.0, 80.0], 'y': [0.1, 0.05]}
     """
-    found: dict[str, Any] = {"label": label, "x": [v if isinstance(v, str) else float(v) for v in x]}
+    found: dict[str, Any] = {
+        "label": label,
+        "x": [v if isinstance(v, str) else float(v) for v in x],
+    }
     found["y"] = [float(v) for v in y]
     if error is not None:
         found["error"] = [float(v) for v in error]
