@@ -36,7 +36,9 @@ class Page(HTMLParser):
         """Collect what matters of a tag."""
         found = dict(attrs)
         self.anchors |= {found[key] for key in ("id", "name") if found.get(key)}
-        if tag == "a" and found.get("href"):
+        # from a source back to its page: by the name that the source has, not the public one
+        back = "viewcode-back" in (found.get("class") or "")
+        if tag == "a" and found.get("href") and not back:
             self.links.append(found["href"])
         if tag in ("script", "img", "iframe", "source") and found.get("src"):
             self.loads.append(found["src"])

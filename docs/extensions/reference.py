@@ -66,7 +66,12 @@ def sections() -> dict[str, list[str]]:
 def write_index(app) -> None:
     """Write the tables that autosummary turns into pages."""
     lines = ["All objects", "===========", ""]
-    for heading, names in sections().items():
+    known = sections()
+    listed = {name for names in known.values() for name in names}
+    for stub in (Path(app.srcdir) / "api" / "generated").glob("*.rst"):
+        if stub.stem not in listed:  # of an object that is gone
+            stub.unlink()
+    for heading, names in known.items():
         lines += [heading, "-" * len(heading), "", ".. autosummary::", "   :toctree: generated", ""]
         lines += [f"   {name}" for name in names] + [""]
     path = Path(app.srcdir) / "api" / "objects.rst"

@@ -785,4 +785,5 @@ weight_decay=0, momentum=0)
             f"Dynamics(step_size={self.step_size:g}, batch_size={self.batch_size}, "
             f"alpha={self.alpha:g}, sampling={self.sampling!r}, "
             f"weight_decay={self.weight_decay:g}, momentum={self.momentum:g})"
+            + ("" if self.alpha else " (plain SGD: nothing is ascended)")
         )

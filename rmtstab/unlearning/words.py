@@ -41,7 +41,7 @@ def facts(
             f"weight decay {update.weight_decay:g}, momentum {update.momentum:g}",
         ),
         ("growth factor", f"{growth.value:.10g}, at most {growth.error_bound:.1e} more"),
-        ("verdict", f"{growth.verdict.value}: {growth.reason.value}"),
+        ("verdict", f"{growth.verdict.value}: {growth.reason.value}{_plain(update)}"),
         ("critical step size", f"{critical.value:.6g} ({critical.status})"),
     ]
     if growth.value > 1.0:
@@ -80,3 +80,11 @@ def table(given: Facts) -> str:
         for label, words in given
     )
     return f"<table>{rows}</table>"
+
+
+def _plain(update: Update) -> str:
+    """Say so where nothing is ascended: a verdict of plain SGD is none of unlearning."""
+    if update.alpha:
+        return ""
+    why = "mixing is 0" if update.sizes[1] else "there is no forget set"
+    return f" (plain SGD on the retain set: {why})"

@@ -164,7 +164,7 @@ def test_a_false_claim_fails_everywhere(tmp_path, monkeypatch):
     assert "[7 ± 0.5]" in result.output and "[there: 3]" in result.output
     folder = tmp_path / "run" / "only"
     page = (folder / "index.html").read_text()
-    assert page.count('<td class="fails">fails</td>') == 1 and "made to fail" in page
+    assert page.count('<section class="claim fails"') == 1 and "made to fail" in page
     stored = {
         c["name"]: c["holds"] for c in json.loads((folder / "results.json").read_text())["claims"]
     }

@@ -105,7 +105,8 @@ def main():
     ):
         cell, task = fit(client, chosen.cells)
         print(f"calling process: g = {1e3 * cell:.2f} ms a cell, s = {1e3 * task:.2f} ms a task")
-        print(f"efficiency at 0.1 s a cell: {efficiency(client):.3f}")
+        share = efficiency(client)
+        print(f"efficiency at 0.1 s a cell: {share:.3f}, a = {100 * (1 / share - 1):.1f} ms a task")
         tasks, half, end = memory(client, chosen.scheduler_cells)
         print(
             f"scheduler, {chosen.scheduler_cells} cells: at most {tasks} tasks; its process "
