@@ -146,8 +146,7 @@ class RayleighBound:
                     f"sample_squares[{s}] must be at least n tr H² = {n * square:g} "
                     f"(Cauchy-Schwarz), got {sample_squares[s]:g}"
                 )
-            # the difference is good to the rounding of its parts: on the safe side
-            spreads.append(max(spread - ROUNDING * sample_squares[s], 0.0) / r)
+            spreads.append(max(spread, 0.0) / r)
         scaled = [p / r for p in products]
         return cls(
             sizes, (traces[0] / r, traces[1] / r), (scaled[0], scaled[1], scaled[2]),
