@@ -16,13 +16,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from rmtstab.laws.base import Law
 
 FloatArray = NDArray[np.float64]
 REACH = 6.0  # s > 1e-275
@@ -30,7 +27,7 @@ FINEST = 9  # step 2**-9
 
 
 def expectation(
-    law: Law, function: Callable[[Any], Any], low: float = -math.inf, high: float = math.inf
+    law: Any, function: Callable[[Any], Any], low: float = -math.inf, high: float = math.inf
 ) -> float:
     """Return the integral of a function over ``[low, high]``, atoms included."""
     parts = [
@@ -45,7 +42,7 @@ def expectation(
     return math.fsum(parts)
 
 
-def _interval(law: Law, function: Callable[[Any], Any], start: float, stop: float) -> float:
+def _interval(law: Any, function: Callable[[Any], Any], start: float, stop: float) -> float:
     at = dict(law.atoms())
     below, above = law.cdf(start), law.sf(stop)
     if stop in at:  # the atom at the upper end is not of this interval

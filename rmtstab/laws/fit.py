@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,12 +13,15 @@ import numpy as np
 from rmtstab import _checks
 from rmtstab.laws.base import FloatArray, SpectralLaw
 from rmtstab.laws.generalized_marchenko_pastur import GeneralizedMarchenkoPastur
-from rmtstab.laws.marchenko_pastur import MarchenkoPastur
 from rmtstab.laws.spike_tests import number_of_spikes, read_spectrum
 
 METHODS = ("median", "ks", "mle")
 LARGEST_DRAW = 400  # eigenvalues of a bootstrap draw; larger spectra are modelled at this size
 GROUPS = 40  # atoms that stand for the weights of the samples
+
+
+# (aspect ratio, variance) → law: the class that asks for the fit gives itself
+Family = Callable[[float, float], SpectralLaw]
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class SpectrumFit:
     ks_distance: float
     method: str
     shape: tuple[int, int] = field(repr=False)
+    family: Family = field(repr=False)
     weights: FloatArray | None = field(repr=False, default=None)
 
     @cached_property
@@ -89,7 +94,8 @@ class SpectrumFit:
         shrink = min(1.0, LARGEST_DRAW / min(n, p))
         size = max(1, round(n * shrink)), max(1, round(p * shrink))
         seen = min(n, p) * self.ks_distance
-        noise = _NoiseLaw(*size, None if self.weights is None else _regroup(self.weights, size[0]))
+        shares = None if self.weights is None else _regroup(self.weights, size[0])
+        noise = _NoiseLaw(self.family, *size, shares)
         count = 0
         for _ in range(draws):
             values = noise.draw(source)
@@ -101,11 +107,18 @@ class SpectrumFit:
 class _NoiseLaw:
     """Nonzero eigenvalues of white noise of unit variance, ``X.T @ diag(weights) @ X``."""
 
-    def __init__(self, n: int, p: int, weights: FloatArray | None = None, unit: float = 1.0):
+    def __init__(
+        self,
+        family: Family,
+        n: int,
+        p: int,
+        weights: FloatArray | None = None,
+        unit: float = 1.0,
+    ) -> None:
         self.n, self.p, self.weights = n, p, weights
         self.rank = min(n, p)
         if weights is None:
-            self.law: SpectralLaw = MarchenkoPastur(p / n, unit)
+            self.law: SpectralLaw = family(p / n, unit)
             self.atom = max(0.0, 1.0 - n / p)
         else:
             groups = _regroup(weights, min(weights.size, GROUPS))
@@ -168,6 +181,7 @@ def _regroup(weights: FloatArray, count: int) -> FloatArray:
 
 
 def fit_noise(
+    family: Family,
     eigenvalues: Any,
     n_samples: Any,
     n_features: Any = None,
@@ -187,7 +201,7 @@ def fit_noise(
         shares = shares / shares.sum()
     if isinstance(n_spikes, str):
         _checks.choice("n_spikes", n_spikes, ("auto",))
-        count, rate = _count(values, n, p, level, shares, method), level
+        count, rate = _count(family, values, n, p, level, shares, method), level
     else:
         count = _checks.integer(
             "n_spikes", n_spikes, low=0, high=values.size - 1, high_label="nonzero eigenvalues - 1"
@@ -195,10 +209,11 @@ def fit_noise(
         rate = math.nan
     # without the spikes' directions the noise is (n - k) x (p - k), divided by n still
     rest = values[count:]
-    noise = _NoiseLaw(n - count, p - count, None if shares is None else _trim(shares, count))
+    trimmed = None if shares is None else _trim(shares, count)
+    noise = _NoiseLaw(family, n - count, p - count, trimmed)
     unit = 1.0 if shares is not None else (n - count) / n
     scale = noise.scale(rest / unit, method)
-    fitted = _NoiseLaw(n - count, p - count, noise.weights, scale * unit)
+    fitted = _NoiseLaw(family, n - count, p - count, noise.weights, scale * unit)
     return SpectrumFit(
         law=fitted.law,
         scale=scale,
@@ -208,6 +223,7 @@ def fit_noise(
         ks_distance=noise.distance(rest / unit, scale),
         method=method,
         shape=(n - count, p - count),
+        family=family,
         weights=noise.weights,
     )
 
@@ -218,7 +234,13 @@ def _trim(shares: FloatArray, count: int) -> FloatArray:
 
 
 def _count(
-    values: FloatArray, n: int, p: int, level: float, shares: FloatArray | None, method: str
+    family: Family,
+    values: FloatArray,
+    n: int,
+    p: int,
+    level: float,
+    shares: FloatArray | None,
+    method: str,
 ) -> int:
     """Spikes by sequential tests; with weights by the Tracy–Widom law at the law's own edge."""
     if shares is None:
@@ -228,7 +250,7 @@ def _count(
     rate = _checks.real("level", level, low=0.0, high=1.0, low_open=True, high_open=True)
     critical = TracyWidom(1).isf(rate)
     for k in range(values.size - 1):
-        noise = _NoiseLaw(n - k, p - k, _trim(shares, k))
+        noise = _NoiseLaw(family, n - k, p - k, _trim(shares, k))
         scale = noise.scale(values[k:], method)
         law = noise.law
         assert isinstance(law, GeneralizedMarchenkoPastur)

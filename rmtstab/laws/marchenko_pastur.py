@@ -298,7 +298,7 @@ class MarchenkoPastur(SpectralLaw):
         """
         from rmtstab.laws.fit import fit_noise
 
-        return fit_noise(eigenvalues, n_samples, n_features, n_spikes, method, level, weights)
+        return fit_noise(cls, eigenvalues, n_samples, n_features, n_spikes, method, level, weights)
 
     def _pdf(self, x: FloatArray) -> FloatArray:
         out = np.empty(x.size)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import special
 
 from rmtstab import _checks
 from rmtstab.laws.base import FloatArray
-
-if TYPE_CHECKING:
-    from rmtstab.laws.spiked import Spiked
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class SpikeEstimate:
         Of each interval.
     """
 
-    law: Spiked
+    law: Any
     spikes: FloatArray
     standard_errors: FloatArray
     intervals: FloatArray
@@ -44,7 +42,7 @@ class SpikeEstimate:
 
 
 def estimate(
-    cls: type[Spiked],
+    cls: Callable[..., Any],
     eigenvalues: Any,
     n_samples: Any,
     n_features: Any,
