@@ -53,6 +53,7 @@ def test_simulated_models(beta, k):
     assert np.abs(law.cdf(np.sort(sample)) - ranks).max() < 2.2 / math.sqrt(1000)
 
 
+@pytest.mark.slow
 def test_two_routes_to_the_second_eigenvalue():
     x, cdf, pdf = _stochastic_airy.distribution(1.0, 2)
     law = TracyWidom(1, k=2)
