@@ -303,7 +303,7 @@ def _series(
             break
         count *= 2
     slope = np.polynomial.chebyshev.chebder(series) * 2.0 / (right - left)
-    return Tail(left, right, series, slope, end, power)
+    return Tail(left, right, series, np.asarray(slope, dtype=np.float64), end, power)
 
 
 @lru_cache(maxsize=1)
@@ -349,4 +349,4 @@ class Limit:
         low, high = self.law.ppf(1e-30), self.law.isf(1e-30)
         w = 0.5 * (low + high + (high - low) * node)
         x = self.inverse(self.centre + self.sign * self.scale * w)
-        return float(weight @ (self.law.pdf(w) * function(x))) * 0.5 * (high - low)
+        return float(weight @ (self.law.pdf(w) * function(x)) * 0.5 * (high - low))
