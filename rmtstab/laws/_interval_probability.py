@@ -172,7 +172,7 @@ def _nodes(ensemble: Ensemble, left: float, right: float, turns: float = 0.0) ->
     """Nodes that resolve every product of two functions; few sizes, so that rules are shared."""
     density = 1.05 * ensemble.size / ensemble.spread + 3.0 / ensemble.unit
     least = 40.0 + (right - left) * density + turns
-    power = int(2 ** math.ceil(math.log2(least)))
+    power = 1 << math.ceil(math.log2(least))
     return 3 * power // 4 if least <= 3 * power // 4 else power
 
 

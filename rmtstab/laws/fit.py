@@ -137,7 +137,8 @@ class _NoiseLaw:
         mean = float(np.mean(values)) / (self.law.mean() / (1.0 - self.atom))
         if method == "mle":
             return mean
-        middle = float(np.median(values) / self.law.ppf(self.atom + 0.5 * (1.0 - self.atom)))
+        half = self.atom + 0.5 * (1.0 - self.atom)
+        middle = float(np.median(values)) / float(self.law.ppf(half))
         if method == "median":
             return middle
         from scipy.optimize import minimize_scalar
@@ -177,7 +178,7 @@ def _regroup(weights: FloatArray, count: int) -> FloatArray:
         return ordered
     total = np.concatenate([[0.0], np.cumsum(ordered)])
     ends = np.interp(np.linspace(0.0, ordered.size, count + 1), np.arange(ordered.size + 1), total)
-    return np.asarray(np.diff(ends) * count / ordered.size, dtype=np.float64)
+    return np.asarray(np.diff(ends) * count / ordered.size)
 
 
 def fit_noise(

@@ -71,7 +71,7 @@ class RoysRoot(ExtremeLaw):
     >>> abs(law.isf(0.05) - float(stats.beta(1.5, 4).isf(0.05))) < 1e-12
     True
     >>> round(RoysRoot(p=5, m=40, n=10).isf(0.05), 6)
-    0.537516
+    0.532179
     """
 
     p: int

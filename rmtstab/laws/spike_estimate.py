@@ -97,7 +97,7 @@ def _inverse(seen: FloatArray, gamma: float, kind: str) -> FloatArray:
     middle = seen - 1.0 - gamma
     m = 0.5 * (middle + sign * np.sqrt((seen - low) * (seen - high)))
     if kind == "covariance":
-        return np.asarray(np.where(sign > 0.0, 1.0 + m, seen * m / (m + gamma)), dtype=np.float64)
+        return np.asarray(np.where(sign > 0.0, 1.0 + m, seen * m / (m + gamma)))
     return np.asarray(m + gamma if kind == "additive" else np.sqrt(m))
 
 
@@ -115,5 +115,4 @@ def _repulsion(spikes: FloatArray) -> FloatArray:
     gaps = np.subtract.outer(spikes, spikes)
     product = np.multiply.outer(spikes, spikes)
     close = np.abs(gaps) < 0.2 * np.sqrt(np.abs(product))
-    terms = np.where(close, 0.0, product / np.where(close, 1.0, gaps))
-    return np.asarray(terms.sum(axis=1), dtype=np.float64)
+    return np.asarray(np.where(close, 0.0, product / np.where(close, 1.0, gaps)).sum(axis=1))

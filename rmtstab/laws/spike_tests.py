@@ -184,7 +184,7 @@ def ratio_sf(ratio: float, n: int, p: int, dyson_index: int) -> float:
     x = ratio * large * small
     if small <= EXACT_RATIO:
         return _inverted(x, large, small, dyson_index, shape)
-    step = 0.02 * (math.sqrt(large) + math.sqrt(small)) ** 2 * small ** (-2.0 / 3.0)
+    step = 0.02 * (math.sqrt(large) + math.sqrt(small)) ** 2 / math.cbrt(small * small)
     low, middle, high = (largest_sf(x + k * step, large, small, dyson_index) for k in (-1, 0, 1))
     slope, bend = (high - low) / (2.0 * step), (high - 2.0 * middle + low) / step**2
     return float(min(max(middle - (x * slope + 0.5 * x * x * bend) / shape, 0.0), 1.0))
@@ -195,7 +195,7 @@ def _inverted(x: float, n: int, p: int, dyson_index: int, shape: float) -> float
     # |1 + iτ|^-shape falls below 1e-11 at the last angle; for 3 x 3 below 1e-6 at 20
     last = min(math.sqrt(math.expm1(2.0 * 25.0 / shape)), 20.0)
     step = min(0.35 / math.sqrt(shape), max(0.02, 0.2 / shape))
-    angles = step * np.arange(math.ceil(last / step) + 1)
+    angles = np.asarray(step * np.arange(math.ceil(last / step) + 1), dtype=np.float64)
     kernel = np.exp(1j * shape * (angles - np.arctan(angles)) - 0.5 * shape * np.log1p(angles**2))
     weight = np.where(angles == 0.0, 0.5, 1.0)
     values = wishart(n, p, dyson_index).fixed_trace(
