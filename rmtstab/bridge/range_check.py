@@ -14,7 +14,8 @@ from rmtstab.bridge import function_space
 from rmtstab.bridge.curves import Curves, Reference, SetCurves, skill
 
 if TYPE_CHECKING:
-    from rmtstab.bridge.linearised import FunctionSpaceRun, LinearisedNetwork
+    from rmtstab.bridge.linearised import LinearisedNetwork
+    from rmtstab.bridge.runs import FunctionSpaceRun
 
 THIRD = (2.0 / 3.0, 4.0 / 3.0)
 NEIGHBOURS = ("step_size × 2/3", "step_size × 4/3", "alpha × 2/3", "alpha × 4/3")
