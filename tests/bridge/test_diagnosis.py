@@ -48,9 +48,7 @@ def real_run(model, data, step_size, batch, alpha, steps, seed):
     return found
 
 
-@pytest.mark.parametrize(
-    ("step_size", "alpha"), [(0.02, 0.1), (0.1, 0.5), (0.5, 0.5), (1.0, 0.95), (3.0, 0.6)]
-)
+@pytest.mark.parametrize(("step_size", "alpha"), [(0.1, 0.5), (1.0, 0.95), (3.0, 0.6)])
 def test_outcome_is_that_of_real_runs_with_other_batches(case, step_size, alpha):
     model, data = case
     answer = bridge.diagnose(
