@@ -34,7 +34,7 @@ ALLOWED = {
         "sampling",
         *PRIVATE,
     },
-    "bridge": {"unlearning", "theory", "dynamics", "curvature", "sampling", *PRIVATE},
+    "bridge": {"unlearning", "theory", "dynamics", "curvature", "sampling", "kernels", *PRIVATE},
     "sweeps": PRIVATE,
     "__main__": {"cli"},
     "claims": (BELOW | PRIVATE) - {"bridge"},

@@ -7,23 +7,111 @@ except ImportError as error:  # the core works without torch; only the bridge ne
         "rmtstab.bridge needs torch; install it with `pip install rmtstab[torch]`"
     ) from error
 
-from rmtstab.bridge.factors import problem, sample_factors
+from rmtstab.bridge.architectures import (
+    Recurrent,
+    convolutional_net,
+    multilayer_perceptron,
+    residual_net,
+)
+from rmtstab.bridge.curves import Curves, Turns
+from rmtstab.bridge.density import SpectralDensity, spectral_density
+from rmtstab.bridge.diagnosis import Diagnosis, diagnose
+from rmtstab.bridge.estimates import DiagonalEstimate, diagonal_estimate, trace_estimate
+from rmtstab.bridge.factors import sample_factors
+from rmtstab.bridge.forgetting import (
+    FunctionDistance,
+    MembershipAttack,
+    loss_threshold_attack,
+    retraining_distance,
+    shadow_model_attack,
+)
+from rmtstab.bridge.from_network import problem
+from rmtstab.bridge.gauss_newton_gap import CurvatureGap, curvature_gap
+from rmtstab.bridge.gram import apply_roots, jacobian_gram
+from rmtstab.bridge.interpolation import InterpolationGap
+from rmtstab.bridge.jacobian_products import pullback, pushforward
+from rmtstab.bridge.linearised import FunctionSpaceRun, LinearisedNetwork, linearise
 from rmtstab.bridge.losses import half_squared_error, logistic
 from rmtstab.bridge.models import TwoLayerReLUCNN
-from rmtstab.bridge.spectrum import largest_hessian_eigenvalue
+from rmtstab.bridge.network import Network
+from rmtstab.bridge.network_problem import Disagreement, NetworkProblem
+from rmtstab.bridge.operators import (
+    CurvatureOperator,
+    gauss_newton_operator,
+    hessian_operator,
+    mix_hessian_operator,
+)
+from rmtstab.bridge.outcome_map import OutcomeMap
+from rmtstab.bridge.planning import Plan, plan
+from rmtstab.bridge.range_check import RangeCheck
+from rmtstab.bridge.sample_spectra import SampleSharpness, sample_sharpness
+from rmtstab.bridge.samples import Samples, read_samples
+from rmtstab.bridge.sketching import Sketch, sketch
+from rmtstab.bridge.spectrum import Eigenpairs, extreme_eigenpairs, largest_hessian_eigenvalue
+from rmtstab.bridge.storage import load
 from rmtstab.bridge.training import Interpolation, gauss_newton, gradient_descent
+from rmtstab.bridge.transformer import Transformer
 from rmtstab.bridge.unlearning import UnlearningRuns, unlearn
 
 __all__ = [
+    "CurvatureGap",
+    "CurvatureOperator",
+    "Curves",
+    "Diagnosis",
+    "DiagonalEstimate",
+    "Disagreement",
+    "Eigenpairs",
+    "FunctionDistance",
+    "FunctionSpaceRun",
     "Interpolation",
+    "InterpolationGap",
+    "LinearisedNetwork",
+    "MembershipAttack",
+    "Network",
+    "NetworkProblem",
+    "OutcomeMap",
+    "Plan",
+    "RangeCheck",
+    "Recurrent",
+    "SampleSharpness",
+    "Samples",
+    "Sketch",
+    "SpectralDensity",
+    "Transformer",
+    "Turns",
     "TwoLayerReLUCNN",
     "UnlearningRuns",
+    "apply_roots",
+    "convolutional_net",
+    "curvature_gap",
+    "diagnose",
+    "diagonal_estimate",
+    "extreme_eigenpairs",
     "gauss_newton",
+    "gauss_newton_operator",
     "gradient_descent",
     "half_squared_error",
+    "hessian_operator",
+    "jacobian_gram",
     "largest_hessian_eigenvalue",
+    "linearise",
+    "load",
     "logistic",
+    "loss_threshold_attack",
+    "mix_hessian_operator",
+    "multilayer_perceptron",
+    "plan",
     "problem",
+    "pullback",
+    "pushforward",
+    "read_samples",
+    "residual_net",
+    "retraining_distance",
     "sample_factors",
+    "sample_sharpness",
+    "shadow_model_attack",
+    "sketch",
+    "spectral_density",
+    "trace_estimate",
     "unlearn",
 ]

@@ -1,14 +1,26 @@
-"""Losses of theory and how any torch loss is read: one sample at a time."""
+"""Losses of theory, and what the bridge calls a loss."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import torch
 from torch import Tensor
 from torch.func import vmap
+from torch.nn import functional
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+from rmtstab.bridge.sample_loss import OutputRoots, SampleLoss
+
+__all__ = [
+    "Loss",
+    "OutputRoots",
+    "SampleLoss",
+    "half_squared_error",
+    "logistic",
+    "per_sample",
+]
+
+Loss = Callable[[Tensor, Any], Tensor]
 
 
 def half_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -36,7 +48,7 @@ def logistic(outputs: Tensor, targets: Tensor) -> Tensor:
     tensor(0.6931)
     """
     _check_alike(outputs, targets)
-    return torch.nn.functional.softplus(-targets * outputs).mean()
+    return -functional.logsigmoid(targets * outputs).mean()
 
 
 def per_sample(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -1,105 +1,195 @@
-"""The real thing: descend on retain, ascend on forget, the network itself, in replicas."""
+"""The real thing: descend on retain, ascend on forget, the network itself, cells and replicas."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 
 from rmtstab import _checks
 from rmtstab._record import Record
 from rmtstab._results import FloatArray
-from rmtstab.bridge.factors import Data, free_parameters
-from rmtstab.bridge.losses import Loss, per_sample
+from rmtstab.bridge import cnn_runs
+from rmtstab.bridge.curves import Curves, Turns, turns
+from rmtstab.bridge.linearised import evaluating
+from rmtstab.bridge.losses import Loss
+from rmtstab.bridge.network_runs import Optimiser, run_network
+from rmtstab.bridge.reading import Reading, read
+from rmtstab.bridge.run_plan import RunPlan, Schedule, plan_runs
+from rmtstab.bridge.set_loss import SetLoss
+
+Until = Callable[[FloatArray, FloatArray, FloatArray], bool]
+OPTIMIZERS = ("sgd", "adamw")
 
 
 @dataclass(frozen=True, repr=False)
 class UnlearningRuns(Record):
-    """Replicated runs of real unlearning; arrays end where the runs were stopped.
+    """Runs of real unlearning; arrays end where the runs were stopped.
 
     Attributes
     ----------
-    displacement : ndarray, shape (replicas, k + 1), float64
-        ‖w_t − w*‖, in the units of the weights.
-    retain_loss, forget_loss : ndarray, shape (replicas, k + 1), float64
-        Mean loss of each set, t = 0 … k.
-    final : ndarray, shape (replicas, n_parameters), float64
-        Displacements w_k − w*.
+    curves : Curves
+        Arrays of shape cells × replicas × recorded steps.
+    turns : Turns
+        When runs forgot and collapsed, and the outcome of each cell.
+    plan : RunPlan
+    final : ndarray, shape cells × replicas × n_parameters, float64
+        Displacements w_k − w*; empty where they were not to be kept.
     stopped_early : bool
         Whether ``until`` ended the runs before the horizon.
-    flipped : ndarray, shape (replicas,), float64
+    flipped : ndarray, shape cells × replicas, float64
         Share of ReLU masks that differ from those at w* after the last step;
         NaN for a model without ``activation_pattern``.
+    outside_theory : tuple of str
+        What in these runs no linear stability or function-space prediction covers.
     """
 
-    dimensions: ClassVar = {
-        "displacement": ("replica", "step"),
-        "retain_loss": ("replica", "step"),
-        "forget_loss": ("replica", "step"),
-        "final": ("replica", "parameter"),
-        "flipped": ("replica",),
-    }
-    figure = "runs"
-
-    displacement: FloatArray
-    retain_loss: FloatArray
-    forget_loss: FloatArray
+    curves: Curves
+    turns: Turns
+    plan: RunPlan
     final: FloatArray
     stopped_early: bool
     flipped: FloatArray
+    outside_theory: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """Recorded steps, shape (n_records,)."""
+        return self.curves.steps
+
+    @property
+    def displacement(self) -> FloatArray:
+        """``‖w_t − w*‖``, in the units of the weights."""
+        return self.curves.displacement
+
+    @property
+    def retain_loss(self) -> FloatArray:
+        """Loss of the retain set."""
+        return self.curves.retain.loss
+
+    @property
+    def forget_loss(self) -> FloatArray:
+        """Loss of the forget set; zeros without one."""
+        return self.curves.forget.loss
+
+    @property
+    def retain_accuracy(self) -> FloatArray:
+        """Accuracy on the retain set; NaN where targets do not tell right from wrong."""
+        return self.curves.retain.accuracy
+
+    @property
+    def forget_accuracy(self) -> FloatArray:
+        """Accuracy on the forget set."""
+        return self.curves.forget.accuracy
+
+    @property
+    def outcome(self) -> NDArray[np.str_]:
+        """What happens in each cell, by the median replica; see `Turns`."""
+        return self.turns.outcome
+
+    @property
+    def forget_step(self) -> FloatArray:
+        """First recorded step at which each run has forgotten, shape cells × replicas."""
+        return self.turns.forget_step
+
+    @property
+    def collapse_step(self) -> FloatArray:
+        """First recorded step at which each run has collapsed."""
+        return self.turns.collapse_step
 
 
 def unlearn(
     model: nn.Module,
     loss: Loss,
-    retain: Data,
-    forget: Data,
+    retain: Any,
+    forget: Any,
     *,
-    step_size: float,
-    batch_size: int | tuple[int, int],
-    alpha: float,
+    step_size: Any,
+    batch_size: Any,
+    alpha: Any,
     steps: int,
-    initial: Any,
     rng: np.random.Generator | int,
-    parameters: Iterable[str] | None = None,
-    until: Callable[[FloatArray, FloatArray, FloatArray], bool] | None = None,
+    initial: Any = None,
+    replicas: int | None = None,
+    sampling: str = "without_replacement",
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    schedule: Schedule = None,
+    update: str = "simultaneous",
+    optimizer: str = "sgd",
+    betas: tuple[float, float] = (0.9, 0.999),
+    epsilon: float = 1e-8,
+    max_norm: float | None = None,
+    forget_loss: Any = None,
+    parameters: Any = None,
+    output: Any = None,
+    preconditioner: Any = None,
+    device: torch.device | str | None = None,
+    record_every: int = 1,
+    keep_final: bool = True,
+    until: Until | None = None,
+    forget_level: float = 0.5,
+    collapse_level: float = 0.8,
+    chunk_size: int | None = None,
 ) -> UnlearningRuns:
     r"""Run ``w⁺ = w − η[(1−α) ∇L_R(batch) − α ∇L_F(batch)]`` on the real network.
 
-    Mini-batches are fresh uniform subsets without replacement, drawn for
-    retain and forget independently, with a generator per replica: a replica's
-    run does not depend on how many others there are.
+    All cells and replicas are stepped in one batch; only drawn samples are differentiated.
+    Batches are those of `LinearisedNetwork.run` with the same seed; a replica's do not
+    depend on how many others there are, and are the same in every cell.
 
     Parameters
     ----------
     model : torch.nn.Module
-        The trained network at w*; it is not changed.
+        The trained network at w*, run in eval mode; it is not changed.
     loss : callable
-        ``loss(outputs, targets)`` → scalar; called on batches of one.
-    retain, forget : tuple of tensors
-        Inputs and targets of each set.
-    step_size : float
-        η > 0.
+        ``loss(outputs, targets)`` → scalar, of a batch: weights that depend on the batch
+        (class weights, padding) are those of each drawn batch.
+    retain, forget : pair of tensors, Dataset or DataLoader
+    step_size, alpha : float or array_like
+        η > 0 and the mixing in [0, 1]; they broadcast to the cells. 1 is pure ascent, 0
+        descent on the retain set alone.
     batch_size : int or (int, int)
         Sizes of the retain and forget batches.
-    alpha : float
-        Mixing in [0, 1].
     steps : int
         Horizon.
-    initial : array_like, shape (replicas, n_parameters)
-        Displacements w_0 − w* of the parameters that move, in the model's order.
     rng : numpy.random.Generator or int
-    parameters : iterable of str, optional
-        Names of the parameters that move; default all that require gradients, as
-        in `rmtstab.bridge.problem`.
+    initial : array_like, shape (replicas, n_parameters), optional
+        Displacements w_0 − w* of the parameters that move, in the model's order; default 0.
+    replicas : int, optional
+        Default the number of initial displacements, else 8.
+    sampling : str, default "without_replacement"
+        Also ``"with_replacement"``, ``"bernoulli"``, and ``"shuffled"`` epochs.
+    momentum, weight_decay : float, default 0.0
+        As in `torch.optim.SGD`.
+    schedule : array_like or callable, optional
+        Factor of the step size at each step.
+    update : {"simultaneous", "alternating"}, default "simultaneous"
+        Alternating: an epoch of ascent, then one of descent, and so on.
+    optimizer : {"sgd", "adamw"}, default "sgd"
+        As in `torch.optim`; AdamW with ``betas`` and ``epsilon``.
+    betas : (float, float), default (0.9, 0.999)
+    epsilon : float, default 1e-8
+    max_norm : float, optional
+        Clip each step's gradient to this Euclidean norm.
+    forget_loss, parameters, output, preconditioner, device
+        As for `linearise`.
+    record_every : int, default 1
+        Steps between records; the start and the end are always recorded.
+    keep_final : bool, default True
+        Return the displacements at the end.
     until : callable, optional
-        ``until(displacement, retain_loss, forget_loss)`` of the runs so far, each
-        (replicas, t + 1); True ends them.
+        ``until(displacement, retain_loss, forget_loss)`` of the records so far, each cells ×
+        replicas × records; True ends the runs.
+    forget_level, collapse_level : float, default 0.5 and 0.8
+        See `rmtstab.bridge.curves.turns`.
+    chunk_size : int, optional
+        Cells stepped at a time; default what fits some 500 MB of weights.
 
     Returns
     -------
@@ -112,6 +202,7 @@ def unlearn(
 
     See Also
     --------
+    rmtstab.bridge.diagnose : what these runs will do, before they are run.
     rmtstab.UnlearningProblem.dynamics : the linearisation of these runs.
 
     Examples
@@ -121,100 +212,121 @@ def unlearn(
     >>> model = bridge.TwoLayerReLUCNN(dim=20, filters=3)
     >>> x, y = torch.randn(6, 2, 20, dtype=torch.float64), torch.ones(6, dtype=torch.float64)
     >>> runs = bridge.unlearn(model, bridge.half_squared_error, (x[:4], y[:4]), (x[4:], y[4:]),
-    ...                       step_size=0.1, batch_size=2, alpha=0.3, steps=5,
+    ...                       step_size=[0.1, 0.2], batch_size=2, alpha=0.3, steps=5,
     ...                       initial=1e-3 * np.ones((3, 120)), rng=0)
     >>> runs.displacement.shape
-    (3, 6)
+    (2, 3, 6)
     """
-    step_size = _checks.real("step_size", step_size, low=0.0, low_open=True)
-    alpha = _checks.real("alpha", alpha, low=0.0, high=1.0)
-    steps = _checks.integer("steps", steps, low=0)
-    rng = _checks.generator("rng", rng)
-    start = _checks.array("initial", initial, ndim=2)
-    sizes = len(retain[0]), len(forget[0])
-    batches = batch_size if isinstance(batch_size, tuple) else (batch_size, batch_size)
-    if alpha > 0.0 and not sizes[1]:
-        raise ValueError(f"alpha must be 0 without a forget set, got {alpha}")
-    for size, batch, label in zip(sizes, batches, ("n_retain", "n_forget"), strict=True):
-        if label == "n_forget" and not size:
-            continue
-        _checks.integer("batch_size", batch, low=1, high=size, high_label=label)
-    free, fixed = free_parameters(model, parameters)
-    centre = torch.cat([p.flatten() for p in free.values()])
-    if start.shape[1] != centre.numel():
-        raise ValueError(
-            f"initial must have shape (replicas, n_parameters={centre.numel()}), got {start.shape}"
-        )
-    inputs, targets = (torch.cat(pair) for pair in zip(retain, forget, strict=True))
-    part_sizes = [p.numel() for p in free.values()]
-
-    def objective(flat: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        parts = zip(free, torch.split(flat, part_sizes), strict=True)
-        state = {name: part.view(free[name].shape) for name, part in parts}
-        losses = per_sample(loss, functional_call(model, {**fixed, **state}, (inputs,)), targets)
-        return weights @ losses, losses.detach()
-
-    gradients = vmap(grad(objective, has_aux=True))
-    displacement = torch.as_tensor(start, dtype=centre.dtype, device=centre.device).clone()
-    draws = _batch_weights(sizes, batches, alpha, [*rng.spawn(len(start))])
-    records = np.zeros((3, len(start), steps + 1))
-    stopped = False
-    for step in range(steps + 1):
-        weights = torch.as_tensor(draws(), dtype=centre.dtype, device=centre.device)
-        slope, losses = gradients(centre + displacement, weights)
-        records[0, :, step] = displacement.norm(dim=1).cpu().numpy()
-        records[1, :, step] = losses[:, : sizes[0]].mean(dim=1).cpu().numpy()
-        if sizes[1]:
-            records[2, :, step] = losses[:, sizes[0] :].mean(dim=1).cpu().numpy()
-        if until is not None and step < steps:
-            stopped = until(*records[:, :, : step + 1])
-        if stopped or step == steps:
-            break
-        displacement -= step_size * slope
+    start = None if initial is None else _checks.array("initial", initial, ndim=2)
+    if start is not None and replicas not in (None, len(start)):
+        raise ValueError(f"replicas must be that of initial, {len(start)}, got {replicas}")
+    if replicas is None:
+        replicas = 8 if start is None else len(start)
+    optimiser = _optimiser(optimizer, betas, epsilon, max_norm)
+    with evaluating(model):
+        reading = read(
+            model, loss, retain, forget, forget_loss=forget_loss, parameters=parameters,
+            output=output, preconditioner=preconditioner, device=device,
+        )  # fmt: skip
+        network = reading.network
+        samples = reading.samples
+        sizes = len(samples[0]), 0 if samples[1] is None else len(samples[1])
+        plan = plan_runs(
+            sizes, step_size=step_size, batch_size=batch_size, alpha=alpha, steps=steps,
+            replicas=replicas, rng=rng, sampling=sampling, momentum=momentum,
+            weight_decay=weight_decay, schedule=schedule, update=update, record_every=record_every,
+        )  # fmt: skip
+        if start is None:
+            start = np.zeros((replicas, network.n_parameters))
+        if start.shape[1] != network.n_parameters:
+            raise ValueError(
+                f"initial must have shape (replicas, n_parameters={network.n_parameters}), "
+                f"got {start.shape}"
+            )
+        losses = _set_losses(reading)
+        if cnn_runs.applies(reading, plan, optimiser):
+            curves, final, stopped = cnn_runs.run(
+                reading, losses, plan, start, until=until, keep_final=keep_final
+            )
+        else:
+            curves, final, stopped = run_network(
+                reading, losses, plan, start, optimiser, until=until, keep_final=keep_final,
+                chunk_size=chunk_size,
+            )  # fmt: skip
+        flipped = _flipped_share(model, reading, final)
+    pool = torch.cat(reading.outputs).double()
+    retained = losses[0].reference(reading.outputs[0].double(), pool)
+    forgotten = None
+    if losses[1] is not None:
+        forgotten = losses[1].reference(reading.outputs[1].double(), pool)
+    found = turns(
+        curves, retained, forgotten, forget_level=forget_level, collapse_level=collapse_level
+    )
+    shape = plan.shape
+    notes = []
+    if optimiser.kind == "adamw":
+        notes.append("AdamW: its second moments move, the theory's preconditioner is frozen")
+    if max_norm is not None:
+        notes.append("gradient clipping")
     return UnlearningRuns(
-        displacement=records[0, :, : step + 1].copy(),
-        retain_loss=records[1, :, : step + 1].copy(),
-        forget_loss=records[2, :, : step + 1].copy(),
-        final=displacement.cpu().numpy().astype(np.float64),
-        stopped_early=stopped,
-        flipped=_flipped_share(model, list(free), inputs, centre, displacement),
+        curves.reshaped(shape),
+        found.reshaped(shape),
+        plan,
+        final.reshape(*shape, *final.shape[1:]),
+        stopped,
+        flipped.reshape((*shape, replicas)),
+        tuple(notes),
     )
 
 
-def _batch_weights(
-    sizes: tuple[int, int],
-    batches: tuple[int, int],
-    alpha: float,
-    generators: list[np.random.Generator],
-) -> Callable[[], FloatArray]:
-    """Return a function that draws signed sample weights (replicas, n): one batch each."""
-    coefficients = (1.0 - alpha) / batches[0], -alpha / batches[1]
-
-    def draw() -> FloatArray:
-        weights = np.zeros((len(generators), sum(sizes)))
-        for row, generator in zip(weights, generators, strict=True):
-            row[generator.permutation(sizes[0])[: batches[0]]] = coefficients[0]
-            row[sizes[0] + generator.permutation(sizes[1])[: batches[1]]] = coefficients[1]
-        return weights
-
-    return draw
+def _optimiser(kind: str, betas: Any, epsilon: Any, max_norm: Any) -> Optimiser:
+    _checks.choice("optimizer", kind, OPTIMIZERS)
+    pair = tuple(_checks.real("betas", b, low=0.0, high=1.0, high_open=True) for b in betas)
+    if len(pair) != 2:
+        raise ValueError(f"betas must be a pair, got {betas!r}")
+    return Optimiser(
+        kind,
+        (pair[0], pair[1]),
+        _checks.real("epsilon", epsilon, low=0.0, low_open=True),
+        None if max_norm is None else _checks.real("max_norm", max_norm, low=0.0, low_open=True),
+    )
 
 
-def _flipped_share(
-    model: nn.Module, names: list[str], inputs: Tensor, centre: Tensor, displacement: Tensor
-) -> FloatArray:
+def _set_losses(reading: Reading) -> tuple[SetLoss, SetLoss | None]:
+    found = [
+        None if part is None or loss is None else SetLoss(loss, part.targets)
+        for part, loss in zip(reading.samples, reading.losses, strict=True)
+    ]
+    assert found[0] is not None
+    return found[0], found[1]
+
+
+def _flipped_share(model: nn.Module, reading: Reading, final: FloatArray) -> FloatArray:
+    """Share of masks that differ after the last step, shape (n_cells, replicas)."""
     pattern = getattr(model, "activation_pattern", None)
-    if pattern is None:
-        return np.full(len(displacement), np.nan)
+    if pattern is None or not final.shape[-1]:
+        return np.full(final.shape[:2], np.nan)
+    network = reading.network
     available = dict(model.named_parameters())
-    weights = [available[name] for name in names]
+    own = [available[name] for name in network.names]
+    inputs = [part.inputs for part in reading.samples if part is not None]
+    shares = np.empty(final.shape[:2])
     with torch.no_grad():
-        at_rest = pattern(inputs)
-        shares = []
+        at_rest = [pattern(x) for x in inputs]
+        kept = [weight.detach().clone() for weight in own]
         try:
-            for change in displacement:
-                nn.utils.vector_to_parameters(centre + change, weights)
-                shares.append(float((pattern(inputs) != at_rest).double().mean()))
+            for place in np.ndindex(shares.shape):
+                change = torch.as_tensor(final[place], dtype=network.dtype, device=network.device)
+                for weight, centre, move in zip(
+                    own, kept, network.unflatten(change).values(), strict=True
+                ):
+                    weight.copy_(centre + move)
+                flips: list[Tensor] = [
+                    (pattern(x) != rest).double().flatten()
+                    for x, rest in zip(inputs, at_rest, strict=True)
+                ]
+                shares[place] = float(torch.cat(flips).mean())
         finally:
-            nn.utils.vector_to_parameters(centre, weights)
-    return np.array(shares)
+            for weight, centre in zip(own, kept, strict=True):
+                weight.copy_(centre)
+    return shares

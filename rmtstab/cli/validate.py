@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import os
-import time
+import hashlib
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,10 @@ import click
 
 from rmtstab.cli import exits
 from rmtstab.cli.progress import progress
-from rmtstab.experiment.presets import PRESETS, Preset
+from rmtstab.experiment.presets import Preset
 from rmtstab.experiment.provenance import take_folder
-from rmtstab.sweeps import versions
+from rmtstab.experiment.validation import Validation, read_preset
+from rmtstab.experiment.validation import validate as gather
 
 if TYPE_CHECKING:
     from rmtstab.claims import Claim
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="quick: minutes; full: about an hour; tiny: seconds, for tests only.",
 )
+@click.option("--snr", help="Signal-to-noise ratios in place of the preset's: 0,.1,.3,1.")
+@click.option("--filters", type=int, help="Filters per sign in place of the preset's.")
+@click.option("--dim", type=int, help="Patch dimension in place of the preset's.")
+@click.option("--n", type=int, help="Samples in place of the preset's; batches scale with them.")
+@click.option("--n-forget", type=int, help="Forget samples in place of the preset's.")
+@click.option("--repeats", type=int, help="Networks a ratio in place of the preset's.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--out",
@@ -47,6 +54,12 @@ if TYPE_CHECKING:
 @click.option("--list", "listed", is_flag=True, help="Name the claims, gather nothing.")
 def validate(
     preset: str,
+    snr: str | None,
+    filters: int | None,
+    dim: int | None,
+    n: int | None,
+    n_forget: int | None,
+    repeats: int | None,
     seed: int,
     out: Path | None,
     device: str,
@@ -60,19 +73,18 @@ def validate(
         for claim in claims:
             click.echo(f"{claim.name}: {claim.statement}")
         return
-    if preset not in PRESETS:
-        raise click.UsageError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
-    folder = out or Path("reports") / f"{preset}-{seed}"
-    chosen = PRESETS[preset]
-    if not (only or chosen.long_checks):
-        claims = tuple(claim for claim in claims if not claim.long)
-    _check_device(device)
+    sizes = {"filters": filters, "dim": dim, "n": n, "n_forget": n_forget, "repeats": repeats}
     try:
+        chosen = _changed(read_preset(preset), snr, sizes)
+        folder = out or Path("reports") / f"{chosen.name}-{seed}"
+        _check_device(device)
         take_folder(folder, chosen, seed, device)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    if not (only or chosen.long_checks):
+        claims = tuple(claim for claim in claims if not claim.long)
     try:
-        results, seconds = _collect(chosen, seed, folder, device, workers, claims)
+        found = _run(chosen, seed, folder, device, workers, claims)
     except KeyboardInterrupt:
         click.echo("interrupted: the same command resumes from what is computed", err=True)
         raise SystemExit(exits.INTERRUPTED) from None
@@ -85,22 +97,56 @@ def validate(
         raise SystemExit(exits.CRASHED) from None
 
     from rmtstab import report
-    from rmtstab.report.origin import write_origin
 
-    if only:
-        folder = folder / "only"
-        folder.mkdir(exist_ok=True)
-    write_origin(folder)
-    report.write(folder, results)
-    click.echo(report.table(results["claims"]))
-    for note in results["notes"]:
+    page = found.report(folder / "only" if only else folder)
+    click.echo(report.table(found.claims))
+    for note in found.results["notes"]:
         click.echo(note)
-    failed = [claim["name"] for claim in results["claims"] if claim["holds"] is False]
-    click.echo(f"report: {folder / 'index.html'} ({seconds:.0f} s)")
-    if failed:
-        click.echo(f"{len(failed)} of {len(results['claims'])} claims fail: {', '.join(failed)}")
+    click.echo(f"report: {page} ({found.seconds:.0f} s)")
+    if found.failed:
+        failed = ", ".join(found.failed)
+        click.echo(f"{len(found.failed)} of {len(found.claims)} claims fail: {failed}")
         raise SystemExit(exits.CLAIM_FAILS)
-    click.echo(f"all {len(results['claims'])} claims hold or are reported without a threshold")
+    click.echo(f"all {len(found.claims)} claims hold or are reported without a threshold")
+
+
+def _changed(preset: Preset, snr: str | None, sizes: dict[str, int | None]) -> Preset:
+    """Preset with the sizes that were given; its name says that it is no longer itself."""
+    changes: dict[str, Any] = {k: v for k, v in sizes.items() if v is not None}
+    if snr is not None:
+        try:
+            changes["snrs"] = tuple(float(value) for value in snr.split(","))
+        except ValueError:
+            raise ValueError(f"snr must be numbers like 0,.1,.3,1, got {snr!r}") from None
+    if not changes:
+        return preset
+    if {"n", "n_forget"} & set(changes):  # batches are shares of the sets
+        changes |= {"batch_sizes": (), "batch_size": (0, 0)}
+    changed = replace(preset, **changes)
+    digest = hashlib.sha256(repr(changed.describe()).encode()).hexdigest()[:8]
+    return replace(changed, name=f"{preset.name}-{digest}")
+
+
+def _run(
+    preset: Preset,
+    seed: int,
+    folder: Path,
+    device: str,
+    workers: int | None,
+    claims: tuple[Claim, ...],
+) -> Validation:
+    with progress() as bar:
+
+        def report_progress(stage: str, size: int) -> None:
+            if stage:
+                bar.stage(stage, size)
+            else:
+                bar.update(size)
+
+        return gather(
+            preset, seed=seed, out=folder, claims=claims, device=device, workers=workers,
+            progress=report_progress,
+        )  # fmt: skip
 
 
 def _chosen(only: tuple[str, ...]) -> tuple[Claim, ...]:
@@ -121,53 +167,6 @@ def _chosen(only: tuple[str, ...]) -> tuple[Claim, ...]:
                 "and torch is not installed (pip install 'rmtstab[torch,data]')"
             )
     return tuple(claim for claim in claims.CLAIMS if not only or claim.name in only)
-
-
-def _collect(
-    preset: Preset,
-    seed: int,
-    folder: Path,
-    device: str,
-    workers: int | None,
-    claims: tuple[Claim, ...],
-) -> tuple[dict[str, Any], float]:
-    from rmtstab.experiment import run
-    from rmtstab.sweeps import worker_pool
-
-    started = time.monotonic()
-    with progress() as bar:
-
-        def report_progress(stage: str, size: int) -> None:
-            if stage:
-                bar.stage(stage, size)
-            else:
-                bar.update(size)
-
-        count = workers or os.cpu_count() or 1
-        with worker_pool(count) as pool:
-            evidence = run.collect(
-                preset,
-                seed,
-                folder / "cells",
-                pool,
-                device=device,
-                progress=report_progress,
-                claims=claims,
-            )
-    notes = []
-    skipped = sum(claim.needs_torch for claim in claims)
-    if not run.has_torch() and skipped:
-        notes.append(
-            f"{skipped} claims about trained networks did not run: torch is not installed "
-            "(pip install 'rmtstab[torch,data]')"
-        )
-    elif skipped and not run.has_digits():
-        notes.append("digits did not run: scikit-learn is not installed (rmtstab[data])")
-    judged = [
-        claim.record(evidence) for claim in claims if run.has_torch() or not claim.needs_torch
-    ]
-    results = {**evidence, "claims": judged, "notes": notes, "versions": versions()}
-    return results, time.monotonic() - started
 
 
 def _check_device(device: str) -> None:

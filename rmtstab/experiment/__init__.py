@@ -1,5 +1,6 @@
 """The experiment: what trains networks and gathers the evidence that claims are judged by."""
 
 from rmtstab.experiment.presets import PRESETS, Preset
+from rmtstab.experiment.validation import Validation, validate
 
-__all__ = ["PRESETS", "Preset"]
+__all__ = ["PRESETS", "Preset", "Validation", "validate"]

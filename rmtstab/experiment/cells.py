@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rmtstab.claims import CLAIMS, ledger
-from rmtstab.experiment.presets import PRESETS, Preset
+from rmtstab.claims import ledger
+from rmtstab.claims.claim import Check
+from rmtstab.experiment.presets import Preset
 from rmtstab.sweeps import Cell, load
 
 
@@ -53,17 +54,33 @@ def outcome_cells(
     return maps
 
 
-def compute(cell: Cell, folder: str, device: str) -> dict[str, Any]:
-    """Compute one cell; runs in a worker process."""
+def compute(
+    cell: Cell, folder: str, device: str, preset: Preset, checks: dict[str, Check]
+) -> dict[str, Any]:
+    """Compute one cell; runs in a worker process.
+
+    Parameters
+    ----------
+    cell : Cell
+    folder : str
+        Where the cells' files are.
+    device : str
+    preset : Preset
+    checks : dict
+        Check of each theory claim by its name.
+
+    Returns
+    -------
+    dict
+        JSON values.
+    """
     if cell.task == "theory":
-        (check,) = (c.check for c in CLAIMS if c.name == cell["name"] and c.check is not None)
-        return check(cell.rng())
+        return checks[cell["name"]](cell.rng())
     import torch
 
     torch.set_num_threads(1)
     from rmtstab.experiment import networks, observations
 
-    preset = PRESETS[cell["preset"]]
     spec = {k: cell[k] for k in ("data", "snr", "forget", "index")} | {"seed": cell.seed}
     if cell.task == "ledger":
         trained, _ = networks.train(preset, spec, device)

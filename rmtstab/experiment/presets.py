@@ -5,10 +5,25 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rmtstab import _checks
+
+Batches = tuple[int, int]
+SHARES = (1 / 12, 1 / 6, 1 / 3, 2 / 3, 1.0)  # of the sets, in the batches of a map
+
+LEAST = {
+    "repeats": 1, "n": 4, "n_alphas": 2, "horizon": 1, "replicas": 1, "check_replicas": 2,
+    "linear_replicas": 2, "escape_horizon": 1, "escape_replicas": 2, "digits_repeats": 1,
+    "dim": 2, "filters": 1, "resamples": 2, "digits_n": 20, "digits_filters": 1,
+}  # fmt: skip
+POSITIVE = (("radius", 1.0, 1e100), ("displacement", 0.0, 1.0),
+            ("natural_displacement", 0.0, 1.0), ("alpha", 0.0, 1.0))  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Preset:
     """Sizes of a validation run; everything but the seed that its numbers depend on.
+
+    A value: `rmtstab.experiment.validate` runs what it says, whatever its name.
 
     Attributes
     ----------
@@ -20,7 +35,8 @@ class Preset:
         Samples, forget samples (balanced between the classes), patch dimension,
         filters per sign.
     batch_sizes : tuple of (int, int)
-        Retain and forget batch sizes of the maps; the first is the smallest.
+        Retain and forget batch sizes of the maps; the first is the smallest. Empty:
+        from a twelfth of the sets to the whole.
     n_alphas : int
         Mixings of a map, α = 0 included.
     common_alphas : tuple of float
@@ -38,7 +54,7 @@ class Preset:
     alpha : float
         Mixing at which resistance and escape time are compared across SNR.
     batch_size : (int, int)
-        Batch sizes of that comparison.
+        Batch sizes of that comparison; (0, 0): a third of the sets.
     escape_horizon, escape_replicas : int
         Steps and replicas of that comparison.
     resamples : int
@@ -48,58 +64,99 @@ class Preset:
     digits_batch_sizes : tuple of (int, int)
     long_checks : bool
         Whether claims whose check takes ten seconds or more are judged.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is of the wrong kind, or sizes do not fit each other.
+
+    Examples
+    --------
+    >>> from rmtstab.experiment import Preset
+    >>> small = Preset("mine", snrs=(0.0, 1.0), n=120, n_forget=24)
+    >>> small.batch_sizes
+    ((8, 2), (16, 4), (32, 8), (64, 16), (96, 24))
     """
 
     name: str
-    snrs: tuple[float, ...]
-    repeats: int
-    n_alphas: int
-    common_alphas: tuple[float, ...]
-    horizon: int
-    replicas: int
-    check_replicas: int
-    linear_replicas: int
-    escape_horizon: int
-    escape_replicas: int
-    digits_repeats: int
+    snrs: tuple[float, ...] = (0.0, 0.3, 0.7, 2.0)
+    repeats: int = 3
+    n_alphas: int = 6
+    common_alphas: tuple[float, ...] = (0.0, 0.02, 0.06, 0.15, 0.4, 0.8)
+    horizon: int = 100
+    replicas: int = 16
+    check_replicas: int = 64
+    linear_replicas: int = 150
+    escape_horizon: int = 4000
+    escape_replicas: int = 8
+    digits_repeats: int = 1
     n: int = 60
     n_forget: int = 12
     dim: int = 150
     filters: int = 8
-    batch_sizes: tuple[tuple[int, int], ...] = ((4, 1), (8, 2), (16, 4), (32, 8), (48, 12))
+    batch_sizes: tuple[Batches, ...] = ()
     radius: float = 10.0
     displacement: float = 1e-7
     natural_displacement: float = 0.05
     alpha: float = 0.3
-    batch_size: tuple[int, int] = (16, 4)
-    resamples: int = 10_000
+    batch_size: Batches = (0, 0)
+    resamples: int = 40_000
     digits_n: int = 120
     digits_filters: int = 16
-    digits_batch_sizes: tuple[tuple[int, int], ...] = ((4, 2), (12, 4), (36, 6), (72, 8))
+    digits_batch_sizes: tuple[Batches, ...] = ((4, 2), (12, 4), (36, 6), (72, 8))
     long_checks: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise TypeError(f"name must be a word, got {self.name!r}")
+        for field, least in LEAST.items():
+            _checks.integer(field, getattr(self, field), low=least)
+        _checks.integer("n_forget", self.n_forget, low=2, high=self.n - 2, high_label="n - 2")
+        for field, low, high in POSITIVE:
+            _checks.real(field, getattr(self, field), low=low, high=high, low_open=True)
+        for field, high in (("snrs", 1e100), ("common_alphas", 1.0)):
+            values = getattr(self, field)
+            if not isinstance(values, tuple | list) or not values:
+                raise TypeError(f"{field} must be a tuple of numbers, got {values!r}")
+            given = tuple(_checks.real(field, v, low=0.0, high=high) for v in values)
+            if len(set(given)) < len(given):
+                raise ValueError(f"{field} must differ from each other, got {given}")
+            object.__setattr__(self, field, given)
+        sizes = self.n - self.n_forget, self.n_forget
+        given_batches = self.batch_sizes or tuple(_share(sizes, share) for share in SHARES)
+        object.__setattr__(
+            self, "batch_sizes", tuple(_batches("batch_sizes", b, sizes) for b in given_batches)
+        )
+        chosen = _share(sizes, 1 / 3) if tuple(self.batch_size) == (0, 0) else self.batch_size
+        one = _batches("batch_size", chosen, sizes)
+        object.__setattr__(self, "batch_size", one)
 
     def describe(self) -> dict[str, Any]:
         """Return the sizes as JSON values."""
         return asdict(self)
 
 
-QUICK = Preset(
-    name="quick",
-    snrs=(0.0, 0.3, 0.7, 2.0),
-    repeats=3,
-    n_alphas=6,
-    common_alphas=(0.0, 0.02, 0.06, 0.15, 0.4, 0.8),
-    horizon=100,
-    replicas=16,
-    check_replicas=64,
-    linear_replicas=150,
-    escape_horizon=4000,
-    escape_replicas=8,
-    digits_repeats=1,
-)
+def _share(sizes: Batches, share: float) -> Batches:
+    """Batches of a share of both sets, at least one sample each."""
+    retain, forget = (max(1, round(n * share)) for n in sizes)
+    return retain, forget
+
+
+def _batches(name: str, value: Any, sizes: Batches) -> Batches:
+    """A pair of batch sizes that fits the sets, or raise."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(f"{name} must hold pairs (retain, forget), got {value!r}")
+    retain, forget = (
+        _checks.integer(name, b, low=1, high=n, high_label=label)
+        for b, n, label in zip(value, sizes, ("n - n_forget", "n_forget"), strict=True)
+    )
+    return retain, forget
+
+
+QUICK = Preset("quick")
 
 FULL = Preset(
-    name="full",
+    "full",
     snrs=(0.0, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0),
     repeats=5,
     n_alphas=11,
@@ -115,7 +172,7 @@ FULL = Preset(
 
 # Too small for its claims to be worth anything: it exercises the machinery in tests.
 TINY = Preset(
-    name="tiny",
+    "tiny",
     snrs=(0.0, 1.0),
     repeats=1,
     n=24,

@@ -62,11 +62,12 @@ def collect(
         did not run has no key.
     """
     claims = CLAIMS if claims is None else claims
+    checks = {claim.name: claim.check for claim in claims if claim.check is not None}
     wanted = {stage for claim in claims for stage in (*claim.needs, *claim.uses)}
 
     def stage(name: str, cells: list[Cell]) -> list[dict[str, Any]]:
         progress(name, len(cells))
-        task = partial(compute, folder=str(folder), device=device)
+        task = partial(compute, folder=str(folder), device=device, preset=preset, checks=checks)
         # the run's manifest ties the folder to code and versions, wherever the folder is moved
         results = run(
             cells, task, folder, executor, lambda cell: progress("", 1), fingerprint="manifest"
@@ -78,7 +79,6 @@ def collect(
         return Cell.of(task, seed, preset=preset.name, **identity, **parameters)
 
     evidence: dict[str, Any] = {"preset": preset.describe(), "seed": seed}
-    checks = [claim.name for claim in claims if claim.check is not None]
     theory = stage("theory", [Cell.of("theory", seed, name=name) for name in checks])
     evidence["theory"] = {result["name"]: result for result in theory}
     if not has_torch():

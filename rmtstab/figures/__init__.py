@@ -9,6 +9,7 @@ from rmtstab.figures.against_snr import (
 from rmtstab.figures.bound_sandwich import bound_sandwich
 from rmtstab.figures.bound_tightness import bound_tightness
 from rmtstab.figures.check_series import check_series
+from rmtstab.figures.density_band import spectral_density
 from rmtstab.figures.gram_spectrum import gram_spectrum
 from rmtstab.figures.outcome_map import outcome_map
 from rmtstab.figures.results import participation, runs, trajectory
@@ -29,6 +30,7 @@ __all__ = [
     "participation",
     "resistance_against_snr",
     "runs",
+    "spectral_density",
     "spectrum",
     "stability_map",
     "style",

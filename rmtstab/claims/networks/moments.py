@@ -14,7 +14,7 @@ Record = dict[str, Any]
 
 
 def one_step(evidence: Evidence) -> Outcome:
-    """Largest deviation of the one-step moment, with what two wrong formulas score."""
+    """Largest deviation of the one-step moment; two wrong formulas must score beyond the limit."""
     cells = evidence["one_step"]
     worst = largest(abs(c["z"]) for c in cells)
     wrong = float(np.median([abs(c["z_with_replacement"]) for c in cells]))
@@ -23,7 +23,7 @@ def one_step(evidence: Evidence) -> Outcome:
         f"largest deviation {worst:.2f} standard errors over {len(cells)} points; median "
         f"deviation of drawing with replacement {wrong:.1f}, of the mean alone {none:.0f}"
     )
-    return Outcome(text, worst, 1.0, worst <= SIGMAS)
+    return Outcome(text, worst, 1.0, worst <= SIGMAS < min(wrong, none), min(wrong, none))
 
 
 def many_steps(evidence: Evidence) -> Outcome:

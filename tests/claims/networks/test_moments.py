@@ -20,8 +20,10 @@ def test_the_median_must_lie_below_the_mean_square():
 
 
 def test_one_wrong_moment_is_enough():
-    cells = [{"z": 0.5, "z_with_replacement": 4.0, "z_mean_only": 20.0}] * 5
+    cells = [{"z": 0.5, "z_with_replacement": 9.0, "z_mean_only": 20.0}] * 5
     assert moments.one_step({"one_step": cells}).holds
+    weak = [{**cells[0], "z_with_replacement": 4.0}] * 5  # a wrong formula would pass too
+    assert not moments.one_step({"one_step": weak}).holds
     for wrong in (-5.1, math.nan):
         assert not moments.one_step({"one_step": [*cells, {**cells[0], "z": wrong}]}).holds
 

@@ -88,6 +88,33 @@ def test_a_missing_resistance_is_not_an_infinite_one():
 
 
 def test_an_escape_beyond_the_horizon_ranks_last():
-    times = [(0.0, 5), (1.0, 9), (2.0, None)]
-    assert resistance.spearman(times)[0] == pytest.approx(1.0)
-    assert math.isnan(resistance.spearman([(0.0, 1), (0.0, 2)])[0])
+    times = [(k, snr, t) for k in range(3) for snr, t in ((0.0, 5), (1.0, 9), (2.0, None))]
+    assert resistance.trend(times) == pytest.approx(1 / 216)
+    assert resistance.trend(times, rising=False) > 0.99
+
+
+def test_a_trend_needs_data_sets_and_ratios():
+    assert math.isnan(resistance.trend([(0, 0.0, 1), (0, 1.0, 2), (0, 2.0, 3)]))
+    assert math.isnan(resistance.trend([(k, snr, snr) for k in range(3) for snr in (0.0, 1.0)]))
+
+
+def test_what_a_data_set_shares_does_not_make_a_trend(rng):
+    """Blocks cancel: networks of one data set, all alike, reject as often as asked."""
+    hits = 0
+    for _ in range(400):
+        shared = rng.normal(size=5)[:, None] * 10.0
+        values = shared + rng.normal(size=(5, 4))
+        cells = [(i, float(j), float(values[i, j])) for i in range(5) for j in range(4)]
+        hits += resistance.trend(cells) < 0.05
+    assert hits <= 400 * 0.05 + 4 * (400 * 0.05 * 0.95) ** 0.5
+
+
+@pytest.mark.parametrize("factor", [1.33, 1 / 1.33])
+def test_a_finite_resistance_a_third_off_is_refused(factor, rng):
+    found = evidence()
+    for e in found["escapes"]:
+        e["resistance"] *= float(np.exp(0.05 * rng.normal()))
+    assert resistance.finite_resistance(found).holds
+    for e in found["escapes"]:
+        e["resistance"] *= factor
+    assert not resistance.finite_resistance(found).holds

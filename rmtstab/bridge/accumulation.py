@@ -1,0 +1,121 @@
+"""Accumulate a Gram matrix over sweeps of known layers, then over blocks of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from rmtstab.bridge.accumulator import Accumulator
+from rmtstab.bridge.collecting import Collected, Side, collect
+from rmtstab.bridge.contraction import add_kernel, add_pair
+from rmtstab.bridge.jacobian_rows import jacobian_rows
+from rmtstab.bridge.network import Network
+from rmtstab.bridge.panels import ROWS_CHUNK, Scratch, joined_panels, preconditioned, row_panels
+from rmtstab.bridge.recording import Trace
+from rmtstab.bridge.schedule import MARGIN, Block, blocks, gram_bytes, schedule
+
+
+def accumulated(
+    network: Network, known: Trace, sides: list[Side], budget: float, progress: bool
+) -> Tensor:
+    """Accumulate the Gram over sweeps of known layers, then over blocks of the rest."""
+    plan = schedule(known, network, sides, blocks(known, network, sides), budget)
+    if plan.sweeps and plan.memory > budget:
+        raise ValueError(
+            f"memory_budget must be at least {plan.memory / 1e9:.2g} GB for this network and "
+            f"these samples, got {budget / 1e9:.2g} GB; bridge.sketch needs less"
+        )
+    columns = sides[1].n_rows if len(sides) > 1 else None
+    total = Accumulator(sides[0].n_rows, columns, network.device)
+    scratch = [Scratch() for _ in sides]
+    bar = tqdm(total=len(network.names), desc="Gram", unit="weight", disable=not progress)
+    with bar:
+        for sweep in plan.sweeps:
+            jacobians = [block.name for block in sweep if block.keeps_jacobian]
+            factors = [block.name for block in sweep if not block.keeps_jacobian]
+            found = [
+                collect(network, known, side, jacobians, factors, plan.chunk_size) for side in sides
+            ]
+            for panel in joined_panels(network, jacobians, found, plan.panel):
+                total.add(*panel)
+            for block in sweep:
+                if not block.keeps_jacobian:
+                    _add_block(total, network, known, block, found, plan.panel, scratch)
+            bar.update(len(sweep))
+            del found
+        _add_rest(total, network, known, sides, budget)
+        bar.update(len(known.rest))
+    return total.finish()
+
+
+def _add_block(
+    total: Accumulator,
+    network: Network,
+    known: Trace,
+    block: Block,
+    found: list[Collected],
+    panel: int,
+    scratch: Sequence[Scratch],
+) -> None:
+    """Add a weight's block from the inputs and slopes of its calls."""
+    uses = known.uses[block.name]
+    if block.order != "jacobian":
+        joined = [
+            (
+                torch.cat([known.calls[k].columns(part.inputs[k])[:, 0] for k, _ in uses], dim=-1),
+                torch.cat([part.slopes[k] for k, _ in uses], dim=-1),
+            )
+            for part in found
+        ]
+        add = add_kernel if block.order == "kernel" else add_pair
+        add(total, joined[0], joined[1] if len(joined) > 1 else None)
+        return
+    for panels in row_panels(network, known, block.name, found, panel, scratch):
+        total.add(*panels)
+
+
+def _add_rest(
+    total: Accumulator, network: Network, known: Trace, sides: list[Side], budget: float
+) -> None:
+    """Add the weights that no layer explains, some of their columns at a time."""
+    if not known.rest:
+        return
+    item, n_rows = network.dtype.itemsize, sum(side.n_rows for side in sides)
+    free = budget - gram_bytes(sides, item) - MARGIN
+    width = int(0.5 * free / (n_rows * item))
+    if width < 1:
+        raise ValueError(
+            f"memory_budget must be larger than {budget / 1e9:.2g} GB for the Jacobian of one "
+            "weight; bridge.sketch needs less"
+        )
+    group: list[str] = []
+    for position, name in enumerate(known.rest):
+        group.append(name)
+        following = known.rest[position + 1 : position + 2]
+        if following and sum(network.weights[w].numel() for w in (*group, *following)) <= width:
+            continue
+        size = sum(network.weights[w].numel() for w in group)
+        a_sample = max(side.n_functions for side in sides) * size * item
+        chunk_size = int(min(ROWS_CHUNK, max(1, 0.1 * free // (3 * a_sample + 1))))
+        for start in range(0, size, width):  # more than one only for a weight alone
+            panels = []
+            for side in sides:
+                rows = _columns(network, group, side, chunk_size, slice(start, start + width))
+                panels.append(rows)
+            total.add(*panels)
+        group = []
+
+
+def _columns(
+    network: Network, group: Sequence[str], side: Side, chunk_size: int, columns: slice
+) -> Tensor:
+    """Some columns (n·R, w) of the Jacobian in a group of weights."""
+    parts = []
+    for _, chunk in side.chunks(chunk_size):
+        rows = jacobian_rows(network, group, chunk, chunk_size)
+        flat = [preconditioned(network, name, rows[name].flatten(0, 1)) for name in group]
+        parts.append(torch.cat(flat, dim=1)[:, columns].clone())
+    return torch.cat(parts)

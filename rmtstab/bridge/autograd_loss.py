@@ -1,0 +1,151 @@
+"""Any other loss, by autograd on batches of one; its weights by comparing gradients."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import grad, jacrev, vmap
+
+from rmtstab.bridge.sample_loss import OutputRoots, SampleLoss
+from rmtstab.bridge.samples import Samples, map_tensors
+
+Loss = Callable[[Tensor, Any], Tensor]
+REFERENCE_SEED = 20240229
+
+
+class AutogradLoss(SampleLoss):
+    r"""``ℓ_i = L({i})``, and ``ω_i`` from ``∂L/∂f_i = ω_i ∂ℓ_i/∂f_i`` at random outputs.
+
+    Parameters
+    ----------
+    name : str
+    call : callable
+        ``call(outputs (n, …), targets)`` → scalar: the user's loss.
+    output_shape : tuple of int
+    dtype : torch.dtype
+        In which the loss is differentiated: float64 where it allows.
+    """
+
+    def __init__(
+        self, name: str, call: Loss, output_shape: tuple[int, ...], dtype: torch.dtype
+    ) -> None:
+        self.name, self.call, self.output_shape, self.dtype = name, call, output_shape, dtype
+        self.loops = False
+        self.epsilon = torch.finfo(dtype).eps
+
+    def batch(self, outputs: Tensor, targets: Any) -> Tensor:
+        """Evaluate the user's loss on a batch of flat outputs."""
+        shaped = outputs.to(self.dtype).reshape(len(outputs), *self.output_shape)
+        return self.call(shaped, targets)
+
+    def values(self, outputs: Tensor, targets: Any) -> Tensor:
+        """``ℓ_i``, shape (n,); 0 where the loss of the sample alone is undefined (0/0)."""
+        return self._each(self._alone, outputs, targets)
+
+    def gradients(self, outputs: Tensor, targets: Any) -> Tensor:
+        """``∇ℓ_i``, shape (n, C)."""
+        return self._each(grad(self._alone), outputs, targets)
+
+    def hessians(self, outputs: Tensor, targets: Any) -> Tensor:
+        """``∇²ℓ_i``, shape (n, C, C)."""
+        # reverse over reverse: forward mode would import the compiler stack, for seconds
+        return self._each(jacrev(grad(self._alone)), outputs, targets)
+
+    def is_linear(self, outputs: Tensor, samples: Samples) -> bool:
+        """Whether the loss has no curvature in the outputs of a few samples, but a slope."""
+        few = samples.take(range(min(len(samples), 4)))
+        at = outputs[: len(few)]
+        return not bool(self.hessians(at, few.targets).any()) and bool(
+            self.gradients(at, few.targets).any()
+        )
+
+    def roots(self, outputs: Tensor, targets: Any) -> OutputRoots:
+        r"""Symmetric-eigenvalue roots, what is rounding taken for zero.
+
+        Eigenvalues below ``C ε`` of the largest that the sample has here or at random outputs
+        are rounding of the terms that cancelled in them, ε that of the dtype in which the
+        loss was differentiated.
+        """
+        width = outputs.shape[1]
+        values, vectors = torch.linalg.eigh(self._symmetric(outputs, targets))
+        natural = self._symmetric(self.reference(len(outputs), outputs.device), targets)
+        scale = torch.linalg.matrix_norm(natural, ord=2) if width else values.new_zeros(len(values))
+        scale = torch.maximum(scale, values.abs().amax(dim=1)) * width * self.epsilon
+        lowest = (values + 32.0 * scale[:, None]).min()
+        if bool(lowest < 0):
+            raise ValueError(
+                "loss must be convex in the outputs, got an output Hessian eigenvalue "
+                f"{float(values.min()):.3g} ({self.name}); only convex losses are covered: "
+                "a preference loss or a distance to a reference has no frozen curvature"
+            )
+        kept = torch.where(values > scale[:, None], values, 0.0)
+        index = torch.arange(width, device=outputs.device)[None]
+        return OutputRoots((vectors * kept.sqrt()[:, None, :])[:, None], index)
+
+    def masses(self, targets: Any) -> Tensor:
+        """``m_i`` of these targets as one batch, by gradients at random outputs."""
+        first = _first(targets)
+        n = len(first)
+        where = self.reference(n, first.device)
+        with torch.enable_grad():
+            leaf = where.to(self.dtype).requires_grad_()
+            (whole,) = torch.autograd.grad(self.batch(leaf, targets), leaf, materialize_grads=True)
+        whole, own = whole.double(), self.gradients(where, targets)
+        size = (own * own).sum(dim=1)
+        weights = torch.where(size > 0, (whole * own).sum(dim=1) / size.clamp(min=1e-300), 0.0)
+        gap = (whole - weights[:, None] * own).abs().amax(dim=1)
+        limit = 1e4 * self.epsilon * whole.abs().max()
+        if bool((gap > limit).any()) or not bool(whole.isfinite().all()):
+            raise ValueError(
+                "loss must be a weighted mean or sum of the samples' own losses, got one whose "
+                f"gradient at sample {int(gap.argmax())} depends on the rest of the batch; "
+                f"outputs have shape {(n, *self.output_shape)}, targets {tuple(first.shape)}"
+            )
+        return weights * n if self.normalised else weights
+
+    def reference(self, n: int, device: torch.device, seed: int = REFERENCE_SEED) -> Tensor:
+        """Fixed random outputs (n, C), float64; no global generator is used."""
+        width = torch.Size(self.output_shape).numel()
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(n, width, generator=generator, dtype=torch.float64).to(device)
+
+    def _alone(self, output: Tensor, target: Any) -> Tensor:
+        single = map_tensors(lambda t: t[None], target)
+        return self.call(output.reshape(1, *self.output_shape), single)
+
+    def _symmetric(self, outputs: Tensor, targets: Any) -> Tensor:
+        found = self.hessians(outputs, targets)
+        return 0.5 * (found + found.mT)
+
+    def _each(self, function: Any, outputs: Tensor, targets: Any) -> Tensor:
+        outputs = outputs.to(self.dtype)
+        if not self.loops:
+            try:
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", message="There is a performance drop")
+                    return _defined(vmap(function)(outputs, targets))
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError:  # control flow on the data: one sample at a time
+                self.loops = True
+        rows = [
+            function(output, map_tensors(lambda t, i=i: t[i], targets))
+            for i, output in enumerate(outputs)
+        ]
+        return _defined(torch.stack(rows))
+
+
+def _defined(found: Tensor) -> Tensor:
+    """Detach in float64; a sample whose mean runs over nothing (0/0) counts nothing."""
+    found = found.detach().double()
+    return torch.where(found.isnan(), 0.0, found)
+
+
+def _first(targets: Any) -> Tensor:
+    while not isinstance(targets, Tensor):
+        targets = next(iter(targets.values() if isinstance(targets, dict) else targets))
+    return targets

@@ -1,0 +1,194 @@
+"""What runs record over time, in function space or on the network, and when they turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtstab import _checks
+from rmtstab._results import FloatArray
+
+OUTCOMES = ("keeps", "forgets", "forgets_then_collapses", "collapses")
+
+
+class SetCurves(NamedTuple):
+    """Loss and accuracy of one set, each of shape cells × replicas × records."""
+
+    loss: FloatArray
+    accuracy: FloatArray
+
+
+class Reference(NamedTuple):
+    """A set before the run: its loss, the loss without skill, its accuracy (NaN: there is none)."""
+
+    loss: float
+    chance: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Loss and accuracy of every cell and replica over the recorded steps.
+
+    Attributes
+    ----------
+    steps : ndarray, shape (n_records,), int64
+    retain, forget, test : SetCurves
+        Arrays of shape cells × replicas × records; NaN for an empty set, and for the
+        accuracy where targets do not tell right from wrong.
+    displacement : ndarray, shape cells × replicas × records, float64
+        ``√((w − w*)ᵀ P⁻¹ (w − w*))``: the Euclidean norm without a preconditioner.
+    """
+
+    steps: NDArray[np.int64]
+    retain: SetCurves
+    forget: SetCurves
+    test: SetCurves
+    displacement: FloatArray
+
+    @classmethod
+    def concatenate(cls, parts: list[Curves]) -> Curves:
+        """Join blocks of cells."""
+        sets = [
+            SetCurves(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
+            for blocks in (
+                [getattr(part, name) for part in parts] for name in ("retain", "forget", "test")
+            )
+        ]
+        displacement = np.concatenate([part.displacement for part in parts])
+        return cls(parts[0].steps, sets[0], sets[1], sets[2], displacement)
+
+    def reshaped(self, shape: tuple[int, ...]) -> Curves:
+        """Give the flat cells their shape."""
+
+        def shaped(values: FloatArray) -> FloatArray:
+            return values.reshape(*shape, *values.shape[1:])
+
+        retain, forget, test = (
+            SetCurves(*map(shaped, curves)) for curves in (self.retain, self.forget, self.test)
+        )
+        return Curves(self.steps, retain, forget, test, shaped(self.displacement))
+
+
+@dataclass(frozen=True)
+class Turns:
+    """When runs forget and collapse, and what that makes of each cell.
+
+    Attributes
+    ----------
+    forget_step, collapse_step : ndarray, shape cells × replicas, float64
+        First recorded step at which it has happened; inf where it never does.
+    outcome : ndarray of str, shape cells
+        ``"keeps"``, ``"forgets"``, ``"forgets_then_collapses"`` or ``"collapses"``, by the
+        first step at which more than half of the replicas have turned.
+    levels : dict of str to float
+        The levels by which this was judged.
+    """
+
+    forget_step: FloatArray
+    collapse_step: FloatArray
+    outcome: NDArray[np.str_]
+    levels: dict[str, float]
+
+    def reshaped(self, shape: tuple[int, ...]) -> Turns:
+        """Give the flat cells their shape."""
+        forgot, collapsed = (
+            steps.reshape(*shape, *steps.shape[1:])
+            for steps in (self.forget_step, self.collapse_step)
+        )
+        return Turns(forgot, collapsed, self.outcome.reshape(shape), self.levels)
+
+
+def turns(
+    curves: Curves,
+    retain: Reference,
+    forget: Reference | None,
+    *,
+    forget_level: float = 0.5,
+    collapse_level: float = 0.8,
+) -> Turns:
+    """Read off when each run forgot and collapsed.
+
+    Parameters
+    ----------
+    curves : Curves
+    retain, forget : Reference
+        Each set before the run; no forget set, nothing forgotten.
+    forget_level : float, default 0.5
+        Forgot: the forget set's skill is below this share of its start.
+    collapse_level : float, default 0.8
+        Collapsed: the same of the retain set.
+
+    Returns
+    -------
+    Turns
+
+    Notes
+    -----
+    Skill is accuracy where there is one and the start's is not 0, else what is left of the
+    loss's distance to chance, ``(L_chance − L)/(L_chance − L_start)``; where the start is no
+    better than chance, ``L_start/L``. Outputs that are not finite count as both.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rmtstab.bridge.curves import Curves, Reference, SetCurves, turns
+    >>> loss, right = np.zeros((1, 3)), np.array([[1.0, 0.9, 0.1]])
+    >>> none = SetCurves(loss, np.full((1, 3), np.nan))
+    >>> kept, lost = SetCurves(loss, np.ones((1, 3))), SetCurves(loss, right)
+    >>> curves = Curves(np.arange(3), kept, lost, none, loss)
+    >>> start = Reference(loss=0.0, chance=2.0, accuracy=1.0)
+    >>> found = turns(curves, start, start)
+    >>> found.forget_step, str(found.outcome)
+    (array([2.]), 'forgets')
+    """
+    levels = {"forget_level": forget_level, "collapse_level": collapse_level}
+    for name, level in levels.items():
+        _checks.real(name, level, low=0.0, high=1.0)
+    lost = np.zeros(curves.forget.loss.shape, dtype=bool)
+    if forget is not None:
+        lost = skill(curves.forget, forget) < forget_level
+    forgot = _first(curves.steps, lost)
+    collapsed = _first(curves.steps, skill(curves.retain, retain) < collapse_level)
+    return Turns(forgot, collapsed, outcome(majority(forgot), majority(collapsed)), levels)
+
+
+def skill(curves: SetCurves, start: Reference) -> FloatArray:
+    """Share of the start's skill that is left: 1 at the start; see `turns`."""
+    if start.accuracy > 0.0:
+        return curves.accuracy / start.accuracy
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if start.chance > start.loss:
+            share = (start.chance - curves.loss) / (start.chance - start.loss)
+        else:
+            share = start.loss / curves.loss
+    result: FloatArray = np.where(np.isposinf(curves.loss), -np.inf, share)
+    return result
+
+
+def majority(steps: FloatArray) -> FloatArray:
+    """First step by which more than half of the replicas (the last axis) have turned."""
+    result: FloatArray = np.sort(steps, axis=-1)[..., steps.shape[-1] // 2]
+    return result
+
+
+def outcome(forget_step: FloatArray, collapse_step: FloatArray) -> NDArray[np.str_]:
+    """Name what happens when a forgetting and a collapse come at these steps."""
+    never = np.isinf(collapse_step)
+    names: NDArray[np.str_] = np.select(
+        [never & np.isinf(forget_step), never, forget_step < collapse_step],
+        OUTCOMES[:3],
+        default=OUTCOMES[3],
+    )
+    return names
+
+
+def _first(steps: NDArray[np.int64], happened: NDArray[np.bool_]) -> FloatArray:
+    """First step at which something has happened along the last axis; inf where never."""
+    found: FloatArray = np.where(
+        happened.any(axis=-1), steps[happened.argmax(axis=-1)].astype(np.float64), np.inf
+    )
+    return found

@@ -1,0 +1,425 @@
+"""Before the run: will it forget, collapse or do nothing, and when?"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from rmtstab import _checks
+from rmtstab._results import FloatArray
+from rmtstab.bridge.advice import Advice, advise
+from rmtstab.bridge.batches import batch_sizes, epoch_length
+from rmtstab.bridge.curves import majority
+from rmtstab.bridge.diagnosis_words import as_record, sentences
+from rmtstab.bridge.frozen import FrozenCurvature, frozen_curvature
+from rmtstab.bridge.linearised import FunctionSpaceRun, LinearisedNetwork, linearise
+from rmtstab.bridge.range_check import NEIGHBOURS, RangeCheck
+from rmtstab.bridge.run_plan import Schedule
+
+MARGIN_OF_BUDGET = 0.1  # of the way from the start's retain loss to the loss without skill
+
+
+@dataclass(frozen=True)
+class SampleShares:
+    """Which samples resist, and which carry the escape, in one predicted run.
+
+    Attributes
+    ----------
+    step : int
+        Where the run was looked at: when it forgot, else its end.
+    resisting : ndarray of int
+        Places in the forget set that still have their answer (or at least half their skill
+        in the loss), lowest loss first.
+    carrying : ndarray of int
+        Places in the forget set that carry most of the displacement, largest share first.
+    shares : ndarray, shape (n_retain + n_forget,), float64
+        Share of each sample in ``‖w − w*‖² = cᵀKc``; sums to 1, may be negative.
+    """
+
+    step: int
+    resisting: Any
+    carrying: Any
+    shares: FloatArray
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a run of unlearning will do, made by `diagnose`.
+
+    Attributes
+    ----------
+    outcome : str
+        ``"keeps"``, ``"forgets"``, ``"forgets_then_collapses"`` or ``"collapses"``, by the
+        median replica.
+    forget_step, collapse_step : ndarray, shape (replicas,), float64
+        inf where it never happens.
+    trusted_until : float
+        Step to which the true network agrees with the prediction.
+    robust : bool
+        Whether the outcome stays when η or α moves by a third.
+    neighbours : dict of str to str
+        The outcomes there.
+    run : FunctionSpaceRun
+        Curves of shape replicas × steps.
+    check : RangeCheck
+    curvature : FrozenCurvature
+    samples : SampleShares or None
+        None without a forget set.
+    advice : Advice or None
+    settings, inputs : dict
+        What was asked, and the network and data as they were understood.
+    seconds : dict of str to float
+        Where the time went.
+    net : LinearisedNetwork
+        For further runs, maps and checks at no further cost to the network.
+    """
+
+    outcome: str
+    forget_step: FloatArray
+    collapse_step: FloatArray
+    trusted_until: float
+    robust: bool
+    neighbours: dict[str, str]
+    run: FunctionSpaceRun
+    check: RangeCheck
+    curvature: FrozenCurvature
+    samples: SampleShares | None
+    advice: Advice | None
+    settings: dict[str, Any]
+    inputs: dict[str, Any]
+    seconds: dict[str, float]
+    net: LinearisedNetwork
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the outcome is decided within the range, and stays when nudged."""
+        return self.robust and not bool(self.check.beyond)
+
+    @property
+    def steps(self) -> Any:
+        """Recorded steps of the curves."""
+        return self.run.steps
+
+    def words(self) -> str:
+        """The answer in sentences."""
+        return "\n".join(sentences(self))
+
+    def __str__(self) -> str:
+        return self.words()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain numbers, strings and lists; None where a number is not finite."""
+        return as_record(self)
+
+    def to_json(self, path: Any = None) -> str:
+        """Return `to_dict` as strict JSON, and write it where a path is given."""
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def to_html(self, path: Any = None) -> str:
+        """Return a self-contained page with figures, and write it where a path is given."""
+        from rmtstab.bridge.diagnosis_page import page
+
+        text = page(self)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def figure(self) -> Any:
+        """Predicted curves with bands, and the map over step size and mixing."""
+        from rmtstab.bridge.pictures import diagnosis_figure
+
+        return diagnosis_figure(self)
+
+
+def diagnose(
+    model: nn.Module,
+    loss: Any,
+    retain: Any,
+    forget: Any,
+    test: Any = None,
+    *,
+    step_size: float,
+    batch_size: Any = None,
+    alpha: float = 0.5,
+    steps: int | None = None,
+    rng: np.random.Generator | int = 0,
+    replicas: int = 8,
+    sampling: str = "without_replacement",
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    schedule: Schedule = None,
+    update: str = "simultaneous",
+    forget_loss: Any = None,
+    parameters: Any = None,
+    output: Any = None,
+    preconditioner: Any = None,
+    device: torch.device | str | None = None,
+    max_samples: int | None = None,
+    seed: int = 0,
+    forget_level: float = 0.5,
+    collapse_level: float = 0.8,
+    tolerance: float = 0.1,
+    retain_budget: float | None = None,
+    advice: bool = True,
+    memory_budget: float | None = None,
+    progress: bool = False,
+) -> Diagnosis:
+    r"""Predict what a run of unlearning does, from one Jacobian pass over the data.
+
+    The network is linearised and its loss kept; replicas of the run then take place in
+    function space. The true network is evaluated at a few of the predicted weights.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The trained network; read in eval mode (dropout off, running batch statistics), and
+        left as it was. The answer is for a run in that mode.
+    loss : callable
+        ``loss(outputs, targets)`` → scalar, with torch's own reduction.
+    retain, forget, test : pair of tensors, Dataset or DataLoader
+        ``test`` may be None, and so may ``forget`` (then alpha must be 0).
+    step_size : float
+        η > 0.
+    batch_size : int or (int, int), optional
+        Of the retain and the forget batch; default that of the loaders.
+    alpha : float, default 0.5
+        Mixing in [0, 1]: ``1 − α`` weighs descent on the retain batch, α ascent on the other.
+    steps : int, optional
+        Default one epoch of the retain set.
+    rng : numpy.random.Generator or int, default 0
+    replicas : int, default 8
+        Predicted runs, each with batches of its own.
+    sampling, momentum, weight_decay, schedule, update
+        As for `LinearisedNetwork.run`.
+    forget_loss, parameters, output, preconditioner, device, max_samples, seed, memory_budget
+        As for `linearise`.
+    forget_level : float, default 0.5
+        Forgot: accuracy on the forget set below this share of its start.
+    collapse_level : float, default 0.8
+        Collapsed: the same on the retain set. For losses without accuracy see
+        `rmtstab.bridge.curves.turns`.
+    tolerance : float, default 0.1
+        Of the range check, see `LinearisedNetwork.check`.
+    retain_budget : float, optional
+        Retain loss that may be reached; default a tenth of the way from the start's loss
+        to that of answers dealt at random.
+    advice : bool, default True
+        Also search for the largest step and mixing, the smallest batch, and a window.
+    progress : bool, default False
+
+    Returns
+    -------
+    Diagnosis
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or outside its range; before any pass where that
+        can be known.
+
+    See Also
+    --------
+    rmtstab.bridge.unlearn : the real run.
+
+    Notes
+    -----
+    The network is called for its outputs, its Jacobian and one pair of backward and forward
+    passes for each of at most eight checked points; nothing is trained or run.
+
+    References
+    ----------
+    Derived in docs/theory, function-space dynamics.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab import bridge
+    >>> x = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+    >>> y = torch.arange(12) % 3
+    >>> answer = bridge.diagnose(torch.nn.Linear(4, 3), torch.nn.CrossEntropyLoss(),
+    ...                          (x[:8], y[:8]), (x[8:], y[8:]), step_size=1e-6, batch_size=2)
+    >>> answer.outcome, answer.trusted_until
+    ('keeps', 4.0)
+    """
+    _checks.real("step_size", step_size, low=0.0, low_open=True)
+    alpha = _checks.real("alpha", alpha, low=0.0, high=1.0)
+    for name, level in (("forget_level", forget_level), ("collapse_level", collapse_level)):
+        _checks.real(name, level, low=0.0, high=1.0)
+    batch_size = _batch_size(batch_size, retain, forget)
+    known = _length(retain), _length(forget)
+    if max_samples is None and None not in known:  # refuse before the pass, not after
+        batch_sizes(batch_size, known[0] or 0, known[1] or 0, alpha, sampling)
+    clock = _Clock()
+    net = linearise(
+        model, loss, retain, forget, test, forget_loss=forget_loss, parameters=parameters,
+        output=output, preconditioner=preconditioner, device=device, max_samples=max_samples,
+        seed=seed, memory_budget=memory_budget, progress=progress,
+    )  # fmt: skip
+    clock.lap("reading")
+    sizes = net.sizes[:2]
+    batches = batch_sizes(batch_size, *sizes, alpha, sampling)
+    budget = _budget(net, retain_budget)
+    if steps is None:
+        steps = epoch_length(sizes[0], batches[0])
+    _checks.integer("steps", steps, low=1)
+    run = net.run(
+        step_size, batch_size, alpha, steps, replicas=replicas, rng=rng, sampling=sampling,
+        momentum=momentum, weight_decay=weight_decay, schedule=schedule, update=update,
+        forget_level=forget_level, collapse_level=collapse_level,
+    )  # fmt: skip
+    clock.lap("runs")
+    check = net.check(run, replica=_median_replica(run), tolerance=tolerance)
+    clock.lap("check")
+    curvature = frozen_curvature(net, batches[0], sampling)
+    samples = _shares(net, run) if net.n_forget else None
+    clock.lap("curvature")
+    found = None
+    if advice:
+        levels = {"forget_level": forget_level, "collapse_level": collapse_level}
+        found = advise(net, run.plan, budget, levels)
+        clock.lap("advice")
+    assert check.neighbours is not None
+    return Diagnosis(
+        outcome=str(run.outcome),
+        forget_step=run.forget_step,
+        collapse_step=run.collapse_step,
+        trusted_until=float(check.trusted_until),
+        robust=not bool(check.fragile),
+        neighbours=dict(zip(NEIGHBOURS, map(str, check.neighbours), strict=True)),
+        run=run,
+        check=check,
+        curvature=curvature,
+        samples=samples,
+        advice=found,
+        settings={
+            "step_size": float(step_size), "batch_size": list(batches), "alpha": alpha,
+            "steps": int(steps), "replicas": replicas, "sampling": sampling,
+            "momentum": float(momentum), "weight_decay": float(weight_decay), "update": update,
+            "forget_level": forget_level, "collapse_level": collapse_level,
+            "tolerance": tolerance, "retain_budget": budget,
+        },
+        inputs=_inputs(net, model),
+        seconds=clock.laps,
+        net=net,
+    )  # fmt: skip
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = now - self._last
+        self._last = now
+
+
+def _batch_size(batch_size: Any, retain: Any, forget: Any) -> Any:
+    """Return the given batch size, or the loaders' own."""
+    if batch_size is not None:
+        return batch_size
+    own = [getattr(data, "batch_size", None) for data in (retain, forget)]
+    if own[0] is None:
+        raise ValueError(
+            "batch_size must be given unless the sets are DataLoaders with one, got None"
+        )
+    forgets = getattr(getattr(forget, "dataset", None), "__len__", None)
+    largest = own[0] if forgets is None else forgets()
+    return int(own[0]), int(min(own[1] or own[0], largest))
+
+
+def _length(data: Any) -> int | None:
+    """Samples of a set, where that can be told without reading it."""
+    if data is None:
+        return 0
+    if isinstance(data, tuple | list) and len(data) == 2 and hasattr(data[1], "__len__"):
+        return len(data[1])
+    sized = getattr(data, "dataset", data)
+    return (
+        len(sized)
+        if isinstance(sized, torch.utils.data.Dataset) and hasattr(sized, "__len__")
+        else None
+    )
+
+
+def _budget(net: LinearisedNetwork, retain_budget: float | None) -> float:
+    start = net.references[0]
+    assert start is not None
+    if retain_budget is None:
+        return start.loss + MARGIN_OF_BUDGET * max(start.chance - start.loss, start.loss)
+    return _checks.real(
+        "retain_budget", retain_budget, low=start.loss, low_label="the retain loss at the start"
+    )
+
+
+def _median_replica(run: FunctionSpaceRun) -> int:
+    """Return a replica that turns when the median does."""
+    by_time = np.lexsort((run.forget_step, run.collapse_step))
+    return int(by_time[len(by_time) // 2])
+
+
+def _shares(net: LinearisedNetwork, run: FunctionSpaceRun) -> SampleShares:
+    replica = _median_replica(run)
+    forgot = float(majority(run.forget_step))
+    step = int(forgot) if np.isfinite(forgot) else run.plan.steps
+    c = net.coefficients(run, np.array([[step]]), replica=replica).values[0, 0]
+    side = c.size
+    moved = net.gram @ c.reshape(side)
+    parts = (c.reshape(side) * moved).reshape(c.shape).sum(axis=1)
+    total = float(parts.sum())
+    shares = parts / total if total > 0 else np.zeros(len(parts))
+    at = slice(net.n_retain, net.n_retain + net.n_forget)
+    outputs = net.outputs[: len(c)] - moved.reshape(c.shape)
+    loss = net.space.losses[1]
+    assert loss is not None
+    each, right = loss.each(torch.as_tensor(outputs[at]))
+    kept = np.flatnonzero(right.numpy() >= 0.5)
+    own = shares[at]
+    order = np.argsort(-own)
+    enough = int(np.searchsorted(np.cumsum(own[order]), 0.5 * own.sum())) + 1
+    return SampleShares(step, kept[np.argsort(each.numpy()[kept])], order[:enough], shares)
+
+
+def _inputs(net: LinearisedNetwork, model: nn.Module) -> dict[str, Any]:
+    network = net.network
+    assert network is not None
+    total = sum(p.numel() for p in model.parameters())
+    retain, forget = net.references[:2]
+    residual = []
+    for loss, part, outputs, _ in net.trained():
+        residual.append(float(loss.gradients(outputs, part.targets).abs().max()))
+    return {
+        "model": type(model).__name__,
+        "parameters": network.n_parameters,
+        "parameters_in_all": total,
+        "tensors": list(network.names),
+        "dtype": str(network.model_dtype),
+        "device": str(network.device),
+        "mode": "eval",
+        "losses": [None if loss is None else loss.name for loss in net.losses[:2]],
+        "n_retain": net.n_retain,
+        "n_forget": net.n_forget,
+        "n_test": net.sizes[2],
+        "outputs": net.n_outputs,
+        "gram_bytes": net.space.gram.numel() * 8,
+        "retain_loss": None if retain is None else retain.loss,
+        "retain_accuracy": None if retain is None else retain.accuracy,
+        "forget_loss": None if forget is None else forget.loss,
+        "forget_accuracy": None if forget is None else forget.accuracy,
+        "largest_output_gradient": residual,
+        "notes": list(net.notes),
+    }

@@ -1,0 +1,313 @@
+r"""Runs of the linearised network under its own loss, a whole grid of cells at once.
+
+With the outputs ``f`` of all samples, ``K = J P Jᵀ`` and ``u = J w*`` a run needs no network:
+with ``G = ω ∘ ∇ℓ(f)`` on the batch,
+
+    q ← βq + G − λc,   s ← βs + λa,   c ← c + ηq,   a ← a − ηs,
+    f = f* + (a − 1)u − Kc,           w = a w* − P Jᵀ c.
+
+The engine keeps ``h = Kc`` and ``v = Kq`` of every run, so that a step is one product of the
+batch's rows of K; a replica's batches are the same in all cells, whence one product a replica.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rmtstab._results import FloatArray
+from rmtstab.bridge.batches import Draw
+from rmtstab.bridge.curves import Curves, SetCurves
+from rmtstab.bridge.run_plan import RunPlan
+from rmtstab.bridge.set_loss import SetLoss
+
+COPY = 20  # multiplications in the time that copying a number takes
+
+
+@dataclass(frozen=True)
+class FunctionSpace:
+    """A linearised network as its runs see it.
+
+    Attributes
+    ----------
+    outputs : Tensor, shape (N, C)
+        f* of all samples: retain, forget, test.
+    gram : Tensor, shape (n, C, N·C)
+        Rows of ``J P Jᵀ`` of the samples that are drawn, retain and forget.
+    drift : Tensor, shape (N·C,), or None
+        ``J w*``, which weight decay scales; None where it could not be computed.
+    weight_norm : float
+        ``√(w*ᵀ P⁻¹ w*)``.
+    losses : tuple of SetLoss
+        Of the retain, forget and test set; the last two may be empty.
+    """
+
+    outputs: Tensor
+    gram: Tensor
+    drift: Tensor | None
+    weight_norm: float
+    losses: tuple[SetLoss | None, ...]
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Where runs are in weight space: ``w = scale·w* − P Jᵀ values``.
+
+    Attributes
+    ----------
+    values : ndarray, shape (n_cells, n_steps, n, C), float64
+    scale : ndarray, shape (n_cells, n_steps), float64
+    """
+
+    values: FloatArray
+    scale: FloatArray
+
+
+def run(
+    space: FunctionSpace,
+    plan: RunPlan,
+    *,
+    snapshots: NDArray[np.int64] | None = None,
+    replica: int | None = None,
+    memory_budget: float = 2e9,
+) -> tuple[Curves, Coefficients | None]:
+    """Run every cell and replica of a plan in function space.
+
+    Parameters
+    ----------
+    space : FunctionSpace
+    plan : Plan
+    snapshots : ndarray, shape (n_cells, n_steps), int64, optional
+        Steps at which to keep the coefficients of each cell.
+    replica : int, optional
+        Run this one alone, with the batches that it has among all.
+    memory_budget : float
+        Bytes that the state of the cells run together may take.
+
+    Returns
+    -------
+    (Curves, Coefficients or None)
+        Curves of shape (n_cells, replicas, n_records).
+    """
+    if plan.weight_decay and space.drift is None:
+        raise ValueError(
+            f"weight_decay must be 0 for a model without second derivatives, got "
+            f"{plan.weight_decay:g}"
+        )
+    count = plan.replicas if replica is None else 1
+    samples, width = space.gram.shape[:2]
+    numbers = space.outputs.numel() * 4 + samples * width * (3 if plan.momentum else 2)
+    cells = len(plan.step_size)
+    size = max(1, min(cells, int(memory_budget / (8 * count * numbers))))
+    parts = [
+        _Runs(space, plan, slice(first, first + size), snapshots, replica).finish()
+        for first in range(0, cells, size)
+    ]
+    curves = Curves.concatenate([part[0] for part in parts])
+    if snapshots is None:
+        return curves, None
+    kept = [part[1] for part in parts]
+    values, scale = (np.concatenate([getattr(k, name) for k in kept]) for name in _KEPT)
+    return curves, Coefficients(values, scale)
+
+
+def outputs_at(space: FunctionSpace, kept: Coefficients) -> Iterator[tuple[str, Tensor, SetLoss]]:
+    """Yield the name, outputs (n_cells, n_steps, n, C) and loss of each set at coefficients."""
+    n, width, columns = space.gram.shape
+    values = torch.as_tensor(kept.values, dtype=space.gram.dtype, device=space.gram.device)
+    outputs = space.outputs.flatten() - values.flatten(2) @ space.gram.view(n * width, columns)
+    if space.drift is not None:
+        shrunk = torch.as_tensor(kept.scale - 1.0, dtype=values.dtype, device=values.device)
+        outputs = outputs + shrunk[..., None] * space.drift
+    outputs = outputs.view(*outputs.shape[:2], *space.outputs.shape)
+    start = 0
+    for name, loss in zip(("retain", "forget", "test"), space.losses, strict=True):
+        if loss is not None:
+            yield name, outputs[..., start : start + len(loss), :], loss
+            start += len(loss)
+
+
+_KEPT = ("values", "scale")
+
+
+class _Runs:
+    """The state of a block of cells, replicas leading: (replicas, cells, …)."""
+
+    def __init__(
+        self,
+        space: FunctionSpace,
+        plan: RunPlan,
+        block: slice,
+        snapshots: NDArray[np.int64] | None,
+        replica: int | None,
+    ) -> None:
+        self.space, self.plan, self.replica = space, plan, replica
+        like: dict[str, Any] = {"dtype": space.gram.dtype, "device": space.gram.device}
+        self.step_size = torch.as_tensor(plan.step_size[block], **like)
+        self.signs = torch.as_tensor(plan.weights()[:, block], **like)
+        self.snapshots = None if snapshots is None else snapshots[block]
+        self.last = plan.steps if self.snapshots is None else int(self.snapshots.max())
+        replicas = plan.replicas if replica is None else 1
+        shape = replicas, len(self.step_size)
+        n, width, columns = space.gram.shape
+        self.h = torch.zeros(*shape, columns, **like)
+        self.c = torch.zeros(*shape, n, width, **like)
+        self.heavy = plan.momentum > 0.0
+        self.v = torch.zeros_like(self.h) if self.heavy else None
+        self.q = torch.zeros_like(self.c) if self.heavy else None
+        self.rows: Tensor | None = None
+        self.a = torch.ones(shape[1], **like)
+        self.s = torch.zeros(shape[1], **like)
+        self.records = [self._empty(shape) for _ in range(7)]
+        if self.snapshots is not None:
+            self.kept = Coefficients(
+                np.zeros((*self.snapshots.shape, n, width)), np.ones(self.snapshots.shape)
+            )
+
+    def _empty(self, shape: tuple[int, int]) -> Tensor:
+        size = *shape, len(self.plan.recorded)
+        return torch.full(size, torch.nan, dtype=torch.float64, device=self.h.device)
+
+    def finish(self) -> tuple[Curves, Coefficients | None]:
+        """Take all steps."""
+        rows = {int(step): row for row, step in enumerate(self.plan.recorded)}
+        batches = self.plan.batches()
+        for step in range(self.last + 1):
+            if step in rows:
+                self._record(rows[step])
+            if self.snapshots is not None:
+                self._keep(step)
+            if step < self.last:
+                self._step(step, next(batches))
+        records = [record.transpose(0, 1).cpu().numpy() for record in self.records]
+        curves = [SetCurves(records[k], records[k + 1]) for k in (0, 2, 4)]
+        steps = self.plan.recorded.copy()
+        result = Curves(steps, curves[0], curves[1], curves[2], records[6])
+        return result, None if self.snapshots is None else self.kept
+
+    def _step(self, step: int, batches: tuple[Draw | None, Draw | None]) -> None:
+        beta, decay = self.plan.momentum, self.plan.weight_decay
+        eta = self.step_size * float(self.plan.schedule[step])
+        indices, slopes = self._slopes(batches)
+        if self.v is None or self.q is None:
+            slopes = slopes * eta[:, None, None]
+            if decay:
+                keep = 1.0 - eta * decay
+                self.h *= keep[:, None]
+                self.c *= keep[:, None, None]
+                self.a = self.a * keep
+            self._add_product(self.h, slopes, indices)
+            self._scatter(self.c, slopes, indices)
+            return
+        self.v *= beta
+        self._add_product(self.v, slopes, indices)
+        self.q *= beta
+        self._scatter(self.q, slopes, indices)
+        if decay:
+            self.v.sub_(self.h, alpha=decay)
+            self.q.sub_(self.c, alpha=decay)
+            self.s = beta * self.s + decay * self.a
+            self.a = self.a - eta * self.s
+        self.h.addcmul_(self.v, eta[:, None])
+        self.c.addcmul_(self.q, eta[:, None, None])
+
+    @staticmethod
+    def _scatter(target: Tensor, slopes: Tensor, indices: Tensor) -> Tensor:
+        """Add to the entries of the batch, a sample drawn twice twice."""
+        for own, chosen, part in zip(target, indices, slopes, strict=True):
+            own.index_add_(1, chosen, part)
+        return target
+
+    def _add_product(self, target: Tensor, slopes: Tensor, indices: Tensor) -> None:
+        """Add ``K[:, batch] slopes``; on a CPU a replica at a time, its rows kept in cache.
+
+        Few cells do not repay the copy of each replica's rows: then all of K, once.
+        """
+        replicas, cells, width, outputs = slopes.shape
+        n = len(self.space.gram)
+        if n * cells < width * (cells + COPY):
+            dense = self._scatter(slopes.new_zeros(replicas, cells, n, outputs), slopes, indices)
+            rows = self.space.gram.view(n * outputs, -1)
+            target.flatten(0, 1).addmm_(dense.view(replicas * cells, n * outputs), rows)
+            return
+        size = replicas if target.is_cuda else 1
+        if self.rows is None or self.rows.shape[0] != size * width:
+            self.rows = self.space.gram.new_empty(size * width, *self.space.gram.shape[1:])
+        for first in range(0, replicas, size):
+            part = slice(first, first + size)
+            torch.index_select(self.space.gram, 0, indices[part].flatten(), out=self.rows)
+            rows = self.rows.view(size, width * outputs, -1)
+            target[part].baddbmm_(slopes[part].flatten(2), rows)
+
+    def _slopes(self, batches: tuple[Draw | None, Draw | None]) -> tuple[Tensor, Tensor]:
+        """Samples drawn by each replica, and ``ω ∘ ∇ℓ`` there (replicas, cells, width, C)."""
+        found, slopes, start = [], [], 0
+        for k, (batch, size) in enumerate(zip(batches, self.plan.batch_size, strict=True)):
+            loss = self.space.losses[k]
+            if batch is not None and loss is not None:
+                indices, present = (self._own(part) for part in batch)
+                outputs = self._outputs_at(indices + start)
+                part = loss.slopes(outputs, indices, present, size)
+                found.append(indices + start)
+                slopes.append(part * self.signs[k][:, None, None])
+            start += self.plan.sizes[k]
+        return torch.cat(found, dim=1), torch.cat(slopes, dim=2)
+
+    def _own(self, part: Any) -> Any:
+        """Move this block's replicas of a drawn array to the device."""
+        if part is None:
+            return None
+        chosen = part if self.replica is None else part[self.replica : self.replica + 1]
+        return torch.as_tensor(np.array(chosen), device=self.h.device)
+
+    def _outputs_at(self, indices: Tensor) -> Tensor:
+        """Outputs of drawn samples, (replicas, cells, width, C)."""
+        n, width = self.space.outputs.shape
+        cells = self.h.shape[1]
+        outputs = self.h.new_empty(len(indices), cells, indices.shape[1], width)
+        for own, chosen, part in zip(self.h, indices, outputs, strict=True):
+            torch.index_select(own.view(cells, n, width), 1, chosen, out=part)
+        outputs = self.space.outputs[indices][:, None] - outputs
+        if self.plan.weight_decay and self.space.drift is not None:
+            drift = self.space.drift.view(n, width)[indices]
+            outputs = outputs + (self.a - 1.0)[:, None, None] * drift[:, None]
+        return outputs
+
+    def _record(self, row: int) -> None:
+        """Record a replica at a time: what is built on the way stays in cache."""
+        n, width = self.space.outputs.shape
+        still = self.space.outputs.flatten()
+        if self.plan.weight_decay and self.space.drift is not None:
+            still = still + (self.a - 1.0)[:, None] * self.space.drift
+        for replica, h in enumerate(self.h):
+            outputs, start = (still - h).view(-1, n, width), 0
+            for k, loss in enumerate(self.space.losses):
+                if loss is not None:
+                    part = outputs[:, start : start + len(loss)]
+                    self.records[2 * k][replica, :, row] = loss.values(part)
+                    self.records[2 * k + 1][replica, :, row] = loss.accuracy(part)
+                    start += len(loss)
+        self.records[6][..., row] = self._displacement()
+
+    def _displacement(self) -> Tensor:
+        """``√(δᵀP⁻¹δ)`` of ``δ = (a − 1)w* − P Jᵀ c``."""
+        c, seen = self.c.flatten(2), self.c[0, 0].numel()
+        square = (c * self.h[..., :seen]).sum(dim=-1)
+        if self.plan.weight_decay and self.space.drift is not None:
+            shrunk = self.a - 1.0
+            square = square - 2.0 * shrunk * (c @ self.space.drift[:seen])
+            square = square + (shrunk * self.space.weight_norm) ** 2
+        return square.clamp(min=0.0).sqrt().nan_to_num(nan=torch.inf)
+
+    def _keep(self, step: int) -> None:
+        """Copy the coefficients of the cells that are to be kept at this step."""
+        cells, columns = np.nonzero(np.asarray(self.snapshots) == step)
+        if len(cells):
+            self.kept.values[cells, columns] = self.c[0, torch.as_tensor(cells)].cpu().numpy()
+            self.kept.scale[cells, columns] = self.a[torch.as_tensor(cells)].cpu().numpy()

@@ -1,0 +1,122 @@
+"""Is a model a function of one sample: the same at every call, in whatever batch?"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+
+from rmtstab.bridge.layers import BATCH_NORMS
+from rmtstab.bridge.network import Network
+from rmtstab.bridge.samples import Samples
+from rmtstab.bridge.untouched import untouched
+
+TRIED = 8  # samples held against themselves alone
+
+
+def check_repeats(network: Network, samples: Samples) -> None:
+    """Refuse a model whose two forward passes differ, or that writes into its buffers.
+
+    Raises
+    ------
+    ValueError
+        Naming the modules in training mode that draw or average.
+    """
+    before = {name: value.clone() for name, value in network.fixed.items()}
+    with torch.no_grad(), untouched(network.model), network.differentiable():
+        # both passes inside one block: generators must move on between them
+        first, second = (network.forward(samples, network.weights) for _ in range(2))
+    changed = [name for name, value in network.fixed.items() if not _same(value, before[name])]
+    network.fixed.update(before)
+    gap = float((first - second).nan_to_num(0.0).abs().max())  # NaN outputs are refused later
+    limit = 1e2 * torch.finfo(first.dtype).eps * float(first.abs().max().nan_to_num(0.0))
+    if changed or not gap <= limit:
+        what = f"buffer {changed[0]!r} that changes" if changed else "two different forward passes"
+        raise ValueError(
+            f"model must be deterministic, got {what}{_suspects(network.model)}; "
+            "call model.eval() or pass check_deterministic=False"
+        )
+
+
+def check_independent(network: Network, samples: Samples) -> None:
+    """Refuse a model whose output for a sample depends on the rest of the batch.
+
+    A few samples together and one by one, in float64 where the model allows it.
+
+    Raises
+    ------
+    ValueError
+        Naming the likely modules.
+    """
+    n = len(samples)
+    some = samples.take(torch.linspace(0, n - 1, min(n, TRIED)).long() if n > 1 else [0, 0])
+    found = None
+    for tried in (network.in_dtype(torch.float64), network):
+        try:
+            together = tried.outputs(some)
+            alone = torch.cat([tried.outputs(sample) for sample in some.chunks(1)])
+        except (RuntimeError, TypeError, ValueError) as error:
+            found = error
+            continue
+        break
+    else:
+        raise ValueError(
+            "model must accept a batch of one sample, got "
+            f"{type(found).__name__}: {str(found).splitlines()[0]}{_suspects(network.model)}"
+        ) from found
+    gap, scale = float((together - alone).abs().max()), float(together.abs().max())
+    relative = 1e-9 if together.dtype == torch.float64 else 1e3 * torch.finfo(together.dtype).eps
+    if gap > relative * scale and gap > _shaken(tried, some, relative, together):
+        raise ValueError(
+            "model must treat samples independently, got outputs that change with the batch "
+            f"(by {gap:.2g} of {scale:.2g}){_suspects(network.model)}; call model.eval(), give "
+            "normalisation layers running statistics, or centre inputs by fixed numbers"
+        )
+
+
+def check_moves(network: Network, samples: Samples) -> None:
+    """Refuse a model whose outputs no moving weight reaches.
+
+    Raises
+    ------
+    ValueError
+        If the outputs of a sample do not require gradients.
+    """
+    leaves = {name: weight.detach().requires_grad_() for name, weight in network.weights.items()}
+    with torch.enable_grad(), untouched(network.model), network.differentiable():
+        outputs = network.apply(leaves, samples.take([0]).inputs)
+    if not outputs.requires_grad:
+        raise ValueError(
+            f"parameters must move the outputs, got none of {len(leaves)} that does: is the "
+            "forward pass detached or under no_grad, or are they unused?"
+        )
+
+
+def _shaken(network: Network, samples: Samples, relative: float, outputs: Tensor) -> float:
+    """Largest change of the outputs when each weight moves by a share of itself.
+
+    Where outputs cancel, rounding is large beside them, but not beside this.
+    """
+    generator = torch.Generator().manual_seed(0)
+    moved = {
+        name: w + relative * w * torch.randn(w.shape, generator=generator).to(w)
+        for name, w in network.weights.items()
+    }
+    return float((network.outputs(samples, moved) - outputs).abs().max())
+
+
+def _suspects(model: nn.Module) -> str:
+    """Name modules that draw random numbers or average over the batch, as a clause."""
+    found = []
+    for name, module in model.named_modules():
+        averages = isinstance(module, BATCH_NORMS) and (
+            module.training or module.running_mean is None
+        )
+        if averages or (isinstance(module, _DropoutNd) and module.training and module.p > 0.0):
+            found.append(f"{type(module).__name__} {name!r}")
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    return f" (likely {', '.join(found[:3])}{more})" if found else ""
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    return torch.equal(first, second) or bool((first.isnan() & second.isnan()).any())

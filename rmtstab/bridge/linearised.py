@@ -1,0 +1,662 @@
+"""A linearised network: one pass over the data, then whole grids of runs without the network."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from rmtstab import _checks
+from rmtstab._results import FloatArray
+from rmtstab.bridge import function_space
+from rmtstab.bridge.curves import Curves, Reference, Turns, turns
+from rmtstab.bridge.fingerprint import fingerprint
+from rmtstab.bridge.function_space import Coefficients, FunctionSpace
+from rmtstab.bridge.gram import apply_roots, jacobian_gram
+from rmtstab.bridge.gram_rows import factor_rows
+from rmtstab.bridge.jacobian_products import pullback, pushforward
+from rmtstab.bridge.network import Network, untouched
+from rmtstab.bridge.network_file import save
+from rmtstab.bridge.range_check import RangeCheck, check_range
+from rmtstab.bridge.reading import read
+from rmtstab.bridge.run_plan import RunPlan, Schedule, plan_runs
+from rmtstab.bridge.sample_loss import SampleLoss
+from rmtstab.bridge.samples import Samples, read_samples
+from rmtstab.bridge.set_loss import SetLoss
+from rmtstab.unlearning.problem import UnlearningProblem
+
+if TYPE_CHECKING:
+    from rmtstab.bridge.outcome_map import OutcomeMap
+
+
+@dataclass(frozen=True)
+class FunctionSpaceRun:
+    """Runs in function space: what they recorded, when they turned, and how to repeat them.
+
+    Attributes
+    ----------
+    curves : Curves
+        Arrays of shape cells × replicas × recorded steps.
+    turns : Turns
+    plan : RunPlan
+    """
+
+    curves: Curves
+    turns: Turns
+    plan: RunPlan
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """Recorded steps, shape (n_records,)."""
+        return self.curves.steps
+
+    @property
+    def retain_loss(self) -> FloatArray:
+        """Loss of the retain set, shape cells × replicas × recorded steps."""
+        return self.curves.retain.loss
+
+    @property
+    def forget_loss(self) -> FloatArray:
+        """Loss of the forget set."""
+        return self.curves.forget.loss
+
+    @property
+    def test_loss(self) -> FloatArray:
+        """Loss of the test set; NaN without one."""
+        return self.curves.test.loss
+
+    @property
+    def retain_accuracy(self) -> FloatArray:
+        """Accuracy on the retain set; NaN where targets do not tell right from wrong."""
+        return self.curves.retain.accuracy
+
+    @property
+    def forget_accuracy(self) -> FloatArray:
+        """Accuracy on the forget set."""
+        return self.curves.forget.accuracy
+
+    @property
+    def test_accuracy(self) -> FloatArray:
+        """Accuracy on the test set."""
+        return self.curves.test.accuracy
+
+    @property
+    def displacement(self) -> FloatArray:
+        """``‖w_t − w*‖`` (in the norm of P⁻¹ with a preconditioner)."""
+        return self.curves.displacement
+
+    @property
+    def outcome(self) -> NDArray[np.str_]:
+        """What happens in each cell, by the median replica; see `Turns`."""
+        return self.turns.outcome
+
+    @property
+    def forget_step(self) -> FloatArray:
+        """First recorded step at which each replica has forgotten, shape cells × replicas."""
+        return self.turns.forget_step
+
+    @property
+    def collapse_step(self) -> FloatArray:
+        """First recorded step at which each replica has collapsed."""
+        return self.turns.collapse_step
+
+
+class LinearisedNetwork:
+    r"""Outputs, Jacobian Gram and targets of a network at its weights; made by `linearise`.
+
+    The network is linearised, ``f(w) ≈ f* + J(w − w*)``; the loss is not. Every step of a
+    run then needs the Gram ``K = J P Jᵀ`` alone.
+
+    Attributes
+    ----------
+    space : FunctionSpace
+        Outputs, Gram and losses.
+    samples : tuple of Samples or None
+        Retain, forget and test set.
+    losses : tuple of SampleLoss or None
+    references : tuple of Reference or None
+        Each set at the weights: loss, loss without skill, accuracy.
+    output_shape : tuple of int
+        Of one sample's output, as the loss takes it.
+    network : Network or None
+        None after `load` without a model; then nothing can be checked.
+    fingerprint : str
+        Of the weights and buffers.
+    notes : tuple of str
+    """
+
+    def __init__(
+        self,
+        space: FunctionSpace,
+        samples: tuple[Samples | None, ...],
+        losses: tuple[SampleLoss | None, ...],
+        *,
+        network: Network | None,
+        output_shape: tuple[int, ...],
+        fingerprint: str,
+        notes: tuple[str, ...] = (),
+        references: tuple[Reference | None, ...] | None = None,
+    ) -> None:
+        self.space, self.samples, self.losses = space, samples, losses
+        self.network, self.fingerprint, self.notes = network, fingerprint, notes
+        self.output_shape = output_shape
+        self.references = self._references() if references is None else references
+
+    @property
+    def n_retain(self) -> int:
+        """Samples of the retain set."""
+        return self.sizes[0]
+
+    @property
+    def n_forget(self) -> int:
+        """Samples of the forget set."""
+        return self.sizes[1]
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Samples of the retain, forget and test set."""
+        r, f, t = (0 if part is None else len(part) for part in self.samples)
+        return r, f, t
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs of a sample, C."""
+        return int(self.space.outputs.shape[1])
+
+    @property
+    def outputs(self) -> FloatArray:
+        """Outputs f* of all samples, shape (N, C): retain, forget, test."""
+        return self.space.outputs.cpu().numpy()
+
+    @property
+    def gram(self) -> FloatArray:
+        """``J P Jᵀ`` of the retain and forget samples, shape (nC, nC)."""
+        side = sum(self.sizes[:2]) * self.n_outputs
+        return self.space.gram.reshape(side, -1)[:, :side].cpu().numpy()
+
+    def __repr__(self) -> str:
+        r, f, t = self.sizes
+        return (
+            f"LinearisedNetwork(n_retain={r}, n_forget={f}, n_test={t}, outputs={self.n_outputs})"
+        )
+
+    def problem(self) -> UnlearningProblem:
+        r"""Return the unlearning problem of the frozen curvature, with per-sample gradients.
+
+        ``H_i = n ω_i J_iᵀ ∇²ℓ_i J_i`` and ``g_i = n ω_i J_iᵀ ∇ℓ_i`` at the weights.
+
+        Returns
+        -------
+        UnlearningProblem
+
+        Raises
+        ------
+        ValueError
+            If a loss is not convex in the outputs: function space needs no convexity, this does.
+        """
+        columns, width = [], 0
+        for loss, part, outputs, weights in self.trained():
+            if not loss.convex:
+                raise ValueError(
+                    f"loss must be convex in the outputs for problem(), got {loss.name}; "
+                    "run() and diagnose() need no convexity"
+                )
+            roots = loss.roots(outputs, part.targets).dense() * weights.sqrt()[:, None, None]
+            slopes = loss.gradients(outputs, part.targets) * weights[:, None]
+            columns.append((roots, slopes))
+            width = max(width, roots.shape[2])
+        padded = [
+            torch.cat([nn.functional.pad(r, (0, width - r.shape[2])), g[:, :, None]], dim=2)
+            for r, g in columns
+        ]
+        n = sum(self.sizes[:2])
+        gram = apply_roots(torch.as_tensor(self.gram), torch.cat(padded), torch.cat(padded))
+        rows = factor_rows(gram.numpy()).reshape(n, width + 1, -1)
+        cut, curved, pushed = self.n_retain, rows[:, :width], rows[:, width]
+        return UnlearningProblem.from_factors(
+            curved[:cut], curved[cut:] if n > cut else (),
+            gradients=(pushed[:cut], pushed[cut:] if n > cut else ()),
+        )  # fmt: skip
+
+    def run(
+        self,
+        step_size: Any,
+        batch_size: Any,
+        alpha: Any,
+        steps: int,
+        *,
+        replicas: int = 8,
+        rng: np.random.Generator | int,
+        sampling: str = "without_replacement",
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        schedule: Schedule = None,
+        update: str = "simultaneous",
+        record_every: int = 1,
+        forget_level: float = 0.5,
+        collapse_level: float = 0.8,
+        memory_budget: float = 2e9,
+    ) -> FunctionSpaceRun:
+        r"""Run a grid of cells in function space.
+
+        ``f ← f − ηK(ω ∘ ∇ℓ(f))`` with ``ω`` the batch weights, ``1 − α`` of the retain
+        batch's and ``−α`` of the forget batch's; with momentum and weight decay as in
+        `torch.optim.SGD`, decay outside the preconditioner.
+
+        Parameters
+        ----------
+        step_size, alpha : float or array_like
+            η > 0 and the mixing in [0, 1]; they broadcast to the cells.
+        batch_size : int or (int, int)
+            Of the retain and the forget batch.
+        steps : int
+        replicas : int, default 8
+            Runs a cell. A replica has the same batches in every cell.
+        rng : numpy.random.Generator or int
+            The same seed gives the same batches to `rmtstab.bridge.unlearn`.
+        sampling : str, default "without_replacement"
+            Or ``"with_replacement"``, ``"bernoulli"`` (batch loss over B, not over the
+            realised count), ``"shuffled"``: epochs, a set reshuffled when exhausted, its
+            last partial batch dropped.
+        momentum : float, default 0.0
+            β in [0, 1).
+        weight_decay : float, default 0.0
+            λ ≥ 0.
+        schedule : array_like, shape (steps,), or callable, optional
+            Factor of the step size at each step.
+        update : {"simultaneous", "alternating"}, default "simultaneous"
+            Alternating: an epoch of ascent on the forget set, then one of descent on the
+            retain set, and so on.
+        record_every : int, default 1
+            Steps between records; the start and the end are always recorded.
+        forget_level, collapse_level : float, default 0.5 and 0.8
+            See `rmtstab.bridge.curves.turns`.
+        memory_budget : float, default 2e9
+            Bytes for the state of the cells that run together.
+
+        Returns
+        -------
+        FunctionSpaceRun
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter is of the wrong kind or outside its range.
+
+        Notes
+        -----
+        Exact where the network is linear in its weights. The cost of a step is that of the
+        products of the drawn rows of K, ``(B_r + B_f)C × NC``, whatever the number of weights.
+
+        References
+        ----------
+        Derived in docs/theory, function-space dynamics.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from rmtstab import bridge
+        >>> x = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+        >>> y = torch.arange(12) % 3
+        >>> net = bridge.linearise(torch.nn.Linear(4, 3), torch.nn.CrossEntropyLoss(),
+        ...                        (x[:8], y[:8]), (x[8:], y[8:]))
+        >>> run = net.run([0.1, 1.0], 2, [[0.2], [0.8]], steps=20, rng=0)
+        >>> run.retain_loss.shape
+        (2, 2, 8, 21)
+        """
+        plan = plan_runs(
+            self.sizes[:2], step_size=step_size, batch_size=batch_size, alpha=alpha, steps=steps,
+            replicas=replicas, rng=rng, sampling=sampling, momentum=momentum,
+            weight_decay=weight_decay, schedule=schedule, update=update, record_every=record_every,
+        )  # fmt: skip
+        curves, _ = function_space.run(self.space, plan, memory_budget=memory_budget)
+        curves = curves.reshaped(plan.shape)
+        found = self.turns(curves, forget_level=forget_level, collapse_level=collapse_level)
+        return FunctionSpaceRun(curves, found, plan)
+
+    def turns(self, curves: Curves, **levels: float) -> Turns:
+        """Read off when runs, in function space or real, forgot and collapsed."""
+        retain, forget = self.references[:2]
+        assert retain is not None  # a linearised network has retain samples
+        return turns(curves, retain, forget, **levels)
+
+    def coefficients(
+        self, run: FunctionSpaceRun, steps: NDArray[np.int64], *, replica: int = 0
+    ) -> Coefficients:
+        """Repeat one replica of a run and keep where it is in weight space.
+
+        Parameters
+        ----------
+        run : FunctionSpaceRun
+        steps : ndarray, shape (n_cells, n_steps), int64
+            Steps to keep of each cell.
+        replica : int, default 0
+
+        Returns
+        -------
+        Coefficients
+        """
+        _checks.integer("replica", replica, low=0, high=run.plan.replicas - 1)
+        quiet = replace(run.plan, recorded=np.zeros(1, dtype=np.int64))
+        _, kept = function_space.run(self.space, quiet, snapshots=steps, replica=replica)
+        assert kept is not None
+        return kept
+
+    def weights(self, values: FloatArray, scale: float = 1.0) -> dict[str, Tensor]:
+        """Weights ``scale·w* − P Jᵀ values`` of coefficients (n, C), in the network's precision."""
+        network = self._live_network()
+        move = pullback(network, self._drawn(), torch.as_tensor(values, device=network.device))
+        scaled = network.preconditioner
+        return {
+            name: scale * weight
+            - (move[name] if scaled is None else scaled[name] * move[name]).to(weight)
+            for name, weight in network.weights.items()
+        }
+
+    def check(
+        self,
+        run: FunctionSpaceRun,
+        *,
+        replica: int = 0,
+        points: int = 6,
+        tolerance: float = 0.1,
+        margin: bool = True,
+    ) -> RangeCheck:
+        """Evaluate the true network at the predicted weights, and move each cell by a third.
+
+        Parameters
+        ----------
+        run : FunctionSpaceRun
+            Of this network.
+        replica : int, default 0
+            The replica that is checked.
+        points : int, default 6
+            Evenly spaced steps to check; the steps at which the replica turns come too.
+        tolerance : float, default 0.1
+            Largest difference of skill (accuracy over the start's, or its counterpart in
+            the loss, see `rmtstab.bridge.curves.turns`) that counts as agreement.
+        margin : bool, default True
+            Also ask whether the outcome changes when η or α moves by a third.
+
+        Returns
+        -------
+        RangeCheck
+
+        Raises
+        ------
+        ValueError
+            If the model was changed since, or there is none.
+        """
+        self._live_network()
+        return check_range(
+            self, run, replica=replica, points=points, tolerance=tolerance, margin=margin
+        )
+
+    def relinearise(
+        self, run: FunctionSpaceRun, cell: int | tuple[int, ...], step: int, *, replica: int = 0
+    ) -> LinearisedNetwork:
+        """Linearise again at the weights that a run predicts, to go on from there.
+
+        Parameters
+        ----------
+        run : FunctionSpaceRun
+            Of this network.
+        cell : int or tuple of int
+            Index of the cell; ``()`` for a run of one.
+        step : int
+            At which to stop; velocities of momentum are not carried over.
+        replica : int, default 0
+
+        Returns
+        -------
+        LinearisedNetwork
+            Forgetting and collapse are still judged against this network's start.
+        """
+        network = self._live_network()
+        _checks.integer("step", step, low=0, high=run.plan.steps)
+        try:
+            flat = int(np.arange(len(run.plan.step_size)).reshape(run.plan.shape)[cell])
+        except (IndexError, TypeError):
+            raise ValueError(
+                f"cell must be an index into cells of shape {run.plan.shape}, got {cell!r}"
+            ) from None
+        one = replace(
+            run.plan, step_size=run.plan.step_size[[flat]], alpha=run.plan.alpha[[flat]], shape=(1,)
+        )
+        kept = self.coefficients(replace(run, plan=one), np.array([[step]]), replica=replica)
+        moved = copy.copy(network)
+        moved.weights = self.weights(kept.values[0, 0], float(kept.scale[0, 0]))
+        with evaluating(network.model):
+            space = _read_space(moved, self.samples, self.losses)
+        return LinearisedNetwork(
+            space, self.samples, self.losses, network=moved, output_shape=self.output_shape,
+            fingerprint=self.fingerprint, references=self.references,
+            notes=(*self.notes, f"linearised again at step {step}"),
+        )  # fmt: skip
+
+    def map(
+        self,
+        step_sizes: Any,
+        alphas: Any,
+        batch_sizes: Any,
+        steps: int,
+        *,
+        replicas: int = 8,
+        rng: np.random.Generator | int,
+        **options: Any,
+    ) -> OutcomeMap:
+        """Map the outcome, and when it comes, over two of step size, mixing and batch size.
+
+        Parameters
+        ----------
+        step_sizes, alphas : float or array_like, one axis
+        batch_sizes : int, pair, or list of those
+            One of the three holds a single value.
+        steps : int
+        replicas : int, default 8
+        rng : numpy.random.Generator or int
+        **options
+            Further options of `run`.
+
+        Returns
+        -------
+        OutcomeMap
+        """
+        from rmtstab.bridge.outcome_map import outcome_map
+
+        return outcome_map(
+            self, step_sizes, alphas, batch_sizes, steps, replicas=replicas, rng=rng, **options
+        )
+
+    def observe(self, weights: dict[str, Tensor]) -> list[tuple[float, float]]:
+        """Loss and accuracy of the true network at some weights, of the retain and forget set."""
+        network = self._live_network()
+        found = []
+        with evaluating(network.model):
+            for part, loss in zip(self.samples[:2], self.space.losses, strict=False):
+                if part is not None and loss is not None:
+                    outputs = network.outputs(part, weights).double()
+                    found.append((float(loss.values(outputs)), float(loss.accuracy(outputs))))
+        return found
+
+    def save(self, path: Any) -> None:
+        """Write arrays and a JSON header to an ``.npz`` file, without pickle; see `load`."""
+        save(self, path)
+
+    def trained(self) -> Iterator[tuple[SampleLoss, Samples, Tensor, Tensor]]:
+        """Loss, samples, outputs and weights ``n ω_i`` of the retain and the forget set."""
+        start = 0
+        for loss, part in zip(self.losses[:2], self.samples[:2], strict=True):
+            if loss is not None and part is not None:
+                weights = loss.batch_weights(loss.masses(part.targets))
+                weights = weights * len(part) if loss.normalised else weights
+                yield loss, part, self.space.outputs[start : start + len(part)], weights
+                start += len(part)
+
+    def _references(self) -> tuple[Reference | None, ...]:
+        found: list[Reference | None] = []
+        pool, start = self.space.outputs, 0
+        for loss in self.space.losses:
+            if loss is None:
+                found.append(None)
+                continue
+            found.append(loss.reference(pool[start : start + len(loss)], pool))
+            start += len(loss)
+        return tuple(found)
+
+    def _live_network(self) -> Network:
+        if self.network is None:
+            raise ValueError(
+                "model must be given to check predictions, got none; pass model= to load()"
+            )
+        if fingerprint(self.network.model) != self.fingerprint:
+            raise ValueError(
+                "model must be as it was when linearised, got other weights or buffers; "
+                "linearise it again"
+            )
+        return self.network
+
+    def _drawn(self) -> Samples:
+        return joined([part for part in self.samples[:2] if part is not None])
+
+
+def linearise(
+    model: nn.Module,
+    loss: Any,
+    retain: Any,
+    forget: Any = None,
+    test: Any = None,
+    *,
+    forget_loss: Any = None,
+    parameters: Any = None,
+    output: Any = None,
+    preconditioner: Any = None,
+    device: torch.device | str | None = None,
+    max_samples: int | None = None,
+    seed: int = 0,
+    memory_budget: float | None = None,
+    progress: bool = False,
+) -> LinearisedNetwork:
+    r"""Read what function-space dynamics need off a network, in one pass over the data.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The trained network; read in eval mode, left as it was.
+    loss : callable
+        ``loss(outputs, targets)`` → scalar; as for `rmtstab.bridge.problem`.
+    retain, forget, test : pair of tensors, Dataset or DataLoader
+        ``forget`` and ``test`` may be None.
+    forget_loss : callable, optional
+        What ascent raises on the forget set; any differentiable loss, convex or not.
+        Default ``loss``. To descend on a loss there (NPO, KL to a reference), give its
+        negative.
+    parameters, output, preconditioner, device, max_samples, seed
+        As for `rmtstab.bridge.problem`; the preconditioner is held as it is.
+    memory_budget : float, optional
+        Bytes for the Gram; what cannot fit is refused before anything runs.
+    progress : bool, default False
+
+    Returns
+    -------
+    LinearisedNetwork
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `rmtstab.bridge.problem`, save for losses that are not convex.
+
+    See Also
+    --------
+    rmtstab.bridge.diagnose : the answer in words.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab import bridge
+    >>> x = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+    >>> y = torch.arange(12) % 3
+    >>> bridge.linearise(torch.nn.Linear(4, 3), torch.nn.CrossEntropyLoss(),
+    ...                  (x[:8], y[:8]), (x[8:], y[8:]))
+    LinearisedNetwork(n_retain=8, n_forget=4, n_test=0, outputs=3)
+    """
+    with evaluating(model):
+        reading = read(
+            model, loss, retain, forget, forget_loss=forget_loss, parameters=parameters,
+            output=output, preconditioner=preconditioner, device=device,
+            max_samples=max_samples, seed=seed,
+        )  # fmt: skip
+        network = reading.network
+        held_out = None
+        if test is not None:
+            held_out = read_samples(
+                "test", test, device=network.device, max_samples=max_samples, seed=seed + 2
+            )
+        samples = (*reading.samples, held_out)
+        losses = (*reading.losses, None if held_out is None else reading.losses[0])
+        space = _read_space(network, samples, losses, memory_budget, progress)
+    return LinearisedNetwork(
+        space, samples, losses, network=network, output_shape=network.output_shape or (),
+        fingerprint=fingerprint(model), notes=reading.notes,
+    )  # fmt: skip
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model in eval mode for a block; it and every global state are left as they were."""
+    with untouched(model):
+        model.eval()
+        yield
+
+
+def joined(parts: list[Samples]) -> Samples:
+    """Inputs of several sets as one; targets, which may be of different kinds, are left out."""
+    inputs = tree_map(lambda *tensors: torch.cat(tensors), *(part.inputs for part in parts))
+    n = sum(len(part) for part in parts)
+    return Samples(inputs, torch.zeros(n), torch.arange(n), n)
+
+
+def _read_space(
+    network: Network,
+    samples: tuple[Samples | None, ...],
+    losses: tuple[SampleLoss | None, ...],
+    memory_budget: float | None = None,
+    progress: bool = False,
+) -> FunctionSpace:
+    """Outputs, Gram and ``J w*`` of a network at its weights."""
+    present = [part for part in samples if part is not None]
+    drawn = joined([part for part in samples[:2] if part is not None])
+    everything = joined(present)
+    outputs = network.outputs(everything).double()
+    options: dict[str, Any] = {"memory_budget": memory_budget, "progress": progress}
+    gram = jacobian_gram(network, drawn, **options)
+    if samples[2] is not None:
+        gram = torch.cat([gram, jacobian_gram(network, drawn, samples[2], **options)], dim=1)
+    drift = None
+    try:
+        drift = pushforward(network, everything, network.weights).double().flatten()
+    except (RuntimeError, NotImplementedError):
+        network.notes.append("no second derivatives: weight decay cannot be followed")
+    square = sum(
+        float((w.double() ** 2 / (1.0 if p is None else p.double())).sum())
+        for w, p in (
+            (w, None if network.preconditioner is None else network.preconditioner[name])
+            for name, w in network.weights.items()
+        )
+    )
+    sets = [
+        None if part is None or loss is None else SetLoss(loss, part.targets)
+        for part, loss in zip(samples, losses, strict=True)
+    ]
+    return FunctionSpace(
+        outputs, gram.reshape(len(drawn), outputs.shape[1], -1).contiguous(), drift,
+        square**0.5, tuple(sets),
+    )  # fmt: skip

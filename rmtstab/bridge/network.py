@@ -1,0 +1,392 @@
+"""A model read as a function of the weights that move, without side effects."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jacrev, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from rmtstab.bridge.parameters import moving_names
+from rmtstab.bridge.preconditioner import diagonal
+from rmtstab.bridge.samples import Samples, map_tensors, tensors
+from rmtstab.bridge.untouched import untouched
+
+__all__ = ["Network", "untouched"]
+
+Weights = dict[str, Tensor]
+FORWARD_CHUNK = 256  # samples a forward pass
+JACOBIAN_BYTES = 2.5e8  # size of a chunk of Jacobians
+
+
+class Network:
+    r"""Outputs ``f_i(w)`` of a model, and their Jacobian, as functions of its moving weights.
+
+    Weights are held as detached copies; the model's own are read once and never written.
+    Half precision is raised to float32: the function of the same weights, without the
+    rounding of each of its operations.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        In the mode (`train` or `eval`) in which it is to be read.
+    parameters : str, iterable, callable or None
+        Which weights move: names, module prefixes, `Parameter` objects, or a filter
+        ``(name, parameter) -> bool``; default all that require gradients.
+    output : str, callable or None
+        Key or attribute of the model's result, or a function of it, that gives the output
+        tensor; needed where the model returns several.
+    device : torch.device or str, optional
+        Where to compute; default where the model is.
+    preconditioner : dict of Tensor, or torch.optim.Optimizer, optional
+        Frozen diagonal P, see `rmtstab.bridge.problem`.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the moving weights, in the order of ``model.named_parameters()``.
+    weights, fixed : dict of Tensor
+        What moves; frozen parameters and buffers.
+    n_parameters : int
+        d, the number of moving weights.
+    output_shape : tuple of int
+        Of one sample's output; known after the first call of `outputs`.
+    preconditioner : dict of Tensor or None
+    scale : Tensor, shape (d,), or None
+        ``P^{1/2}``, flat.
+    notes : list of str
+        What a user should know about how the model was read.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab.bridge.network import Network
+    >>> from rmtstab.bridge.samples import read_samples
+    >>> network = Network(torch.nn.Linear(3, 2))
+    >>> samples = read_samples("retain", (torch.zeros(4, 3), torch.zeros(4, 2)))
+    >>> network.n_parameters, network.outputs(samples).shape, network.jacobian(samples).shape
+    (8, torch.Size([4, 2]), torch.Size([4, 2, 8]))
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        parameters: Any = None,
+        output: str | Callable[[Any], Tensor] | None = None,
+        device: torch.device | str | None = None,
+        preconditioner: Any = None,
+    ) -> None:
+        check_model(model)
+        self.model, self.output = model, output
+        available = dict(model.named_parameters())
+        self.names = moving_names(model, parameters)
+        home = available[self.names[0]].device
+        self.device = torch.device(home if device is None else device)
+        # a lookup with max_norm writes into the weight it is given
+        renormed = any(getattr(m, "max_norm", None) is not None for m in model.modules())
+
+        def hold(tensor: Tensor, copy: bool) -> Tensor:
+            half = tensor.is_floating_point() and tensor.element_size() < 4
+            dtype = torch.float32 if half else tensor.dtype
+            moved = tensor.detach().to(self.device, dtype)
+            return moved.clone() if copy and moved.data_ptr() == tensor.data_ptr() else moved
+
+        self.weights: Weights = {name: hold(available[name], True) for name in self.names}
+        self.fixed: Weights = {
+            name: hold(p, renormed) for name, p in available.items() if name not in self.weights
+        }
+        self.fixed |= {name: hold(value, True) for name, value in model.named_buffers()}
+        self.dtype = next(iter(self.weights.values())).dtype
+        for weight in self.weights.values():
+            self.dtype = torch.promote_types(self.dtype, weight.dtype)
+        self.model_dtype = available[self.names[0]].dtype
+        self.n_parameters = sum(weight.numel() for weight in self.weights.values())
+        self.output_shape: tuple[int, ...] | None = None
+        self.notes: list[str] = []
+        self.bypassed: tuple[str, ...] = ()
+        self.input_dtype: torch.dtype | None = None  # to which floating inputs are raised
+        if self.model_dtype.itemsize < 4:
+            self.input_dtype = torch.float32
+            self.notes.append(f"{self.model_dtype} weights, differentiated in float32")
+        self.preconditioner = diagonal(preconditioner, model, self.weights)
+        self.scale = (
+            None if self.preconditioner is None else self.flatten(self.preconditioner).sqrt()
+        )
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs a sample, C."""
+        if self.output_shape is None:
+            raise RuntimeError("n_outputs is known after the first call of outputs")
+        return int(torch.Size(self.output_shape).numel())
+
+    def flatten(self, tree: Weights) -> Tensor:
+        """One vector (d,) of a tensor a moving weight."""
+        return torch.cat([tree[name].reshape(-1) for name in self.names])
+
+    def unflatten(self, vector: Tensor) -> Weights:
+        """Undo `flatten`."""
+        parts = torch.split(vector, [self.weights[name].numel() for name in self.names])
+        pairs = zip(self.names, parts, strict=True)
+        return {name: part.reshape(self.weights[name].shape) for name, part in pairs}
+
+    def apply(self, weights: Weights, inputs: Any) -> Tensor:
+        """Outputs (n, C) of a batch: a pure function, for `torch.func` and autograd."""
+        raw = self.raw(weights, inputs)
+        n = batch_size(inputs)
+        if self.output_shape is None:
+            return raw.reshape(n, -1)
+        if raw.numel() != n * self.n_outputs:
+            raise ValueError(
+                f"model must map each sample to outputs of shape {self.output_shape}, got "
+                f"{tuple(raw.shape)} from a batch of {n}"
+            )
+        return raw.reshape(n, self.n_outputs)  # a forward that squeezes batches of one is undone
+
+    def raw(self, weights: Weights, inputs: Any) -> Tensor:
+        """Return what the model gives for a batch, as one tensor in the model's own shape."""
+        inputs = map_tensors(self._as_input, inputs)
+        with self._bypass():
+            state = {**self.fixed, **weights}
+            if isinstance(inputs, Mapping):
+                result = functional_call(self.model, state, (), dict(inputs))
+            elif isinstance(inputs, tuple):
+                result = functional_call(self.model, state, inputs)
+            else:
+                result = functional_call(self.model, state, (inputs,))
+        return select_output(result, self.output)
+
+    def outputs(
+        self, samples: Samples, weights: Weights | None = None, *, chunk_size: int | None = None
+    ) -> Tensor:
+        """Outputs (n, C) of all samples, without gradients, in the mode the user set."""
+        weights = self.weights if weights is None else weights
+        samples = samples.to(self.device)
+        if self.output_shape is None:
+            self.learn_shape(samples)
+        with torch.no_grad(), untouched(self.model), self.differentiable():
+            return self.forward(samples, weights, chunk_size or FORWARD_CHUNK)
+
+    def forward(self, samples: Samples, weights: Weights, size: int = FORWARD_CHUNK) -> Tensor:
+        """Outputs in chunks of ``size``, without the care that `outputs` takes of the model."""
+        parts = [self.apply(weights, chunk.inputs) for chunk in samples.chunks(size)]
+        return torch.cat(parts).detach()
+
+    def in_dtype(self, dtype: torch.dtype) -> Network:
+        """Return the same network in another precision, weights, buffers and inputs."""
+        other = copy.copy(self)
+
+        def cast(tree: Weights) -> Weights:
+            return {k: t.to(dtype) if t.is_floating_point() else t for k, t in tree.items()}
+
+        other.weights, other.fixed = cast(self.weights), cast(self.fixed)
+        other.dtype = other.input_dtype = dtype
+        other.notes = list(self.notes)
+        if self.preconditioner is not None and self.scale is not None:
+            other.preconditioner, other.scale = cast(self.preconditioner), self.scale.to(dtype)
+        return other
+
+    def jacobian(self, samples: Samples, *, chunk_size: int | None = None) -> Tensor:
+        """Jacobian of the outputs, in the coordinates ``P^{-1/2} w`` where there is a P.
+
+        Parameters
+        ----------
+        samples : Samples
+        chunk_size : int, optional
+            Samples differentiated at a time; default some 250 MB of derivatives.
+
+        Returns
+        -------
+        Tensor, shape (n, C, d)
+            ``J_i P^{1/2}``; ``J_i`` without preconditioner.
+        """
+        samples = samples.to(self.device)
+        if self.output_shape is None:
+            self.learn_shape(samples)
+        width = self.n_outputs * self.n_parameters * self.dtype.itemsize
+        size = chunk_size or max(1, int(JACOBIAN_BYTES / max(width, 1)))
+        with untouched(self.model), self.differentiable():
+            parts = [self._jacobian(chunk) for chunk in samples.chunks(size)]
+        found = torch.cat(parts)
+        return found if self.scale is None else found * self.scale
+
+    @contextmanager
+    def differentiable(self) -> Iterator[None]:
+        """Choose kernels that can be differentiated, twice, under `torch.func`."""
+        fast = torch.backends.mha.get_fastpath_enabled()
+        with ExitStack() as stack:
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            if self.device.type == "cuda" and any(
+                isinstance(m, nn.RNNBase) for m in self.model.modules()
+            ):
+                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+            stack.enter_context(warnings.catch_warnings())
+            # said once, in a note, where it matters
+            warnings.filterwarnings("ignore", message="There is a performance drop")
+            torch.backends.mha.set_fastpath_enabled(False)
+            try:
+                yield
+            finally:
+                torch.backends.mha.set_fastpath_enabled(fast)
+
+    def _jacobian(self, chunk: Samples) -> Tensor:
+        def one(weights: Weights, inputs: Any) -> Tensor:
+            return self.apply(weights, map_tensors(lambda t: t[None], inputs))[0]
+
+        if not self.vmap_fails:
+            found = self._batched_jacobian(one, chunk)
+            if found is not None:
+                return found
+        return torch.stack([self._sample_jacobian(sample) for sample in chunk.chunks(1)])
+
+    vmap_fails = False
+
+    def _batched_jacobian(self, one: Any, chunk: Samples) -> Tensor | None:
+        """Jacobian by `vmap`, or None, with a note, where it cannot or is wrong."""
+        try:
+            blocks = vmap(jacrev(one), in_dims=(None, 0))(self.weights, chunk.inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            reason = "vmap cannot batch this model"
+        else:
+            flat = [blocks[name].reshape(len(chunk), self.n_outputs, -1) for name in self.names]
+            found = torch.cat(flat, dim=2).detach()
+            # nested vmap is silently wrong for some layers (PReLU, n samples of n outputs)
+            exact = self._sample_jacobian(chunk.take([len(chunk) - 1]))
+            gap = (found[-1] - exact).norm()
+            if bool(gap <= torch.finfo(self.dtype).eps ** 0.5 * exact.norm()):
+                return found
+            reason = "vmap gives wrong derivatives of this model"
+        self.vmap_fails = True
+        self.notes.append(f"samples differentiated one by one: {reason}")
+        return None
+
+    def _sample_jacobian(self, sample: Samples) -> Tensor:
+        """Jacobian (C, d) of a batch of one, by one backward pass an output."""
+        leaves = {name: w.detach().requires_grad_() for name, w in self.weights.items()}
+        with torch.enable_grad():
+            values = self.apply(leaves, sample.inputs)[0]
+            rows = [
+                torch.autograd.grad(
+                    value, list(leaves.values()), retain_graph=True, materialize_grads=True
+                )
+                for value in values
+            ]
+        return torch.stack([torch.cat([slope.reshape(-1) for slope in row]) for row in rows])
+
+    def learn_shape(self, samples: Samples) -> None:
+        """Learn one sample's output shape from a batch of two: batches of one may be squeezed.
+
+        Raises
+        ------
+        ValueError
+            If the model does not take the samples, or gives them other outputs than before.
+        """
+        pair = samples.take([0, min(1, len(samples) - 1)]).to(self.device)
+        with torch.no_grad(), untouched(self.model), self.differentiable():
+            try:
+                shape = tuple(self.raw(self.weights, pair.inputs).shape)
+            except (RuntimeError, TypeError, IndexError) as error:
+                given = ", ".join(f"{tuple(t.shape)} {t.dtype}" for t in tensors(pair.inputs))
+                raise ValueError(
+                    f"model must accept the samples' inputs, here a batch {given}, got "
+                    f"{type(error).__name__}: {str(error).splitlines()[0]}; its weights are "
+                    f"{self.model_dtype}"
+                ) from error
+        if not shape or shape[0] != 2:
+            raise ValueError(
+                "model must return one output a sample, first axis the samples, got shape "
+                f"{shape} from a batch of 2; pass output= to choose or reshape it"
+            )
+        if self.output_shape not in (None, shape[1:]):
+            raise ValueError(
+                f"model must give outputs of shape {self.output_shape} for every set, got "
+                f"{shape[1:]}; pad inputs to one shape"
+            )
+        self.output_shape = shape[1:]
+
+    def _as_input(self, tensor: Tensor) -> Tensor:
+        """Copy an input, in the network's precision: layers that work in place write into it."""
+        if tensor.is_floating_point() and self.input_dtype is not None:
+            return tensor.to(self.input_dtype, copy=True)
+        return tensor.clone()
+
+    @contextmanager
+    def _bypass(self) -> Iterator[None]:
+        """Turn the modules in ``bypassed`` into identities."""
+        found = [self.model.get_submodule(name) for name in self.bypassed]
+        handles = [m.register_forward_hook(lambda _m, args, _out: args[0]) for m in found]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def check_model(model: Any) -> None:
+    """Refuse what is not a module, has no weights, or has weights that are not finite."""
+    if isinstance(model, Mapping):
+        raise TypeError(
+            "model must be a torch.nn.Module, got a state dict; build the model, then "
+            "model.load_state_dict(torch.load(path, weights_only=True))"
+        )
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    state = [*model.named_parameters(), *model.named_buffers()]
+    places = sorted({str(value.device) for _, value in state})
+    if len(places) > 1 or places == ["meta"]:
+        raise ValueError(
+            f"model must lie on one device that holds data, got {', '.join(places)}; "
+            "use model.to(device) with its weights loaded"
+        )
+    for name, value in state:
+        if value.is_floating_point() and not bool(value.detach().isfinite().all()):
+            kind = "NaN" if bool(value.detach().isnan().any()) else "infinite"
+            raise ValueError(f"model must have finite weights, got {kind} weights in {name!r}")
+
+
+def select_output(result: Any, output: str | Callable[[Any], Tensor] | None) -> Tensor:
+    """Pick the output tensor out of what a model returned."""
+    if callable(output):
+        result = output(result)
+    elif output is not None:
+        found = result.get(output) if isinstance(result, Mapping) else getattr(result, output, None)
+        if found is None:
+            raise ValueError(f"output must be one of {_keys(result)}, got {output!r}")
+        result = found
+    elif isinstance(result, Mapping) and "logits" in result:
+        result = result["logits"]
+    elif not isinstance(result, Tensor) and isinstance(getattr(result, "logits", None), Tensor):
+        result = result.logits
+    elif isinstance(result, Mapping | tuple | list) and len(result) == 1:
+        result = next(iter(result.values() if isinstance(result, Mapping) else result))
+    if not isinstance(result, Tensor):
+        raise ValueError(
+            f"output must choose one tensor of what the model returns, {_keys(result)}; pass a "
+            "key, or a function of the model's result"
+        )
+    return result
+
+
+def batch_size(inputs: Any) -> int:
+    """Samples in a batch of inputs."""
+    while not isinstance(inputs, Tensor):
+        inputs = next(iter(inputs.values() if isinstance(inputs, Mapping) else inputs))
+    return len(inputs)
+
+
+def _keys(result: Any) -> str:
+    if isinstance(result, Mapping):
+        return ", ".join(repr(key) for key in result)
+    if isinstance(result, tuple | list):
+        return f"a {type(result).__name__} of {len(result)}"
+    names = [name for name in vars(result)] if hasattr(result, "__dict__") else []
+    return ", ".join(repr(name) for name in names) or type(result).__name__

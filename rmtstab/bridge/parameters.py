@@ -1,0 +1,86 @@
+"""Which weights of a model move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+from rmtstab import _checks
+
+
+def moving_names(model: nn.Module, parameters: Any = None) -> tuple[str, ...]:
+    """Names of the weights that move, in the order of ``model.named_parameters()``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    parameters : str, iterable, callable or None
+        Names, module prefixes (``"layers.3"``), `Parameter` objects or any iterable of
+        those, generators included; or a filter ``(name, parameter) -> bool``; default all
+        that require gradients. A tied weight answers to each of its names.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a name is unknown, a parameter is another model's, or nothing moves.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab.bridge.parameters import moving_names
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
+    >>> moving_names(model, "1")
+    ('1.weight', '1.bias')
+    >>> moving_names(model, lambda name, p: p.ndim == 1)
+    ('0.bias', '1.bias')
+    """
+    available = dict(model.named_parameters())
+    first = {id(p): name for name, p in available.items()}
+    aliases = {name: first[id(p)] for name, p in model.named_parameters(remove_duplicate=False)}
+    if parameters is None:
+        chosen = {name for name, p in available.items() if p.requires_grad}
+    elif callable(parameters) and not isinstance(parameters, nn.Module):
+        chosen = {name for name, p in available.items() if parameters(name, p)}
+    else:
+        wanted = [parameters] if isinstance(parameters, str | nn.Parameter) else parameters
+        if not isinstance(wanted, Iterable):
+            raise TypeError(
+                "parameters must be names, module prefixes, Parameters or a filter, "
+                f"got {type(parameters).__name__}"
+            )
+        chosen = set()
+        for item in wanted:
+            chosen |= _matches(item, first, aliases)
+    names = tuple(name for name in available if name in chosen)
+    if not names:
+        raise ValueError("parameters must name at least one parameter, got none that moves")
+    whole = [name for name in names if not available[name].is_floating_point()]
+    if whole:
+        raise ValueError(
+            f"parameters must be real numbers, got {available[whole[0]].dtype} in {whole[0]!r}"
+        )
+    return names
+
+
+def _matches(item: Any, first: dict[int, str], aliases: dict[str, str]) -> set[str]:
+    """Names that one entry stands for."""
+    if isinstance(item, nn.Parameter):
+        if id(item) not in first:
+            raise ValueError("parameters must belong to the model, got a Parameter of another one")
+        return {first[id(item)]}
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
+        item = item[0]  # as model.named_parameters() yields them
+    if not isinstance(item, str):
+        raise TypeError(f"parameters must hold names or Parameters, got {type(item).__name__}")
+    found = {
+        name for alias, name in aliases.items() if alias == item or alias.startswith(f"{item}.")
+    }
+    if not found:
+        _checks.choice("parameters", item, list(aliases))
+    return found

@@ -1,0 +1,201 @@
+"""What a Gram matrix would cost, by every route, before anything of size runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from rmtstab.bridge.collecting import Side, collect
+from rmtstab.bridge.gram import has_closed_form, read_budget, read_sides
+from rmtstab.bridge.jacobian_rows import jacobian_rows
+from rmtstab.bridge.network import Network, untouched
+from rmtstab.bridge.recording import Trace, trace
+from rmtstab.bridge.samples import Samples
+from rmtstab.bridge.schedule import MARGIN, blocks, gram_bytes, schedule
+from rmtstab.bridge.sketching import sketch_bytes
+
+SKETCH_SIZES = (1000, 10_000)
+PROBE = 512  # side of the product that measures the machine
+
+
+@dataclass(frozen=True)
+class PlannedRoute:
+    """One way to a Gram matrix.
+
+    Attributes
+    ----------
+    name : str
+    memory : float
+        Bytes added to the process at the peak.
+    seconds : float
+        Estimated from a product and a backward pass on this machine, now; within a factor
+        of two where the machine is quiet.
+    fits : bool
+        Whether the memory budget holds it.
+    note : str
+        Sweeps it takes, or its error.
+    """
+
+    name: str
+    memory: float
+    seconds: float
+    fits: bool
+    note: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every route, its memory and its time; ``print(plan)`` shows the table.
+
+    Attributes
+    ----------
+    routes : tuple of PlannedRoute
+    memory_budget : float
+        Bytes.
+    orders : dict of str
+        Order of contraction chosen for each weight.
+    """
+
+    routes: tuple[PlannedRoute, ...]
+    memory_budget: float
+    orders: dict[str, str]
+
+    @property
+    def chosen(self) -> str | None:
+        """The exact route that ``route="auto"`` takes; None where no exact route fits."""
+        exact = [route for route in self.routes if not route.name.startswith("sketch")]
+        return next((route.name for route in exact if route.fits), None)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{'route':14s} {'memory':>9s} {'time':>9s}  fits {self.memory_budget / 1e9:.3g} GB"
+        ]
+        for route in self.routes:
+            fits = "yes" if route.fits else "no"
+            memory = f"{route.memory / 1e9:.3g} GB"
+            lines.append(
+                f"{route.name:14s} {memory:>9s} {route.seconds:>7.3g} s  {fits:4s} {route.note}"
+            )
+        return "\n".join(lines)
+
+
+def plan(
+    network: Network,
+    samples: Samples,
+    other: Samples | None = None,
+    *,
+    n_functions: int | None = None,
+    memory_budget: float | None = None,
+) -> Plan:
+    """Estimate memory and time of every route to `jacobian_gram`, and of `sketch`.
+
+    Parameters
+    ----------
+    network : Network
+    samples : Samples
+    other : Samples, optional
+        As for `jacobian_gram`.
+    n_functions : int, optional
+        Functions R of each sample's outputs; default the C outputs.
+    memory_budget : float, optional
+        Bytes; default four fifths of what is free.
+
+    Returns
+    -------
+    Plan
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab import bridge
+    >>> network = bridge.Network(bridge.convolutional_net())
+    >>> samples = bridge.read_samples("samples", (torch.ones(4, 1, 8, 8), [0, 1, 1, 0]))
+    >>> bridge.plan(network, samples).chosen
+    'layers'
+    """
+    sides, _ = read_sides(network, samples, other)
+    budget = read_budget(memory_budget, network)
+    if n_functions is not None:
+        sides = [Side(side.samples, None, min(n_functions, network.n_outputs)) for side in sides]
+    n_rows = sum(side.n_rows for side in sides)
+    pairs = sides[0].n_rows * sides[-1].n_rows / (2.0 if len(sides) == 1 else 1.0)
+    with untouched(network.model), network.differentiable():
+        known = trace(network, sides[0].samples)
+        rate = _products_a_second(network)
+        a_row = _sweep_seconds(network, known, sides[0])
+        a_rest = _rest_seconds(network, known.rest, sides[0])
+        a_jacobian = _rest_seconds(network, network.names, sides[0])
+    rest = sum(network.weights[name].numel() for name in known.rest)
+    found = blocks(known, network, sides)
+    work = schedule(known, network, sides, found, budget)
+    item = network.dtype.itemsize
+    gram = gram_bytes(sides, item) + MARGIN
+    sweeps = len(work.sweeps)
+    routes = []
+
+    def add(name: str, memory: float, seconds: float, note: str) -> None:
+        routes.append(PlannedRoute(name, memory, seconds, memory <= budget, note))
+
+    if has_closed_form(network):
+        add("closed form", gram, pairs * network.n_parameters / rate, "the network's own formula")
+    slice_bytes = min(float(rest) * n_rows * item, 0.5 * max(budget - gram, 0.0))
+    add(
+        "layers",
+        max(work.memory if sweeps else gram, gram + 1.5 * slice_bytes),
+        (sum(block.cost for block in found) + pairs * rest) / rate
+        + n_rows * (sweeps * a_row + a_rest),
+        f"{sweeps} sweep{'s' if sweeps != 1 else ''}, {len(known.uses)} weights by layer, "
+        f"{len(known.rest)} by autograd",
+    )
+    slice_bytes = min(float(network.n_parameters) * n_rows * item, 0.5 * max(budget - gram, 0.0))
+    passes = max(1.0, network.n_parameters * n_rows * item / max(slice_bytes, 1.0))
+    add(
+        "jacobian",
+        gram + 1.5 * slice_bytes,
+        pairs * network.n_parameters / rate + n_rows * a_jacobian * passes,
+        "automatic differentiation alone",
+    )
+    for size in SKETCH_SIZES:
+        memory = sketch_bytes(network, known, sides[0], size)
+        per_row = a_row + a_rest + network.n_parameters * 2e-9
+        error = (2.0 / size) ** 0.5
+        add(f"sketch {size}", memory, n_rows * per_row, f"entries within {error:.1%} (one s.e.)")
+    return Plan(tuple(routes), budget, {block.name: block.order for block in found})
+
+
+def _products_a_second(network: Network) -> float:
+    """Multiply-adds a second of a product in the network's precision."""
+    values = torch.ones(PROBE, PROBE, dtype=network.dtype, device=network.device)
+    return PROBE**3 / _seconds(lambda: values @ values, network, repeats=4)
+
+
+def _sweep_seconds(network: Network, known: Trace, side: Side) -> float:
+    """Seconds of a row of the known layers' Jacobian: forward, backward and forming."""
+    if not known.uses:
+        return 0.0
+    chunk = Side(side.samples.take(range(min(4, len(side)))), None, min(2, side.n_functions))
+    names = [name for name in known.uses if network.weights[name].numel() < 1e5]
+    names = names or list(known.uses)[:1]
+    return _seconds(lambda: collect(network, known, chunk, names, (), 4), network) / chunk.n_rows
+
+
+def _rest_seconds(network: Network, names: tuple[str, ...], side: Side) -> float:
+    if not names:
+        return 0.0
+    chunk = Side(side.samples.take(range(1)), None, network.n_outputs)
+    return _seconds(lambda: jacobian_rows(network, names, chunk, 1), network) / chunk.n_rows
+
+
+def _seconds(call: Callable[[], object], network: Network, repeats: int = 1) -> float:
+    """Least wall time of a call, after one to warm up."""
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        call()
+        if network.device.type == "cuda":
+            torch.cuda.synchronize(network.device)
+        times.append(time.perf_counter() - start)
+    return min(times[1:])

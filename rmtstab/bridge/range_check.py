@@ -1,0 +1,173 @@
+"""How far a prediction can be trusted: the true network at the predicted weights, and a margin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtstab import _checks
+from rmtstab._results import FloatArray
+from rmtstab.bridge import function_space
+from rmtstab.bridge.curves import Curves, Reference, SetCurves, skill
+
+THIRD = (2.0 / 3.0, 4.0 / 3.0)
+NEIGHBOURS = ("step_size × 2/3", "step_size × 4/3", "alpha × 2/3", "alpha × 4/3")
+
+
+@dataclass(frozen=True)
+class RangeCheck:
+    """Where the true network at the predicted weights parts from the prediction.
+
+    Attributes
+    ----------
+    steps : ndarray, shape cells × n_points, int64
+        Checked steps of each cell, ascending; a step may be repeated.
+    predicted, observed : dict of str to ndarray, shape cells × n_points, float64
+        ``retain_loss``, ``forget_loss``, ``retain_accuracy``, ``forget_accuracy`` of the
+        linearised and of the true network; NaN beyond a cell's first disagreement.
+    difference : ndarray, shape cells × n_points, float64
+        The larger difference of skill of the two sets.
+    trusted_until : ndarray, shape cells, float64
+        Last checked step before the first disagreement; the end where there is none.
+    beyond : ndarray, shape cells, bool
+        Whether the cell's outcome is decided beyond that step.
+    neighbours : ndarray of str, shape cells × 4, or None
+        Outcomes at two and four thirds of η, and of α (at most 1).
+    fragile : ndarray, shape cells, bool
+        Whether one of those differs from the cell's own.
+    evaluations : int
+        Backward and forward passes spent, one of each a point.
+    """
+
+    steps: NDArray[np.int64]
+    predicted: dict[str, FloatArray]
+    observed: dict[str, FloatArray]
+    difference: FloatArray
+    trusted_until: FloatArray
+    beyond: NDArray[np.bool_]
+    neighbours: NDArray[np.str_] | None
+    fragile: NDArray[np.bool_]
+    evaluations: int
+
+    @property
+    def flagged(self) -> NDArray[np.bool_]:
+        """Cells whose outcome should not be relied on: beyond the range, or fragile."""
+        return self.beyond | self.fragile
+
+
+def check_range(
+    net: Any,
+    run: Any,
+    *,
+    replica: int,
+    points: int,
+    tolerance: float,
+    margin: bool,
+) -> RangeCheck:
+    """Check one replica of every cell; see `LinearisedNetwork.check`."""
+    points = _checks.integer("points", points, low=1)
+    tolerance = _checks.real("tolerance", tolerance, low=0.0, low_open=True)
+    plan = run.plan
+    cells = len(plan.step_size)
+    _checks.integer("replica", replica, low=0, high=plan.replicas - 1)
+    forgot, collapsed = (
+        steps.reshape(cells, -1)[:, replica]
+        for steps in (run.turns.forget_step, run.turns.collapse_step)
+    )
+    last = np.full(cells, float(plan.steps))
+    even = np.ceil(np.linspace(0.0, plan.steps, points + 1)[1:])
+    turning = [np.where(np.isinf(step), last, step) for step in (forgot, collapsed)]
+    steps = np.sort(np.column_stack([np.tile(even, (cells, 1)), *turning]), axis=1).astype(np.int64)
+    kept = net.coefficients(run, steps, replica=replica)
+    predicted = _predicted(net, kept)
+    observed = {name: np.full(steps.shape, np.nan) for name in predicted}
+    difference = np.full(steps.shape, np.nan)
+    trusted = last.copy()
+    evaluations = 0
+    sets = ("retain", "forget") if net.n_forget else ("retain",)
+    for cell in range(cells):
+        for point, step in enumerate(steps[cell]):
+            if point and step == steps[cell, point - 1]:
+                for values in (*observed.values(), difference):
+                    values[cell, point] = values[cell, point - 1]
+                continue
+            weights = net.weights(kept.values[cell, point], float(kept.scale[cell, point]))
+            evaluations += 1
+            for name, (loss, accuracy) in zip(sets, net.observe(weights), strict=False):
+                observed[f"{name}_loss"][cell, point] = loss
+                observed[f"{name}_accuracy"][cell, point] = accuracy
+            difference[cell, point] = _difference(net, predicted, observed, (cell, point))
+            if not difference[cell, point] <= tolerance:
+                trusted[cell] = float(steps[cell, point - 1]) if point else 0.0
+                break
+    decided = np.where(np.isinf(collapsed), last, collapsed)
+    beyond = trusted < decided
+    neighbours, fragile = None, np.zeros(cells, dtype=bool)
+    if margin:
+        neighbours = _neighbours(net, run)
+        fragile = (neighbours != run.outcome.reshape(-1, 1)).any(axis=1)
+
+    def shaped(values: NDArray) -> NDArray:  # type: ignore[type-arg]
+        return values.reshape((*plan.shape, *values.shape[1:]))
+
+    return RangeCheck(
+        shaped(steps),
+        {name: shaped(values) for name, values in predicted.items()},
+        {name: shaped(values) for name, values in observed.items()},
+        shaped(difference),
+        shaped(trusted),
+        shaped(beyond),
+        None if neighbours is None else shaped(neighbours),
+        shaped(fragile),
+        evaluations,
+    )
+
+
+def _predicted(net: Any, kept: function_space.Coefficients) -> dict[str, FloatArray]:
+    """Losses and accuracies of the linearised network at kept coefficients."""
+    found = {}
+    for name, outputs, loss in function_space.outputs_at(net.space, kept):
+        found[f"{name}_loss"] = loss.values(outputs).cpu().numpy()
+        found[f"{name}_accuracy"] = loss.accuracy(outputs).cpu().numpy()
+    return found
+
+
+def _difference(
+    net: Any,
+    predicted: dict[str, FloatArray],
+    observed: dict[str, FloatArray],
+    at: tuple[int, int],
+) -> float:
+    """Larger difference of skill of the two sets; skill that is gone is gone, however far."""
+    largest = 0.0
+    for name, start in zip(("retain", "forget"), net.references, strict=False):
+        if start is None:
+            continue
+        both = [_skill(source, name, at, start) for source in (predicted, observed)]
+        largest = max(largest, abs(both[0] - both[1]))
+    return largest
+
+
+def _skill(
+    source: dict[str, FloatArray], name: str, at: tuple[int, int], start: Reference
+) -> float:
+    curves = SetCurves(source[f"{name}_loss"][at][None], source[f"{name}_accuracy"][at][None])
+    value = float(skill(curves, start)[0])
+    return max(value, 0.0)
+
+
+def _neighbours(net: Any, run: Any) -> NDArray[np.str_]:
+    """Outcomes of every cell with η or α a third less and more, shape (n_cells, 4)."""
+    plan = run.plan
+    etas = [plan.step_size * factor for factor in THIRD] + [plan.step_size] * 2
+    alphas = [plan.alpha] * 2 + [np.minimum(plan.alpha * factor, 1.0) for factor in THIRD]
+    around = replace(
+        plan, step_size=np.concatenate(etas), alpha=np.concatenate(alphas),
+        shape=(4, len(plan.step_size)),
+    )  # fmt: skip
+    curves: Curves = function_space.run(net.space, around)[0].reshaped(around.shape)
+    outcomes: NDArray[np.str_] = net.turns(curves, **run.turns.levels).outcome.T
+    return outcomes

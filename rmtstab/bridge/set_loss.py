@@ -1,0 +1,216 @@
+"""The loss of one set in many runs at once: batch gradients in the outputs, values, accuracy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from rmtstab.bridge.curves import Reference
+from rmtstab.bridge.softmax_loss import SoftmaxLoss
+
+if TYPE_CHECKING:
+    from rmtstab.bridge.losses import SampleLoss
+
+
+class PlainCrossEntropy:
+    """Cross-entropy of one class label a sample, where the time of a large grid goes.
+
+    The same numbers as `SoftmaxLoss`, three times as fast: `torch.softmax` over a short last
+    axis is slow.
+    """
+
+    @staticmethod
+    def values(outputs: Tensor, targets: Tensor) -> Tensor:
+        """``log Σ exp f − f_y``, shape (n,)."""
+        top = outputs.amax(dim=-1, keepdim=True)
+        total = (outputs - top).exp_().sum(dim=-1).log_() + top[:, 0]
+        return total - outputs.gather(-1, targets[:, None])[:, 0]
+
+    @staticmethod
+    def gradients(outputs: Tensor, targets: Tensor) -> Tensor:
+        """``p − e_y``, shape (n, C)."""
+        p = (outputs - outputs.amax(dim=-1, keepdim=True)).exp_()
+        p /= p.sum(dim=-1, keepdim=True)
+        return p.scatter_add_(-1, targets[:, None], p.new_full((1, 1), -1.0).expand(len(p), 1))
+
+    @staticmethod
+    def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
+        """1 where the largest output is the target's."""
+        return (outputs.argmax(dim=-1) == targets).double()
+
+    @staticmethod
+    def fits(loss: SampleLoss, targets: Any) -> bool:
+        """Whether a loss is plain on these targets."""
+        return (
+            isinstance(loss, SoftmaxLoss)
+            and loss.normalised
+            and loss.weight is None
+            and loss.smoothing == 0.0
+            and len(loss.output_shape) == 1
+            and isinstance(targets, Tensor)
+            and not targets.is_floating_point()
+            and not bool((targets == loss.ignore_index).any())
+        )
+
+
+class SetLoss:
+    r"""``L(batch) = Σ_i ω_i ℓ_i`` of one set, for outputs whose leading axes are runs.
+
+    Parameters
+    ----------
+    loss : SampleLoss
+        Per-sample losses, gradients and the weights ω of a batch.
+    targets : tree of Tensor
+        First axis the samples.
+
+    Attributes
+    ----------
+    skilled : bool
+        Whether the targets tell right answers from wrong ones: classes, or for a loss that
+        knows of none, one real target a sample that is ±1 or 0/1 throughout, or rows with a
+        single 1.
+    cut : float or None
+        What parts the two classes of a single output.
+    """
+
+    def __init__(self, loss: SampleLoss, targets: Any) -> None:
+        self.loss, self.targets = loss, targets
+        self.masses = loss.masses(targets)
+        self.weights = loss.batch_weights(self.masses)
+        self.cut = _cut(loss, targets)
+        self.skilled = loss.has_accuracy or self.cut is not None or _is_one_hot(targets)
+        self._fast = PlainCrossEntropy if PlainCrossEntropy.fits(loss, targets) else loss
+        self._counted = (self.masses > 0).to(self.masses.dtype)
+
+    def __len__(self) -> int:
+        return len(self.masses)
+
+    def slopes(
+        self, outputs: Tensor, indices: Tensor, present: Tensor | None, batch: float
+    ) -> Tensor:
+        """Gradient of the batch loss in the outputs of the batch.
+
+        Parameters
+        ----------
+        outputs : Tensor, shape (replicas, cells, width, C)
+        indices : Tensor, shape (replicas, width)
+            Samples of each replica's batch, shared by its cells.
+        present : Tensor, shape (replicas, width), bool, or None
+            Which of them count.
+        batch : float
+            Nominal batch size: under Bernoulli sampling a loss that averages is divided
+            by it, not by the realised count.
+
+        Returns
+        -------
+        Tensor, shape (replicas, cells, width, C), float64
+        """
+        gradients = self._fast.gradients(
+            outputs.flatten(0, 2), self._spread(indices, outputs.shape[1])
+        )
+        weights = self.batch_weights(indices, present, batch)
+        return gradients.view(outputs.shape) * weights[:, None, :, None]
+
+    def batch_weights(self, indices: Tensor, present: Tensor | None, batch: float) -> Tensor:
+        """Weights ω of each replica's batch, (replicas, width); 0 for entries not present."""
+        masses = self.masses[indices]
+        if present is None:
+            return self.loss.batch_weights(masses)
+        masses = masses * present
+        weights = self.loss.batch_weights(masses)
+        if self.loss.normalised:
+            weights = weights * (present.to(weights.dtype).sum(dim=1, keepdim=True) / batch)
+        return weights.nan_to_num()  # an empty batch
+
+    def values(self, outputs: Tensor) -> Tensor:
+        """Loss of the whole set: outputs (…, n, C) to (…,); NaN becomes inf."""
+        losses = self._each(self._fast.values, outputs)
+        return (losses @ self.weights).nan_to_num(nan=torch.inf, posinf=torch.inf)
+
+    def accuracy(self, outputs: Tensor) -> Tensor:
+        """Share of right answers: outputs (…, n, C) to (…,), NaN without a notion of right.
+
+        A run with outputs that are not finite has none right.
+        """
+        if not self.skilled:
+            return outputs.new_full(outputs.shape[:-2], torch.nan)
+        right = self._each(self._right, outputs) @ self._counted / self._counted.sum()
+        finite = (outputs * 0.0).sum(dim=(-2, -1)) == 0.0  # an inf or a NaN makes it NaN
+        return torch.where(finite, right, 0.0)
+
+    def each(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of each sample, and whether it is right: outputs (n, C) to (n,) and (n,).
+
+        Without a notion of right, right is a loss nearer to the best than to the worst.
+        """
+        losses = self._each(self._fast.values, outputs)
+        if self.skilled:
+            return losses, self._each(self._right, outputs)
+        middle = 0.5 * (losses.min() + losses.max())
+        return losses, (losses <= middle).double()
+
+    def reference(self, outputs: Tensor, pool: Tensor) -> Reference:
+        """The set before a run: its outputs (n, C) among those of all samples."""
+        return Reference(
+            float(self.values(outputs)), self._chance(pool), float(self.accuracy(outputs))
+        )
+
+    def _chance(self, pool: Tensor) -> float:
+        """Mean loss of outputs (N, C) dealt to this set at random: no skill, for any loss."""
+        generator = torch.Generator().manual_seed(0)
+        dealt = torch.randint(len(pool), (16, len(self)), generator=generator).to(pool.device)
+        return float(self.values(pool[dealt]).mean())
+
+    def _right(self, outputs: Tensor, targets: Any) -> Tensor:
+        """Share of right answers of each sample, also where a loss knows of no classes."""
+        if self.loss.has_accuracy:
+            return self._fast.accuracy(outputs, targets)
+        if self.cut is not None:
+            right: Tensor = (outputs[:, 0] > self.cut) == (targets.reshape(-1) > self.cut)
+        else:
+            right = outputs.argmax(dim=-1) == targets.argmax(dim=-1)
+        return right.double()
+
+    def _each(self, function: Any, outputs: Tensor) -> Tensor:
+        """Apply a function of (outputs, targets) to every sample of every run."""
+        lead = outputs.shape[:-2]
+        runs = int(torch.Size(lead).numel())
+        spread = tree_map(
+            lambda y: y.expand(runs, *y.shape).reshape(-1, *y.shape[1:]), self.targets
+        )
+        result: Tensor = function(outputs.reshape(-1, outputs.shape[-1]), spread)
+        return result.view(*lead, len(self)).double()
+
+    def _spread(self, indices: Tensor, cells: int) -> Any:
+        """Targets of each replica's batch, repeated for every cell, flat."""
+
+        def chosen(y: Tensor) -> Tensor:
+            taken = y[indices][:, None]
+            return taken.expand(-1, cells, *taken.shape[2:]).flatten(0, 2)
+
+        return tree_map(chosen, self.targets)
+
+
+def _cut(loss: SampleLoss, targets: Any) -> float | None:
+    """Half way between the two labels of one real target a sample; None where there are none."""
+    if not isinstance(targets, Tensor) or not targets.is_floating_point():
+        return None
+    if targets[:1].numel() != 1:
+        return None
+    if bool((targets.abs() == 1.0).all()):
+        return 0.0
+    return (
+        0.5 if bool(((targets == 0.0) | (targets == 1.0)).all()) and not loss.has_accuracy else None
+    )
+
+
+def _is_one_hot(targets: Any) -> bool:
+    """Whether real targets (n, C) hold a single 1 a row and nothing else."""
+    if not isinstance(targets, Tensor) or not targets.is_floating_point() or targets.dim() != 2:
+        return False
+    ones = targets == 1.0
+    rest = bool(((targets == 0.0) | ones).all())
+    return targets.shape[1] > 1 and rest and bool((ones.sum(dim=1) == 1).all())

@@ -1,0 +1,168 @@
+"""``rmtstab diagnose``: what a run of unlearning will do to the user's own network."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rmtstab.sampling import SAMPLINGS
+
+NAMES = ("model", "loss", "retain", "forget", "test")
+
+
+@click.command()
+@click.argument("entry", metavar="FILE.py:FUNCTION")
+@click.option("--step-size", type=float, required=True, help="η.")
+@click.option(
+    "--batch-size", help="B, or B_r,B_f.  [default: that of the loaders]", metavar="INT[,INT]"
+)
+@click.option("--alpha", type=float, default=0.5, show_default=True, help="Mixing in [0, 1].")
+@click.option("--steps", type=int, help="Horizon.  [default: one epoch of the retain set]")
+@click.option("--replicas", type=int, default=8, show_default=True)
+@click.option(
+    "--sampling",
+    default="without_replacement",
+    show_default=True,
+    type=click.Choice([*SAMPLINGS, "shuffled"]),
+)
+@click.option("--momentum", type=float, default=0.0, show_default=True)
+@click.option("--weight-decay", type=float, default=0.0, show_default=True)
+@click.option(
+    "--update",
+    default="simultaneous",
+    show_default=True,
+    type=click.Choice(["simultaneous", "alternating"]),
+)
+@click.option("--retain-budget", type=float, help="Retain loss that may be reached.")
+@click.option("--forget-level", type=float, default=0.5, show_default=True)
+@click.option("--collapse-level", type=float, default=0.8, show_default=True)
+@click.option("--max-samples", type=int, help="Use a random subset of each set.")
+@click.option("--device", help="Where to compute.  [default: where the model is]")
+@click.option(
+    "--checkpoint",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="State dict to load into the model (weights only).",
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write JSON here.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the HTML page here.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def diagnose(
+    entry: str,
+    batch_size: str | None,
+    checkpoint: Path | None,
+    seed: int,
+    json_path: Path | None,
+    out: Path | None,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Tell before the run whether unlearning forgets, collapses or does nothing, and when.
+
+    FUNCTION of FILE.py takes no arguments and returns (model, loss, retain, forget) or
+    (model, loss, retain, forget, test), or a dict with these keys.
+    """
+    function = _entry(entry)
+    try:
+        given = function()
+    except Exception:
+        click.echo(traceback.format_exc(), err=True)
+        raise click.UsageError(f"{entry} raised; its traceback is above") from None
+    try:
+        found = _read(entry, given)
+        if checkpoint is not None:
+            _restore(found["model"], checkpoint)
+        from rmtstab import bridge
+
+        answer = bridge.diagnose(
+            **found,
+            batch_size=None if batch_size is None else _batches(batch_size),
+            rng=seed,
+            seed=seed,
+            progress=not quiet and sys.stderr.isatty(),
+            **options,
+        )
+        click.echo(answer.words())
+        if json_path is not None:
+            answer.to_json(json_path)
+        if out is not None:
+            answer.to_html(out)
+    except (TypeError, ValueError, ImportError, OSError) as error:
+        raise click.UsageError(str(error)) from error
+    for path in (json_path, out):
+        if path is not None:
+            click.echo(f"written: {path}")
+
+
+def _entry(entry: str) -> Callable[[], Any]:
+    """Import the user's file and return the function named in it."""
+    file, _, name = entry.rpartition(":")
+    if not file or not name:
+        raise click.UsageError(f"entry must be FILE.py:FUNCTION, got {entry!r}")
+    path = Path(file).resolve()
+    if not path.is_file():
+        raise click.UsageError(f"entry must name a file that exists, got {file!r}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise click.UsageError(f"entry must name a Python file, got {file!r}")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))
+    sys.modules[path.stem] = module  # classes of the file can then be found by name
+    try:
+        spec.loader.exec_module(module)
+    except Exception:
+        click.echo(traceback.format_exc(), err=True)
+        raise click.UsageError(f"{file} raised when imported; its traceback is above") from None
+    finally:
+        sys.path.remove(str(path.parent))
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise click.UsageError(f"entry must name a function of {file}, got {name!r}")
+    return function  # type: ignore[no-any-return]
+
+
+def _read(entry: str, given: Any) -> dict[str, Any]:
+    """Name what the user's function returned."""
+    if isinstance(given, Mapping):
+        wrong = [key for key in given if key not in (*NAMES, "forget_loss", "batch_size")]
+        missing = [key for key in NAMES[:4] if key not in given]
+        if not wrong and not missing:
+            return dict(given)
+        raise click.UsageError(f"{entry} must return keys {', '.join(NAMES)}, got {list(given)}")
+    if isinstance(given, tuple | list) and len(given) in (4, 5):
+        return dict(zip(NAMES, given, strict=False))
+    size = f" of {len(given)}" if isinstance(given, tuple | list) else ""
+    raise click.UsageError(
+        f"{entry} must return (model, loss, retain, forget[, test]), got "
+        f"{type(given).__name__}{size}"
+    )
+
+
+def _restore(model: Any, checkpoint: Path) -> None:
+    import pickle
+
+    import torch
+
+    try:
+        state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        model.load_state_dict(state)
+    except (RuntimeError, pickle.UnpicklingError) as error:
+        first = str(error).splitlines()[0]
+        raise ValueError(f"checkpoint must fit the model, got {checkpoint}: {first}") from None
+
+
+def _batches(text: str) -> int | tuple[int, int]:
+    parts = text.split(",")
+    try:
+        sizes = [int(part) for part in parts]
+    except ValueError:
+        sizes = []
+    if len(sizes) not in (1, 2):
+        raise ValueError(f"batch_size must be INT or INT,INT, got {text!r}")
+    return sizes[0] if len(sizes) == 1 else (sizes[0], sizes[1])

@@ -1,0 +1,178 @@
+"""The two-layer ReLU CNN stepped by mini-batch descent–ascent, many runs at a time."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rmtstab.kernels._jit import jit
+
+SQUARED, LOGISTIC = 0, 1
+
+
+@jit()
+def _forward(patches: Any, weights: Any, signs: Any, active: Any) -> float:
+    """Output of one sample (P, d) under weights (d, K); masks times signs into ``active``."""
+    total = 0.0
+    for p in range(patches.shape[0]):
+        row = active[p]
+        row[:] = 0.0
+        for i in range(patches.shape[1]):
+            x = patches[p, i]
+            for k in range(signs.shape[0]):
+                row[k] += x * weights[i, k]
+        for k in range(signs.shape[0]):
+            if row[k] > 0.0:
+                total += signs[k] * row[k]
+                row[k] = signs[k]
+            else:
+                row[k] = 0.0
+    return total
+
+
+@jit()
+def _value(kind: int, scale: float, f: float, y: float) -> float:
+    """``scale/2 (f − y)²``, or ``log(1 + exp(−y f))``."""
+    if kind == 0:
+        return 0.5 * scale * (f - y) * (f - y)
+    z = -y * f
+    return max(z, 0.0) + math.log1p(math.exp(-abs(z)))
+
+
+@jit()
+def _slope(kind: int, scale: float, f: float, y: float) -> float:
+    """Derivative of `_value` in f."""
+    if kind == 0:
+        return scale * (f - y)
+    z = y * f
+    if z > 0.0:
+        e = math.exp(-z)
+        return -y * e / (1.0 + e)
+    return -y / (1.0 + math.exp(z))
+
+
+@jit()
+def step_runs(
+    patches: Any,
+    labels: Any,
+    signs: Any,
+    kind: int,
+    scale: float,
+    cut: float,
+    n_retain: int,
+    indices: Any,
+    factors: Any,
+    recorded: Any,
+    start: Any,
+    state: Any,
+    records: Any,
+    first: int,
+    last: int,
+) -> None:
+    """Step some of the runs through a stretch of batches, in place.
+
+    Parameters
+    ----------
+    patches : ndarray, shape (n, P, d), float64
+    labels : ndarray, shape (n,), float64
+    signs : ndarray, shape (K,), float64
+        Output weight of each filter.
+    kind, scale : int, float
+        Loss: see `_value`.
+    cut : float
+        Outputs and labels on one side of it are one class; NaN for none.
+    n_retain : int
+    indices : ndarray, shape (steps, replicas, width), int64
+        Drawn samples.
+    factors : ndarray, shape (steps, n_cells, replicas, width), float64
+        ``−η ω`` of each drawn sample; 0 leaves it out.
+    recorded : ndarray, shape (steps + 1,), int64
+        Row of ``records`` for the state before each step and after the last, or −1.
+    start : ndarray, shape (d, K), float64
+        Weights from which displacements are measured.
+    state : ndarray, shape (n_cells, replicas, d, K), float64
+        Weights, changed in place.
+    records : ndarray, shape (5, n_cells, replicas, rows), float64
+        Retain loss and accuracy, forget loss and accuracy, displacement.
+    first, last : int
+        Runs to step, counted ``cell · replicas + replica``.
+    """
+    steps, replicas, width = indices.shape
+    _, n_patches, dim = patches.shape
+    for run in range(first, last):
+        cell, replica = run // replicas, run % replicas
+        weights = state[cell, replica]
+        batch = np.zeros((width, n_patches, signs.shape[0]))
+        scratch = np.zeros((1, n_patches, signs.shape[0]))
+        for step in range(steps + 1):
+            row = recorded[step]
+            if row >= 0:
+                _record(
+                    patches, labels, signs, kind, scale, cut, n_retain, weights, start,
+                    scratch[0], records, cell, replica, row,
+                )  # fmt: skip
+            if step == steps:
+                break
+            for b in range(width):
+                factor = factors[step, cell, replica, b]
+                if factor == 0.0:
+                    continue
+                i = indices[step, replica, b]
+                f = _forward(patches[i], weights, signs, batch[b])
+                slope = factor * _slope(kind, scale, f, labels[i])
+                for p in range(n_patches):
+                    for k in range(signs.shape[0]):
+                        batch[b, p, k] *= slope
+            for b in range(width):
+                if factors[step, cell, replica, b] == 0.0:
+                    continue
+                i = indices[step, replica, b]
+                for p in range(n_patches):
+                    row_b = batch[b, p]
+                    for j in range(dim):
+                        x = patches[i, p, j]
+                        for k in range(signs.shape[0]):
+                            weights[j, k] += x * row_b[k]
+
+
+@jit()
+def _record(
+    patches: Any,
+    labels: Any,
+    signs: Any,
+    kind: int,
+    scale: float,
+    cut: float,
+    n_retain: int,
+    weights: Any,
+    start: Any,
+    scratch: Any,
+    records: Any,
+    cell: int,
+    replica: int,
+    row: int,
+) -> None:
+    """Losses, accuracies and displacement of one run."""
+    n = patches.shape[0]
+    for part in range(2):
+        low, high = (0, n_retain) if part == 0 else (n_retain, n)
+        loss, right, finite = 0.0, 0, True
+        for i in range(low, high):
+            f = _forward(patches[i], weights, signs, scratch)
+            finite = finite and math.isfinite(f)
+            loss += _value(kind, scale, f, labels[i])
+            if (f > cut) == (labels[i] > cut):
+                right += 1
+        count = max(high - low, 1)
+        if math.isnan(loss):
+            loss = math.inf
+        records[2 * part, cell, replica, row] = loss / count
+        share = right / count if finite else 0.0
+        records[2 * part + 1, cell, replica, row] = math.nan if math.isnan(cut) else share
+    square = 0.0
+    for i in range(weights.shape[0]):
+        for k in range(weights.shape[1]):
+            square += (weights[i, k] - start[i, k]) ** 2
+    records[4, cell, replica, row] = math.sqrt(square) if not math.isnan(square) else math.inf

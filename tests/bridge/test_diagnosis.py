@@ -1,0 +1,241 @@
+"""The diagnosis: its answer against real runs, its cost in network calls, its three forms."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
+
+from rmtstab import bridge  # noqa: E402
+from tests.bridge.test_linearised import LOSS, trained  # noqa: E402
+
+OUTCOMES = {"keeps", "forgets", "forgets_then_collapses", "collapses"}
+
+
+@pytest.fixture(scope="module")
+def case():
+    model, *data = trained()
+    return model.eval(), data
+
+
+def real_run(model, data, step_size, batch, alpha, steps, seed):
+    """First steps of forgetting and collapse of a plain loop on the network itself."""
+    rng = np.random.default_rng(seed)
+    weights = [p.detach().clone().requires_grad_() for p in model.parameters()]
+    names = [name for name, _ in model.named_parameters()]
+
+    def call(x):
+        return torch.func.functional_call(model, dict(zip(names, weights, strict=True)), (x,))
+
+    start, found = None, [np.inf, np.inf]
+    for step in range(steps + 1):
+        with torch.no_grad():
+            right = [float((call(x).argmax(1) == y).double().mean()) for x, y in data[:2]]
+        start = start or right
+        for k, level in ((0, 0.8), (1, 0.5)):
+            if right[k] < level * start[k]:
+                found[k] = min(found[k], step)
+        drawn = [rng.permutation(len(y))[:b] for (_, y), b in zip(data, batch, strict=False)]
+        r, f = (LOSS(call(x[i]), y[i]) for (x, y), i in zip(data, drawn, strict=False))
+        slopes = torch.autograd.grad((1 - alpha) * r - alpha * f, weights)
+        with torch.no_grad():
+            for w, slope in zip(weights, slopes, strict=True):
+                w -= step_size * slope
+    return found
+
+
+@pytest.mark.parametrize(
+    ("step_size", "alpha"), [(0.02, 0.1), (0.1, 0.5), (0.5, 0.5), (1.0, 0.95), (3.0, 0.6)]
+)
+def test_outcome_is_that_of_real_runs_with_other_batches(case, step_size, alpha):
+    model, data = case
+    answer = bridge.diagnose(
+        model, LOSS, *data, step_size=step_size, batch_size=(6, 3), alpha=alpha, steps=30, rng=0,
+        replicas=5, advice=False,
+    )  # fmt: skip
+    assert answer.outcome in OUTCOMES
+    runs = [real_run(model, data, step_size, (6, 3), alpha, 30, seed) for seed in range(5)]
+    collapsed, forgot = np.sort(np.array(runs), axis=0)[2]
+    from rmtstab.bridge.curves import outcome
+
+    if answer.trusted:
+        assert answer.outcome == str(outcome(forgot, collapsed))
+        if np.isfinite(collapsed):
+            predicted = np.sort(answer.collapse_step)[2]
+            assert abs(predicted - collapsed) <= max(3.0, 0.4 * collapsed)
+
+
+def test_what_is_nearly_nothing_keeps_and_what_is_enormous_collapses(case):
+    model, data = case
+    common = {"batch_size": (6, 3), "steps": 12, "rng": 0, "advice": False}
+    still = bridge.diagnose(model, LOSS, *data, step_size=1e-5, **common)
+    assert still.outcome == "keeps" and still.trusted and still.trusted_until == 12
+    assert np.isinf(still.collapse_step).all() and np.isinf(still.forget_step).all()
+    wild = bridge.diagnose(model, LOSS, *data, step_size=1e4, alpha=0.9, **common)
+    assert wild.outcome == "collapses" and np.isfinite(wild.collapse_step).all()
+
+
+def test_network_calls_are_counted(case):
+    """Outputs, one Jacobian pass and the checked points, whatever the horizon and the grid."""
+    model, data = case
+    calls = []
+    handle = model.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        counts = []
+        for steps, replicas in ((10, 2), (40, 8)):
+            calls.clear()
+            answer = bridge.diagnose(
+                model, LOSS, *data, step_size=1e-4, batch_size=(6, 3), steps=steps, rng=0,
+                replicas=replicas,
+            )  # fmt: skip
+            counts.append(len(calls))
+            spent = answer.check.evaluations  # a backward pass, and a forward pass a set
+            assert spent <= 8
+            assert len(calls) <= 25 + 3 * spent
+    finally:
+        handle.remove()
+    assert counts[0] == counts[1]
+
+
+def test_the_model_and_the_global_state_are_left_as_they_were():
+    model, *data = trained()
+    model.append(torch.nn.Dropout(0.5)).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    state = torch.random.get_rng_state().clone()
+    answer = bridge.diagnose(model, LOSS, *data, step_size=0.1, batch_size=3, advice=False)
+    assert model.training and torch.equal(torch.random.get_rng_state(), state)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+    assert answer.inputs["mode"] == "eval" and "eval mode" in answer.words()
+
+
+def test_defaults_are_what_people_expect(case):
+    model, data = case
+    loaders = [DataLoader(TensorDataset(*part), batch_size=4) for part in data]
+    answer = bridge.diagnose(model, LOSS, *loaders, step_size=0.1)
+    assert answer.settings["alpha"] == 0.5 and answer.settings["steps"] == 18 // 4
+    assert answer.settings["batch_size"] == [4.0, 4.0]
+    lists = [(x.tolist(), y.tolist()) for x, y in data]
+    same = bridge.diagnose(model, LOSS, *lists, step_size=0.1, batch_size=4)
+    np.testing.assert_allclose(same.run.retain_loss, answer.run.retain_loss, rtol=1e-6)
+    with pytest.raises(ValueError, match="batch_size must be given unless the sets are DataLoader"):
+        bridge.diagnose(model, LOSS, *data, step_size=0.1)
+
+
+@pytest.fixture(scope="module")
+def answer(case):
+    model, data = case
+    return bridge.diagnose(
+        model, LOSS, *data, step_size=0.5, batch_size=(6, 3), alpha=0.5, steps=30, rng=0
+    )
+
+
+def test_words_json_and_page_agree(answer, tmp_path):
+    words = answer.words()
+    assert words == str(answer) and not re.search(r"None(?! of)|nan", words)
+    record = json.loads(answer.to_json(tmp_path / "answer.json"), parse_constant=pytest.fail)
+    assert record == json.loads((tmp_path / "answer.json").read_text())
+    assert record["outcome"] == answer.outcome and record["words"] == words
+    assert len(record["curves"]["retain_loss"]["median"]) == 31
+    page = answer.to_html(tmp_path / "answer.html")
+    assert page == (tmp_path / "answer.html").read_text(encoding="utf-8")
+    assert "<svg" not in page and "data:image/svg+xml;base64," in page
+    assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+def test_advice_keeps_its_promise(answer):
+    advice = answer.advice
+    net = answer.net
+    for name, value in (("step_size", advice.largest_step_size), ("alpha", advice.largest_alpha)):
+        settings = {"step_size": 0.5, "alpha": 0.5} | {name: value}
+        run = net.run(settings["step_size"], (6, 3), settings["alpha"], 30, replicas=4, rng=0)
+        median = np.sort(run.retain_loss, axis=0)[2]
+        assert median.max() <= advice.retain_budget
+    assert advice.window == bool((advice.map.forget_step < advice.map.collapse_step).any())
+    for eta, alpha in advice.window_cells[:2]:
+        run = net.run(eta, (6, 3), alpha, 30, replicas=4, rng=0)
+        assert str(run.outcome).startswith("forgets")
+
+
+def test_coherence_comes_with_its_largest_value(answer):
+    """Multi-output coherence exceeds the sample count; its ceiling does not fall below it."""
+    for part, n in ((answer.curvature.retain, 18), (answer.curvature.forget, 6)):
+        assert part.largest_coherence == pytest.approx(n * 2**0.5)  # C − 1 = 2
+        assert 1.0 <= part.coherence <= part.largest_coherence
+    problem = answer.net.problem()
+    seen = problem.coherence()
+    assert answer.curvature.retain.coherence == pytest.approx(seen.retain, rel=1e-6)
+    assert answer.curvature.cross_coherence == pytest.approx(seen.cross, rel=1e-6)
+    top = np.linalg.eigvalsh(problem.mean_curvatures[0])[-1]
+    assert answer.curvature.retain.sharpness == pytest.approx(top, rel=1e-6)
+    threshold = float(problem.critical_step_size((6, 3), 0.0))
+    assert answer.curvature.sgd_step_size == pytest.approx(threshold, rel=1e-6)
+
+
+def test_alike_samples_reach_the_largest_coherence():
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 2, bias=False)
+    with torch.no_grad():
+        model.weight.zero_()
+    x, y = torch.ones(6, 3), torch.zeros(6, 2)
+    net = bridge.linearise(model, torch.nn.MSELoss(), (x[:4], y[:4]), (x[4:] * 2.0, y[4:]))
+    from rmtstab.bridge.frozen import frozen_curvature
+
+    found = frozen_curvature(net, 2, "without_replacement")
+    assert found.retain.coherence == pytest.approx(found.retain.largest_coherence) == 4 * 2**0.5
+    assert found.cross_coherence == pytest.approx(found.largest_cross_coherence)
+    assert found.retain.effective_rank == pytest.approx(2.0)
+
+
+def test_samples_that_resist_still_have_their_answer(answer):
+    found = answer.samples
+    assert found.shares.sum() == pytest.approx(1.0)
+    assert set(found.resisting) <= set(range(6)) and set(found.carrying) <= set(range(6))
+
+
+def test_a_loss_that_is_not_convex_has_no_frozen_curvature(case):
+    model, data = case
+
+    def cauchy(f, y):
+        return (f - 9.0 * torch.nn.functional.one_hot(y, 3)).square().log1p().mean()
+
+    answer = bridge.diagnose(
+        model, cauchy, *data, step_size=0.5, batch_size=3, steps=5, advice=False
+    )
+    assert answer.curvature.retain is None and "not convex" in answer.words()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"step_size": 0.0}, "step_size must be > 0"),
+        ({"batch_size": (6, 9)}, r"batch_size must lie in \[1, n_forget=6\], got 9"),
+        ({"alpha": -0.1}, r"alpha must lie in \[0, 1\], got -0\.1"),
+        ({"steps": 0}, "steps must be >= 1"),
+        ({"retain_budget": 1e-9}, "retain_budget must be >= the retain loss at the start="),
+        ({"forget_level": 2.0}, r"forget_level must lie in \[0, 1\], got 2\.0"),
+        ({"tolerance": 0.0}, "tolerance must be > 0"),
+    ],
+)
+def test_bad_input(case, change, message):
+    model, data = case
+    arguments = {"step_size": 0.1, "batch_size": 3, "steps": 3}
+    with pytest.raises(ValueError, match=message):
+        bridge.diagnose(model, LOSS, *data, **(arguments | change))
+
+
+def test_what_does_not_fit_is_refused_before_it_starts(case):
+    model, data = case
+    with pytest.raises(ValueError, match="memory_budget"):
+        bridge.diagnose(model, LOSS, *data, step_size=0.1, batch_size=3, memory_budget=100.0)
+
+
+def test_shared_samples_are_named(case):
+    model, data = case
+    both = (data[0], tuple(torch.cat([a[:2], b]) for a, b in zip(*data[:2], strict=True)))
+    with pytest.warns(UserWarning, match="forget and retain share samples: forget 0 "):
+        bridge.diagnose(model, LOSS, *both, step_size=0.1, batch_size=3, steps=2, advice=False)

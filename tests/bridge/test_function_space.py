@@ -1,0 +1,205 @@
+"""Function-space runs against weights stepped one by one, with autograd of the batch loss."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from rmtstab import bridge  # noqa: E402
+
+N_RETAIN, N_FORGET, N_TEST = 9, 4, 3
+
+
+def make_data(kind, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    n = N_RETAIN + N_FORGET + N_TEST
+    x = torch.randn(n, 5, generator=g, dtype=torch.float64)
+    y = {
+        "classes": torch.randint(3, (n,), generator=g),
+        "real": torch.randn(n, 3, generator=g, dtype=torch.float64),
+        "binary": torch.randint(2, (n, 3), generator=g).double(),
+    }[kind]
+    cuts = N_RETAIN, N_RETAIN + N_FORGET
+    return [(part, y[at]) for part, at in ((x[: cuts[0]], slice(0, cuts[0])),
+            (x[cuts[0] : cuts[1]], slice(*cuts)), (x[cuts[1] :], slice(cuts[1], n)))]  # fmt: skip
+
+
+def make_model(kind):
+    torch.manual_seed(1)
+    if kind == "linear":
+        return torch.nn.Linear(5, 3).double()
+    return torch.nn.Sequential(
+        torch.nn.Linear(5, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3)
+    ).double()
+
+
+def stepped(model, loss, data, plan, cell, replica, preconditioner, forget_loss=None):
+    """Step the linearised network's weights; yield outputs and weights at every step."""
+    names = [name for name, _ in model.named_parameters()]
+    start = torch.cat([p.detach().flatten() for p in model.parameters()])
+    x = torch.cat([part[0] for part in data])
+
+    def outputs(flat):
+        parts = torch.split(flat, [p.numel() for p in model.parameters()])
+        pairs = zip(names, parts, model.parameters(), strict=True)
+        state = {name: part.view(p.shape) for name, part, p in pairs}
+        return torch.func.functional_call(model, state, (x,))
+
+    jacobian = torch.func.jacrev(outputs)(start)  # (N, C, d)
+    at_start = outputs(start).detach()
+    w, velocity = start.clone(), torch.zeros_like(start)
+    p = torch.ones_like(start) if preconditioner is None else preconditioner
+    eta, alpha = plan.step_size[cell], plan.alpha[cell]
+    for step, batches in enumerate(plan.batches()):
+        f = at_start + jacobian @ (w - start)
+        yield f, w.clone()
+        slope = torch.zeros_like(w)
+        for k, drawn in enumerate(batches):
+            if drawn is None:
+                continue
+            chosen = torch.as_tensor(drawn[0][replica])
+            if drawn[1] is not None:
+                chosen = chosen[torch.as_tensor(drawn[1][replica])]
+            if not len(chosen):
+                continue
+            at = chosen + (0, N_RETAIN)[k]
+            leaf = f[at].clone().requires_grad_()
+            function = forget_loss if k and forget_loss else loss
+            value = function(leaf, data[k][1][chosen])
+            (own,) = torch.autograd.grad(value, leaf)
+            if drawn[1] is not None and getattr(function, "reduction", "mean") == "mean":
+                own = own * len(chosen) / plan.batch_size[k]
+            sign = (1.0 - alpha, -alpha)[k]
+            slope += sign * torch.einsum("nc,ncd->d", own, jacobian[at])
+        velocity = plan.momentum * velocity + p * slope + plan.weight_decay * w
+        w = w - eta * plan.schedule[step] * velocity
+    yield at_start + jacobian @ (w - start), w
+
+
+OPTIONS = [
+    {},
+    {"sampling": "with_replacement", "momentum": 0.7},
+    {"sampling": "bernoulli", "weight_decay": 0.2},
+    {"sampling": "shuffled", "momentum": 0.5, "weight_decay": 0.1},
+    {"schedule": lambda step: 1.0 / (1.0 + step), "update": "alternating"},
+    {"momentum": 0.8, "weight_decay": 0.3, "update": "alternating", "sampling": "bernoulli"},
+]
+LOSSES = {
+    "cross entropy": (torch.nn.CrossEntropyLoss(), "classes"),
+    "summed": (torch.nn.CrossEntropyLoss(reduction="sum"), "classes"),
+    "class weights": (
+        torch.nn.CrossEntropyLoss(weight=torch.tensor([9.0, 1.0, 0.2], dtype=torch.float64)),
+        "classes",
+    ),
+    "smoothed": (torch.nn.CrossEntropyLoss(label_smoothing=0.2), "classes"),
+    "mse": (torch.nn.MSELoss(), "real"),
+    "half squared": (bridge.half_squared_error, "real"),
+    "bce": (torch.nn.BCEWithLogitsLoss(), "binary"),
+    "own": (lambda f, y: (f - y).abs().pow(1.5).mean(), "real"),
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "-".join(o) or "plain")
+def test_runs_are_those_of_the_linearised_network(options):
+    check_against_weights("cross entropy", options, preconditioned="weight_decay" in options)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_is_the_user_s_own_batch_loss(name):
+    # a weighted mean over a Bernoulli batch has no one definition
+    options = {} if name == "class weights" else {"sampling": "bernoulli"}
+    check_against_weights(name, options, preconditioned=False)
+
+
+def check_against_weights(name, options, preconditioned):
+    loss, kind = LOSSES[name]
+    data, model = make_data(kind), make_model("tanh")
+    p, given = None, None
+    if preconditioned:
+        given = {k: 0.3 + torch.rand_like(v) for k, v in model.named_parameters()}
+        p = torch.cat([value.flatten() for value in given.values()])
+    net = bridge.linearise(model, loss, *data, preconditioner=given)
+    run = net.run([0.05, 0.4], (3, 2), [0.3, 0.6], 9, replicas=3, rng=2, **options)
+    for cell, replica in ((0, 0), (1, 2)):
+        path = list(stepped(model, loss, data, run.plan, cell, replica, p))
+        for k, part in enumerate(("retain", "forget", "test")):
+            cut = sum((N_RETAIN, N_FORGET, N_TEST)[:k])
+            own = slice(cut, cut + (N_RETAIN, N_FORGET, N_TEST)[k])
+            expected = [float(loss(f[own], data[k][1])) for f, _ in path]
+            got = getattr(run, f"{part}_loss")[cell, replica]
+            np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-11)
+        start = path[0][1]
+        moved = [(w - start) ** 2 / (1.0 if p is None else p) for _, w in path]
+        lengths = [float(m.sum()) ** 0.5 for m in moved]
+        np.testing.assert_allclose(run.displacement[cell, replica], lengths, atol=1e-9)
+        kept = net.coefficients(run, np.array([[4], [9]]), replica=replica)
+        step = (4, 9)[cell]
+        weights = net.weights(kept.values[cell, 0], float(kept.scale[cell, 0]))
+        flat = torch.cat([weights[k].flatten() for k, _ in model.named_parameters()])
+        np.testing.assert_allclose(flat.numpy(), path[step][1].numpy(), atol=1e-10)
+
+
+def test_another_loss_on_the_forget_set_need_not_be_convex():
+    """NPO, negated since the forget set is ascended, with a reference a sample in the targets."""
+    data, model = make_data("classes"), make_model("tanh")
+    retain, (x, y), test = data
+    with torch.no_grad():
+        reference = model(x).log_softmax(-1)
+
+    def npo(f, target):
+        labels, before = target[:, 0].long(), target[:, 1:]
+        ratio = (f.log_softmax(-1) - before).gather(1, labels[:, None])[:, 0]
+        return torch.nn.functional.logsigmoid(-2.0 * ratio).mean()
+
+    targets = torch.cat([y[:, None].double(), reference], dim=1)
+    loss = torch.nn.CrossEntropyLoss()
+    net = bridge.linearise(model, loss, retain, (x, targets), forget_loss=npo)
+    run = net.run(0.3, (3, 2), 0.5, 6, replicas=2, rng=0)
+    own = [retain, (x, targets), test]
+    path = list(stepped(model, loss, own, run.plan, 0, 1, None, forget_loss=npo))
+    expected = [float(npo(f[N_RETAIN : N_RETAIN + N_FORGET], targets)) for f, _ in path]
+    np.testing.assert_allclose(run.forget_loss[1], expected, rtol=1e-9)
+    with pytest.raises(ValueError, match="convex"):
+        net.problem()
+
+
+def test_exact_where_the_network_is_linear_in_its_weights():
+    data, model, loss = make_data("classes"), make_model("linear"), torch.nn.CrossEntropyLoss()
+    net = bridge.linearise(model, loss, *data)
+    run = net.run(0.5, (3, 2), 0.4, 8, replicas=1, rng=0, momentum=0.6)
+    velocity = [torch.zeros_like(p) for p in model.parameters()]
+    for step, ((r, _), (f, _)) in enumerate(run.plan.batches()):
+        for k, name in enumerate(("retain", "forget", "test")):
+            with torch.no_grad():
+                value = float(loss(model(data[k][0]), data[k][1]))
+            assert getattr(run, f"{name}_loss")[0, step] == pytest.approx(value, rel=1e-10)
+        value = 0.6 * loss(model(data[0][0][r[0]]), data[0][1][r[0]])
+        value = value - 0.4 * loss(model(data[1][0][f[0]]), data[1][1][f[0]])
+        slopes = torch.autograd.grad(value, list(model.parameters()))
+        with torch.no_grad():
+            for p, v, slope in zip(model.parameters(), velocity, slopes, strict=True):
+                p -= 0.5 * v.mul_(0.6).add_(slope)
+
+
+def test_cells_and_replicas_are_what_they_are_alone():
+    net = bridge.linearise(make_model("tanh"), torch.nn.CrossEntropyLoss(), *make_data("classes"))
+    grid = net.run([[0.1], [0.9]], (3, 2), [0.0, 0.5, 1.0], 7, replicas=4, rng=5)
+    assert grid.retain_loss.shape == (2, 3, 4, 8)
+    alone = net.run(0.9, (3, 2), 0.5, 7, replicas=2, rng=5)
+    np.testing.assert_allclose(alone.retain_loss, grid.retain_loss[1, 1, :2], rtol=1e-12)
+    small = net.run(
+        [[0.1], [0.9]], (3, 2), [0.0, 0.5, 1.0], 7, replicas=4, rng=5, memory_budget=1.0
+    )
+    np.testing.assert_allclose(small.retain_loss, grid.retain_loss, rtol=1e-12)
+    sparse = net.run(0.9, (3, 2), 0.5, 7, replicas=2, rng=5, record_every=3)
+    np.testing.assert_array_equal(sparse.steps, [0, 3, 6, 7])
+    np.testing.assert_allclose(sparse.forget_loss, alone.forget_loss[:, sparse.steps], rtol=1e-12)
+
+
+def test_outputs_beyond_the_floating_point_range_collapse_and_forget():
+    loss = bridge.half_squared_error
+    net = bridge.linearise(make_model("linear"), loss, *make_data("real"))
+    run = net.run([1e-3, 1e6], (9, 4), 0.9, 120, replicas=2, rng=0)
+    assert np.isinf(run.retain_loss[1, :, -1]).all() and not np.isnan(run.retain_loss).any()
+    assert np.isfinite(run.collapse_step[1]).all() and np.isfinite(run.forget_step[1]).all()
+    assert np.isfinite(run.retain_loss[0]).all()  # the cell beside it is not touched

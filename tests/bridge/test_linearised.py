@@ -1,0 +1,210 @@
+"""Linearised networks: the problem they hold, range checks, storage, maps, bad input."""
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from rmtstab import bridge  # noqa: E402
+from rmtstab.bridge.curves import Curves, Reference, SetCurves, turns  # noqa: E402
+
+LOSS = torch.nn.CrossEntropyLoss()
+
+
+def clusters(n, seed=0, classes=3):
+    """Points around a centre for each class."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % classes
+    x = 2.0 * np.eye(6)[labels] + 0.5 * rng.standard_normal((n, 6))
+    return torch.tensor(x, dtype=torch.float32), torch.tensor(labels)
+
+
+def trained(seed=0, steps=150):
+    x, y = clusters(30)
+    torch.manual_seed(seed)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.Tanh(), torch.nn.Linear(16, 3))
+    for _ in range(steps):  # by hand: torch.optim imports the compiler stack
+        slopes = torch.autograd.grad(LOSS(model(x), y), list(model.parameters()))
+        with torch.no_grad():
+            for p, slope in zip(model.parameters(), slopes, strict=True):
+                p -= 0.5 * slope
+    return model, (x[:18], y[:18]), (x[18:24], y[18:24]), (x[24:], y[24:])
+
+
+@pytest.fixture(scope="module")
+def case():
+    model, *data = trained()
+    return model, data, bridge.linearise(model, LOSS, *data)
+
+
+def test_it_reads_the_network_and_leaves_it(case):
+    model, data, net = case
+    assert model.training
+    with torch.no_grad():
+        np.testing.assert_allclose(net.outputs[:18], model(data[0][0]).numpy(), atol=1e-6)
+    jacobians = bridge.sample_factors(model.double(), bridge.half_squared_error, (
+        torch.cat([data[0][0], data[1][0]]).double(), torch.zeros(24, 3, dtype=torch.float64)
+    ))  # fmt: skip
+    model.float()
+    rows = jacobians.reshape(72, -1)
+    np.testing.assert_allclose(net.gram, rows @ rows.T, atol=1e-5)
+
+
+def test_problem_is_the_augmented_state_of_section_three(case):
+    """Near the start and for a small step, Φ's mean with gradients is the mean of the runs."""
+    _, _, net = case
+    problem = net.problem()
+    assert problem.gradients is not None
+    run = net.run(0.02, (18, 6), 0.3, 4, replicas=1, rng=0)
+    dyn = problem.dynamics(step_size=0.02, batch_size=(18, 6), alpha=0.3)
+    path = dyn.trajectory(4, initial=np.zeros(problem.rank), gradients=problem.gradients)
+    np.testing.assert_allclose(run.displacement[0] ** 2, path.displacement, rtol=0.02, atol=1e-12)
+
+
+def test_check_passes_where_the_network_is_linear_and_parts_where_it_is_not(case):
+    _, data, net = case
+    small = net.run(0.05, (6, 3), [0.1, 0.5], 10, rng=0)
+    check = net.check(small)
+    np.testing.assert_array_equal(check.trusted_until, 10)
+    assert not check.beyond.any() and check.evaluations <= 16
+    for name in ("retain_loss", "forget_loss"):
+        np.testing.assert_allclose(check.predicted[name], check.observed[name], rtol=0.1)
+    far = net.run(20.0, (6, 3), 0.5, 30, rng=0)
+    parted = net.check(far, margin=False)
+    assert parted.trusted_until < 30 and parted.neighbours is None
+    linear = torch.nn.Linear(6, 3)
+    other = bridge.linearise(linear, LOSS, *data)
+    run = other.run(20.0, (6, 3), 0.5, 30, rng=0)
+    assert other.check(run, margin=False).trusted_until == 30
+
+
+def test_margin_finds_the_cells_beside_the_frontier(case):
+    _, _, net = case
+    etas = np.geomspace(0.02, 20.0, 13)
+    run = net.run(etas, (6, 3), 0.7, 40, rng=0)
+    fragile = net.check(run, points=1).fragile
+    turns_at = np.flatnonzero(run.outcome[1:] != run.outcome[:-1])
+    near = np.zeros(13, dtype=bool)
+    for k in turns_at:
+        near[max(k - 1, 0) : k + 3] = True
+    assert fragile.any() and not fragile[~near].any()
+    assert not fragile[0]
+
+
+def test_relinearised_at_the_start_it_is_the_same_and_later_it_is_not(case):
+    _, data, net = case
+    run = net.run([0.1, 1.0], (6, 3), 0.5, 20, rng=0)
+    same = net.relinearise(run, 1, 0)
+    np.testing.assert_allclose(same.outputs, net.outputs, atol=1e-6)
+    np.testing.assert_allclose(same.gram, net.gram, atol=1e-5)
+    later = net.relinearise(run, 1, 20)
+    assert np.abs(later.gram - net.gram).max() > 1e-2
+    assert later.references == net.references  # judged against the first start
+    seen = net.check(run, points=1, margin=False).observed["retain_loss"][1, -1]
+    now = float(LOSS(torch.tensor(later.outputs[:18]), data[0][1]))
+    assert now == pytest.approx(seen, rel=1e-5)
+    for wrong in (2, (0, 0), "a"):
+        with pytest.raises(ValueError, match=r"cell must be an index into cells of shape \(2,\)"):
+            net.relinearise(run, wrong, 1)
+
+
+def test_storage_without_pickle(case, tmp_path):
+    model, _, net = case
+    file = tmp_path / "net.npz"
+    net.save(file)
+    with np.load(file, allow_pickle=False) as arrays:
+        assert all(arrays[name].dtype != object for name in arrays)
+    back = bridge.load(file, LOSS, model=model)
+    run = net.run([0.1, 1.0], (6, 3), 0.5, 10, rng=0)
+    again = back.run([0.1, 1.0], (6, 3), 0.5, 10, rng=0)
+    np.testing.assert_array_equal(run.retain_loss, again.retain_loss)
+    np.testing.assert_array_equal(
+        net.check(run, points=2).observed["forget_loss"],
+        back.check(again, points=2).observed["forget_loss"],
+    )
+    blind = bridge.load(file, LOSS)
+    with pytest.raises(ValueError, match="model must be given to check predictions, got none"):
+        blind.check(run)
+    with pytest.raises(ValueError, match="loss must be CrossEntropyLoss, as stored for retain"):
+        bridge.load(file, lambda f, y: torch.nn.functional.cross_entropy(f, y))
+    with pytest.raises(ValueError, match="model must be the one that was linearised"):
+        bridge.load(file, LOSS, model=trained(seed=3, steps=1)[0])
+    with np.load(file) as arrays:
+        stored = dict(arrays)
+    header = json.loads(stored["header"].tobytes()) | {"format": 0}
+    stored["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    np.savez(file, **stored)
+    with pytest.raises(ValueError, match="must be of format 1, got 0"):
+        bridge.load(file, LOSS)
+    file.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="path must be a saved LinearisedNetwork"):
+        bridge.load(file, LOSS)
+
+
+def test_a_changed_model_is_not_checked():
+    model, *data = trained()
+    net = bridge.linearise(model, LOSS, *data)
+    run = net.run(0.1, (6, 3), 0.5, 5, rng=0)
+    with torch.no_grad():
+        model[0].bias[0] += 1e-3
+    with pytest.raises(ValueError, match="model must be as it was when linearised"):
+        net.check(run)
+    with pytest.raises(ValueError, match="model must be as it was when linearised"):
+        net.relinearise(run, (), 1)
+
+
+def test_maps_over_any_two_axes(case):
+    _, _, net = case
+    etas, alphas = [0.05, 0.5, 5.0], [0.0, 0.5]
+    both = net.map(etas, alphas, (6, 3), 20, rng=0)
+    assert both.names == ("step_size", "alpha") and both.outcome.shape == (2, 3)
+    batches = net.map(etas, 0.5, [2, (6, 3), 6], 20, rng=0)
+    assert batches.names == ("step_size", "batch_size") and batches.outcome.shape == (3, 3)
+    assert net.map(0.5, alphas, [2, 6], 20, rng=0).names == ("alpha", "batch_size")
+    run = net.run(0.5, (6, 3), 0.5, 20, rng=np.random.default_rng(0))
+    assert run.outcome == both.outcome[1, 1]
+    with pytest.raises(ValueError, match="one of step_sizes, alphas and batch_sizes must hold"):
+        net.map(etas, alphas, [2, 6], 20, rng=0)
+    from matplotlib.figure import Figure
+
+    ax = both.draw(Figure().add_subplot(), observed=both.outcome)
+    assert len(ax.lines) == both.outcome.size
+
+
+def curve(values):
+    loss = np.asarray(values, dtype=float)
+    return SetCurves(loss[None], np.full((1, len(loss)), np.nan))
+
+
+def test_without_accuracy_skill_is_read_off_the_loss():
+    """Half of the way to chance is forgotten; a fifth of it collapsed; the start's size is not."""
+    start = Reference(loss=1e-6, chance=1.0, accuracy=np.nan)
+    nothing = curve([np.nan] * 4)
+    curves = Curves(
+        np.arange(4), curve([0, 0.1, 0.19, 0.21]), curve([0, 0.2, 0.51, 9.0]), nothing, nothing.loss
+    )
+    found = turns(curves, start, start)
+    assert found.forget_step == [2] and found.collapse_step == [3]
+    assert str(found.outcome) == "forgets_then_collapses"
+    strict = turns(curves, start, start, forget_level=0.0, collapse_level=0.95)
+    assert strict.collapse_step == [1] and str(strict.outcome) == "collapses"
+
+
+@pytest.mark.parametrize(
+    ("forget", "collapse", "outcome"),
+    [
+        ([np.inf] * 4, [np.inf] * 4, "keeps"),
+        ([3, 4, 5, np.inf], [np.inf] * 4, "forgets"),
+        ([3, np.inf, np.inf, 3], [np.inf] * 4, "keeps"),  # half is not more than half
+        ([3, 4, 5, 6], [9, 9, 9, np.inf], "forgets_then_collapses"),
+        ([3, 4, 5, 6], [5, 5, 5, 5], "collapses"),  # at once is not before
+        ([np.inf] * 4, [1, 2, 3, 4], "collapses"),
+    ],
+)
+def test_outcome_is_by_the_median_replica(forget, collapse, outcome):
+    from rmtstab.bridge.curves import majority
+    from rmtstab.bridge.curves import outcome as named
+
+    assert str(named(majority(np.array(forget)), majority(np.array(collapse)))) == outcome

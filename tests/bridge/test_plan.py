@@ -1,0 +1,138 @@
+"""Plans against what then happens, memory budgets against the process's peak, sketches."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from rmtstab import bridge  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def small():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(12, 1, 8, 8, dtype=torch.float64, generator=generator)
+    network = bridge.Network(bridge.convolutional_net(classes=3, seed=1).double())
+    return network, bridge.read_samples("samples", (inputs, torch.zeros(12)))
+
+
+def test_plan_names_every_route_and_what_fits(small):
+    network, samples = small
+    plan = bridge.plan(network, samples)
+    assert plan.chosen == "layers"
+    assert [route.name for route in plan.routes] == [
+        "layers", "jacobian", "sketch 1000", "sketch 10000",
+    ]  # fmt: skip
+    text = str(plan)
+    assert text.count("\n") == 4 and "6 weights by layer" in text and "yes" in text
+    assert set(plan.orders) == set(network.names)
+    assert all(route.memory > 0 and route.seconds > 0 for route in plan.routes)
+    nothing = bridge.plan(network, samples, memory_budget=1e6)
+    assert nothing.chosen is None and "no" in str(nothing)
+    few = bridge.plan(network, samples, samples.take([0, 1]), n_functions=1)
+    assert few.routes[0].memory < plan.routes[0].memory
+
+
+def test_plan_of_the_closed_form():
+    network = bridge.Network(bridge.TwoLayerReLUCNN(6, 3))
+    inputs = torch.ones(4, 2, 6, dtype=torch.float64)
+    samples = bridge.read_samples("samples", (inputs, torch.ones(4)))
+    assert bridge.plan(network, samples).chosen == "closed form"
+
+
+def test_sketch_is_unbiased_within_its_error_bar(small, monkeypatch):
+    """Mean over seeds within 5 standard errors of the exact Gram, and spread as stated."""
+    from rmtstab.bridge import sketching
+
+    monkeypatch.setattr(sketching, "CHUNK", 5)
+    monkeypatch.setattr(sketching, "PANEL", 500)  # some weights in slices of their rows
+    network, samples = small
+    exact = bridge.jacobian_gram(network, samples).numpy()
+    sketches = [bridge.sketch(network, samples, 64, seed=seed) for seed in range(20)]
+    draws = np.stack([sketch.gram().numpy() for sketch in sketches])
+    bound = np.sqrt((np.outer(exact.diagonal(), exact.diagonal()) + exact**2) / 64)
+    assert (np.abs(draws.mean(0) - exact) < 5 * bound / np.sqrt(20)).all()
+    spread = (draws.std(0, ddof=1) / bound).mean()
+    assert 0.5 < spread < 1.05  # the bound is attained by spread-out rows only
+    ratio = sketches[0].standard_error() / bound
+    assert 0.4 < ratio.mean() < 2.5
+    assert sketches[0].relative_error == pytest.approx(np.sqrt(2 / 64))
+
+
+def test_sketches_share_their_projection(small):
+    network, samples = small
+    whole = bridge.sketch(network, samples, 50, seed=3).factors
+    part = bridge.sketch(network, samples.take([4, 2]), 50, seed=3).factors
+    torch.testing.assert_close(part, whole[[4, 2]])
+    roots = torch.full((12, 3, 1), 0.5, dtype=torch.float64)
+    summed = bridge.sketch(network, samples, 50, roots=roots, seed=3).factors
+    torch.testing.assert_close(summed[:, 0], 0.5 * whole.sum(1))
+    with pytest.raises(ValueError, match="memory_budget must hold 36 x 1000"):
+        bridge.sketch(network, samples, 1000, memory_budget=1e5)
+    with pytest.raises(ValueError, match="size must be >= 1"):
+        bridge.sketch(network, samples, 0)
+
+
+BUDGETED = """
+import resource, threading, time
+import torch
+torch.set_num_threads(1)
+from rmtstab import bridge
+network = bridge.Network({model})
+inputs = {inputs}
+samples = bridge.read_samples("samples", (inputs, torch.zeros(len(inputs))))
+bridge.jacobian_gram(network, samples.take([0, 1]))  # what is loaded or compiled once
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+gram = {call}
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "inputs", "call", "budget"),
+    [
+        (
+            "bridge.residual_net(20)",
+            "torch.randn(32, 3, 32, 32)",
+            "bridge.jacobian_gram(network, samples, memory_budget={budget})",
+            3.0e8,
+        ),
+        (
+            "bridge.residual_net(20)",
+            "torch.randn(32, 3, 32, 32)",
+            "bridge.jacobian_gram(network, samples, memory_budget={budget})",
+            6.0e8,
+        ),
+        (
+            "bridge.Transformer(10, 64)",
+            "torch.randint(0, 10, (32, 64))",
+            "bridge.jacobian_gram(network, samples, memory_budget={budget})",
+            3.0e8,
+        ),
+        (
+            "bridge.Recurrent(10, width=64)",
+            "torch.randint(0, 10, (32, 16))",
+            "bridge.jacobian_gram(network, samples, memory_budget={budget})",
+            2.0e8,
+        ),
+        (
+            "bridge.residual_net(20)",
+            "torch.randn(32, 3, 32, 32)",
+            "bridge.sketch(network, samples, 1000, memory_budget={budget})",
+            3.0e8,
+        ),
+    ],
+)
+def test_peak_memory_keeps_the_budget(model, inputs, call, budget):
+    code = textwrap.dedent(BUDGETED).format(
+        model=model, inputs=inputs, call=call.format(budget=budget)
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert 0 < float(result.stdout.split()[-1]) < budget, result.stdout

@@ -1,0 +1,293 @@
+"""Entry points refuse what they cannot read rightly, and leave everything as it was."""
+
+import copy
+import random
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
+
+from rmtstab import bridge  # noqa: E402
+
+
+def draw(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+X, Y = draw(20, 8), torch.arange(20) % 3
+RETAIN, FORGET = (X[:16], Y[:16]), (X[16:], Y[16:])
+LOSS = nn.CrossEntropyLoss()
+
+
+def net(*between, inputs=8):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(inputs, 6), nn.Tanh(), *between, nn.Linear(6, 3))
+
+
+class Centred(nn.Module):
+    """Sees the rest of the batch."""
+
+    def __init__(self, strength=1.0):
+        super().__init__()
+        self.inner, self.strength = net(), strength
+
+    def forward(self, x):
+        return self.inner(x - self.strength * x.mean(0))
+
+
+class Noisy(nn.Module):
+    """Draws from other generators than torch's."""
+
+    def __init__(self, draw):
+        super().__init__()
+        self.inner, self.draw = net(), draw
+
+    def forward(self, x):
+        return self.inner(x) * (1.0 + self.draw())
+
+
+class Detached(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = net()
+
+    def forward(self, x):
+        return self.inner(x).detach()
+
+
+def nan_weights():
+    model = net()
+    with torch.no_grad():
+        model[2].weight[1, 1] = float("nan")
+    return model
+
+
+def problem(model, loss=LOSS, retain=RETAIN, forget=FORGET, **options):
+    return bridge.problem(model, loss, retain, forget, **options)
+
+
+def factors(model, loss=LOSS, retain=RETAIN, forget=FORGET, **options):
+    return bridge.sample_factors(model, loss, retain, **options)
+
+
+def sharpness(model, loss=LOSS, retain=RETAIN, forget=FORGET, **options):
+    return bridge.largest_hessian_eigenvalue(model, loss, retain, **options)
+
+
+ENTRIES = pytest.mark.parametrize("entry", [problem, factors, sharpness])
+REFUSED = {
+    "dropout": (lambda: net(nn.Dropout(0.1)), "must be deterministic.*Dropout '2'"),
+    "train mode": (lambda: net(nn.BatchNorm1d(6)), "must be deterministic.*BatchNorm1d '2'"),
+    "no statistics": (
+        lambda: net(nn.BatchNorm1d(6, track_running_stats=False)).eval(),
+        "batch of one sample.*BatchNorm1d '2'",
+    ),
+    "centred": (Centred, "must treat samples independently, got outputs that change"),
+    "slightly centred": (lambda: Centred(1e-5), "must treat samples independently"),
+    "numpy noise": (lambda: Noisy(np.random.rand), "must be deterministic"),
+    "python noise": (lambda: Noisy(random.random), "must be deterministic"),
+    "NaN weights": (nan_weights, "must have finite weights, got NaN weights in '2.weight'"),
+    "detached": (Detached, "must move the outputs, got none of 4 that does"),
+    "overflow": (
+        lambda: nn.Sequential(net(), nn.Threshold(1e9, float("inf"))),
+        "must give finite outputs, got NaN or infinity at .* sample 0",
+    ),
+}
+
+
+@ENTRIES
+@pytest.mark.parametrize("case", REFUSED)
+def test_models_that_are_no_function_of_a_sample_are_refused_everywhere(entry, case):
+    build, message = REFUSED[case]
+    with pytest.raises(ValueError, match=message):
+        entry(build())
+
+
+@ENTRIES
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (net().state_dict(), TypeError, r"got a state dict; build the model.*weights_only=True"),
+        (lambda x: x, TypeError, "model must be a torch.nn.Module, got function"),
+        (nn.Linear(8, 3, device="meta"), ValueError, "on one device that holds data, got meta"),
+        (nn.Tanh(), ValueError, "parameters must name at least one parameter, got none"),
+    ],
+)
+def test_what_is_no_model_is_refused_everywhere(entry, model, error, message):
+    with pytest.raises(error, match=message):
+        entry(model)
+
+
+@ENTRIES
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"retain": (X[:0], Y[:0])}, ValueError, "must hold at least one sample, got 0"),
+        ({"retain": (X[:16], Y[:16] + 1)}, ValueError, r"labels must lie in \[0, 2\].*got 3"),
+        ({"retain": (X[:16, :5], Y[:16])}, ValueError, "must accept .* batch .*cannot be multi"),
+        ({"retain": (X[:16].double(), Y[:16])}, ValueError, "float64, got RuntimeError.*float32"),
+        (
+            {"retain": DataLoader(TensorDataset(X, Y), shuffle=True)},
+            ValueError, "got a loader that shuffles",
+        ),
+        ({"device": "cuda:99"}, ValueError, "device must be one of cpu"),
+        ({"parameters": ["0.wait"]}, ValueError, "parameters must be one of '0.weight'"),
+        ({"output": "logits"}, ValueError, "output must be one of .*, got 'logits'"),
+        ({"preconditioner": 3.0}, TypeError, "preconditioner must be a dict"),
+    ],
+)  # fmt: skip
+def test_bad_arguments_are_refused_everywhere(entry, change, error, message):
+    with pytest.raises(error, match=message):
+        entry(net(), **change)
+
+
+def test_sets_that_do_not_fit_one_another_are_refused():
+    with pytest.raises(ValueError, match=r"must accept .* torch.float64, got RuntimeError"):
+        problem(net(), forget=(X[16:].double(), Y[16:]))
+    tokens = nn.Sequential(nn.Unflatten(1, (-1, 1)), nn.Linear(1, 3))
+    with pytest.raises(ValueError, match=r"outputs of shape \(8, 3\) for every set, got \(5, 3\)"):
+        problem(tokens, forget=(X[16:, :5], Y[16:]))
+
+
+def test_the_check_for_noise_can_be_left_out_but_not_that_for_independence():
+    with pytest.raises(ValueError, match=r"samples independently.*Dropout"):
+        problem(net(nn.Dropout()), check_deterministic=False)
+
+
+def test_shared_samples_are_named():
+    forget = torch.cat([X[16:18], X[[3, 5]]]), Y[:4]
+    with pytest.warns(UserWarning, match=r"forget 2 \(= retain 3\), 3 \(= retain 5\); they are"):
+        problem(net(), forget=forget)
+
+
+def test_outputs_that_cancel_are_not_taken_for_dependence():
+    model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 3)).double()
+    with torch.no_grad():
+        model[0].weight[1], model[0].bias[1] = model[0].weight[0], model[0].bias[0]
+        model[0].weight[3], model[0].bias[3] = model[0].weight[2], model[0].bias[2]
+        model[1].weight[:, 1], model[1].weight[:, 3] = (
+            -model[1].weight[:, 0],
+            -model[1].weight[:, 2],
+        )
+        model[1].bias.zero_()
+    assert problem(model, retain=(X[:16].double(), Y[:16]), forget=()).n_retain == 16
+
+
+class Fussy(nn.Module):
+    """Everything that reading may disturb."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.table = nn.Embedding(10, 8, max_norm=0.5)
+        self.clip = nn.ReLU(inplace=True)
+        self.norm = nn.BatchNorm1d(8)
+        self.drop = nn.Dropout(0.5)
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, x, index):
+        return self.last(self.drop(self.norm(self.clip(x)) + self.table(index)))
+
+
+def state_of(model, data):
+    generators = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    return copy.deepcopy(
+        {
+            "weights": dict(model.state_dict()),
+            "grads": [p.grad for p in model.parameters()],
+            "flags": [p.requires_grad for p in model.parameters()],
+            "modes": [m.training for m in model.modules()],
+            "hooks": [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()],
+            "identities": [id(p) for p in model.parameters()],
+            "dtype": torch.get_default_dtype(),
+            "enabled": torch.is_grad_enabled(),
+            "fast": torch.backends.mha.get_fastpath_enabled(),
+            "data": data,
+            "generators": [str(g) for g in generators],
+        }
+    )
+
+
+def same(first, second):
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return all(same(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(same, first, second))
+    return first == second
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+@ENTRIES
+def test_nothing_is_left_behind(entry, mode):
+    """Weights under max_norm, inputs under in-place layers, gradients, buffers, modes, hooks,
+    generators, also when the model is refused (train mode).
+    """
+    model = Fussy()
+    model(X.clone(), Y).sum().backward()
+    model.last.bias.requires_grad_(False)
+    model.register_forward_hook(lambda *_: None)
+    model = getattr(model, mode)()
+    with torch.no_grad():
+        model.table.weight.mul_(3.0)  # beyond max_norm again
+    data = ((X.clone(), Y), Y)
+    sets = [((a[:16], b[:16]), c[:16]) if k == 0 else ((a[16:], b[16:]), c[16:])
+            for k, ((a, b), c) in enumerate([data, data])]  # fmt: skip
+    before = state_of(model, data)
+    if mode == "train":
+        with pytest.raises(ValueError, match="must be deterministic"):
+            entry(model, retain=sets[0], forget=sets[1])
+    else:
+        entry(model, retain=sets[0], forget=sets[1])
+    assert same(before, state_of(model, data))
+
+
+def test_the_default_dtype_does_not_matter():
+    plain = problem(net())
+    model = net()
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = problem(model)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    np.testing.assert_array_equal(again.factors.matrix, plain.factors.matrix)
+
+
+def test_wrapped_results_are_found():
+    class Output(OrderedDict):
+        """As language-model libraries return: a dict with attributes."""
+
+    class Wrapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = net()
+
+        def forward(self, x, mask=None):
+            logits = self.inner(x)
+            return Output(loss=logits.sum(), logits=logits, hidden=x)
+
+    expected = problem(net()).factors.matrix
+    model = Wrapped()
+    as_dict = [{"x": x, "labels": y} for x, y in (RETAIN, FORGET)]
+    for options in ({}, {"output": "logits"}, {"output": lambda result: result["logits"]}):
+        for retain, forget in ((RETAIN, FORGET), as_dict):
+            found = problem(model, retain=retain, forget=forget, **options)
+            np.testing.assert_allclose(found.factors.matrix, expected, atol=1e-7)
+    with pytest.raises(ValueError, match="output must be one of 'loss', 'logits', 'hidden', got"):
+        problem(model, output="nothing")
+
+    class Pair(Wrapped):
+        def forward(self, x):
+            return self.inner(x), x
+
+    with pytest.raises(ValueError, match=r"output must choose one tensor .* a tuple of 2"):
+        problem(Pair())
+    found = problem(Pair(), output=lambda result: result[0])
+    np.testing.assert_allclose(found.factors.matrix, expected, atol=1e-7)

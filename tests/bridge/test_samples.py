@@ -1,0 +1,129 @@
+"""Data sets as users have them, read once and in order."""
+
+import random
+from collections import UserDict
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset  # noqa: E402
+
+from rmtstab.bridge.samples import Samples, read_samples, shared_samples  # noqa: E402
+
+X = torch.arange(21.0).reshape(7, 3)
+Y = torch.tensor([0, 1, 2, 0, 1, 2, 0])
+
+
+class Pairs(Dataset):
+    def __len__(self):
+        return len(X)
+
+    def __getitem__(self, i):
+        return {"x": X[i], "labels": int(Y[i])}
+
+
+class Augmented(Pairs):
+    def __getitem__(self, i):
+        return X[i] + torch.randn(3), int(Y[i])
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(list(zip(X, Y, strict=True)))
+
+
+KINDS = {
+    "tensors": (X, Y),
+    "arrays": (X.numpy(), Y.numpy()),
+    "int32": (X.numpy(), Y.numpy().astype(np.int32)),
+    "lists": [X.tolist(), Y.tolist()],
+    "dataset": TensorDataset(X, Y),
+    "list of samples": [(x, int(y)) for x, y in zip(X, Y, strict=True)],
+    "loader": DataLoader(TensorDataset(X, Y), batch_size=3),
+    "list of batches": list(DataLoader(TensorDataset(X, Y), batch_size=3)),
+    "stream": DataLoader(Stream(), batch_size=2),
+    "read": read_samples("retain", (X, Y)),
+}
+DICTS = {
+    "dict": {"x": X, "labels": Y},
+    "pair of a dict": ({"x": X}, Y),
+    "dataset of dicts": Pairs(),
+    "loader of dicts": DataLoader(Pairs(), batch_size=3),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_gives_the_same_samples(kind):
+    found = read_samples("retain", KINDS[kind])
+    assert len(found) == 7 and found.total == 7
+    assert torch.equal(found.inputs, X) and torch.equal(found.targets, Y)
+    part = found.take([5, 2])
+    assert torch.equal(part.inputs, X[[5, 2]]) and part.indices.tolist() == [5, 2]
+    assert [len(chunk) for chunk in found.chunks(3)] == [3, 3, 1]
+
+
+@pytest.mark.parametrize("kind", DICTS)
+def test_dicts_keep_their_keys(kind):
+    found = read_samples("retain", DICTS[kind])
+    assert list(found.inputs) == ["x"]
+    assert torch.equal(found.inputs["x"], X) and torch.equal(found.targets, Y)
+
+
+@pytest.mark.parametrize("kind", ["tensors", "dataset", "loader"])
+def test_subsamples_are_uniform_subsets_with_their_places(kind):
+    seen = torch.zeros(7)
+    for seed in range(200):
+        found = read_samples("retain", KINDS[kind], max_samples=3, seed=seed)
+        assert torch.equal(found.inputs, X[found.indices]) and found.total == 7
+        seen[found.indices] += 1
+    # 600 draws over 7 places, each Binomial(200, 3/7)
+    assert float((seen - 600 / 7).abs().max()) < 5 * (200 * 3 / 7 * 4 / 7) ** 0.5
+
+
+def test_global_generators_are_left_alone():
+    before = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    for data in (*KINDS.values(), *DICTS.values()):
+        read_samples("retain", data, max_samples=4)
+    assert random.getstate() == before[0]
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[2])
+
+
+def test_shared_samples_are_found_by_their_places():
+    other = torch.cat([X[[4, 1]] + 0.5, X[[6, 2]]])
+    pairs = shared_samples(read_samples("retain", (X, Y)), read_samples("forget", (other, Y[:4])))
+    assert pairs == [(2, 6), (3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (DataLoader(TensorDataset(X, Y), shuffle=True), ValueError, "shuffle=False"),
+        (Augmented(), ValueError, "retain must yield the same samples at each pass"),
+        (DataLoader(Augmented(), batch_size=3), ValueError, "same samples at each pass"),
+        (iter([(X, Y)]), TypeError, "re-iterable, got a list_iterator that one pass exhausts"),
+        ((x for x in [(X, Y)]), TypeError, "re-iterable, got a generator"),
+        ((X, Y[:5]), ValueError, r"one input and one target a sample, got shapes \(7, 3\), \(5,\)"),
+        ((X, 3), ValueError, "one input and one target a sample"),
+        ((X, Y, Y), TypeError, r"must be a pair \(inputs, targets\), a Dataset or a DataLoader"),
+        (X, TypeError, "must be a pair"),
+        (3, TypeError, "must be a pair .* got int"),
+        ((X * float("nan"), Y), ValueError, "retain must be finite, got NaN or infinite inputs"),
+        ((X, X / 0.0), ValueError, "retain must be finite, got NaN or infinite targets"),
+        ((X, ["a"] * 7), TypeError, "must hold tensors or numbers"),
+        ({"x": X}, ValueError, "must hold its targets under one of 'labels'"),
+        (DataLoader(X, batch_size=3), ValueError, r"must yield pairs .* got Tensor"),
+        ([(X[0], X[1])], ValueError, "must be unambiguous, got a list of pairs of vectors"),
+    ],
+)
+def test_sets_that_cannot_be_read_are_refused(data, error, message):
+    with pytest.raises(error, match=message):
+        read_samples("retain", data)
+
+
+def test_empty_sets_are_empty():
+    for data in ((X[:0], Y[:0]), TensorDataset(X[:0], Y[:0]), ()):
+        assert len(read_samples("forget", data)) == 0
+    assert isinstance(read_samples("forget", UserDict({"x": X, "y": Y})), Samples)

@@ -1,0 +1,228 @@
+"""Real runs: against torch's own optimisers, against function space, engine against engine."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from rmtstab import bridge  # noqa: E402
+from rmtstab.bridge import cnn_runs  # noqa: E402
+from rmtstab.ensembles import SignalPlusNoise  # noqa: E402
+
+LOSS = torch.nn.CrossEntropyLoss()
+WEIGHTED = torch.nn.CrossEntropyLoss(weight=torch.tensor([10.0, 1.0, 0.1], dtype=torch.float64))
+
+
+@pytest.fixture(scope="module")
+def case():
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(13, 5, generator=g, dtype=torch.float64)
+    y = torch.randint(3, (13,), generator=g)
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(5, 4), torch.nn.BatchNorm1d(4), torch.nn.Tanh(), torch.nn.Dropout(0.5),
+        torch.nn.Linear(4, 3),
+    ).double()  # fmt: skip
+    return model, (x[:9], y[:9]), (x[9:], y[9:])
+
+
+def by_torch(case, runs, cell, replica, loss, optimiser, clip=None):
+    """The same run by `torch.optim`, on a copy of the model in eval mode."""
+    import copy
+
+    model, retain, forget = case
+    model = copy.deepcopy(model).eval()
+    own = optimiser(list(model.parameters()), float(runs.plan.step_size[cell]))
+    alpha = runs.plan.alpha[cell]
+    start = torch.cat([p.detach().flatten() for p in model.parameters()])
+    path = []
+    for batches in [*runs.plan.batches(), None]:
+        with torch.no_grad():
+            path.append([float(loss(model(x), y)) for x, y in (retain, forget)])
+        if batches is None:
+            break
+        (r, _), (f, _) = batches
+        r, f = (torch.as_tensor(i[replica]) for i in (r, f))
+        own.zero_grad()
+        value = (1 - alpha) * loss(model(retain[0][r]), retain[1][r])
+        (value - alpha * loss(model(forget[0][f]), forget[1][f])).backward()
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+        own.step()
+    end = torch.cat([p.detach().flatten() for p in model.parameters()])
+    return np.array(path), (end - start).numpy()
+
+
+@pytest.mark.parametrize("loss", [LOSS, WEIGHTED], ids=["plain", "class weights"])
+@pytest.mark.parametrize(
+    ("options", "optimiser"),
+    [
+        (
+            {"momentum": 0.7, "weight_decay": 0.2, "sampling": "shuffled"},
+            lambda p, lr: torch.optim.SGD(p, lr, momentum=0.7, weight_decay=0.2),
+        ),
+        (
+            {"optimizer": "adamw", "betas": (0.8, 0.95), "weight_decay": 0.3},
+            lambda p, lr: torch.optim.AdamW(p, lr, betas=(0.8, 0.95), weight_decay=0.3),
+        ),
+        ({"max_norm": 0.05, "sampling": "with_replacement"}, torch.optim.SGD),
+    ],
+    ids=["sgd", "adamw", "clipped"],
+)
+def test_steps_are_those_of_torch_s_optimisers(case, options, optimiser, loss):
+    runs = bridge.unlearn(
+        case[0], loss, *case[1:], step_size=[0.02, 0.1], batch_size=(4, 2), alpha=[0.2, 0.6],
+        steps=6, rng=1, replicas=2, **options,
+    )  # fmt: skip
+    for cell, replica in ((0, 1), (1, 0)):
+        path, end = by_torch(case, runs, cell, replica, loss, optimiser, options.get("max_norm"))
+        np.testing.assert_allclose(runs.retain_loss[cell, replica], path[:, 0], rtol=1e-9)
+        np.testing.assert_allclose(runs.forget_loss[cell, replica], path[:, 1], rtol=1e-9)
+        np.testing.assert_allclose(runs.final[cell, replica], end, atol=1e-9)
+    flags = {"adamw": "AdamW", "clipped": "clipping"}
+    said = " ".join(runs.outside_theory)
+    assert ("AdamW" in said) == ("optimizer" in options)
+    assert ("clipping" in said) == ("max_norm" in options), flags
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"sampling": "bernoulli", "momentum": 0.5}, {"update": "alternating", "weight_decay": 0.1},
+])  # fmt: skip
+def test_the_same_seed_gives_function_space_the_same_batches(case, options):
+    """A network linear in its weights: prediction and run are the same numbers."""
+    torch.manual_seed(1)
+    model = torch.nn.Linear(5, 3).double()
+    settings = {"rng": 7, "replicas": 3} | options
+    net = bridge.linearise(model, WEIGHTED if not options else LOSS, *case[1:])
+    predicted = net.run([0.1, 0.4], (4, 2), [[0.0], [0.5], [1.0]], 8, **settings)
+    runs = bridge.unlearn(
+        model, WEIGHTED if not options else LOSS, *case[1:], step_size=[0.1, 0.4],
+        batch_size=(4, 2), alpha=[[0.0], [0.5], [1.0]], steps=8, **settings,
+    )  # fmt: skip
+    for name in ("retain_loss", "forget_loss", "retain_accuracy", "displacement"):
+        np.testing.assert_allclose(getattr(runs, name), getattr(predicted, name), rtol=1e-9)
+    np.testing.assert_array_equal(runs.outcome, predicted.outcome)
+
+
+def test_only_drawn_samples_are_differentiated(case):
+    model, *data = case
+    sizes = []
+    handle = model[0].register_forward_hook(lambda _m, args, _out: sizes.append(len(args[0])))
+    try:
+        bridge.unlearn(
+            model, LOSS, *data, step_size=0.1, batch_size=(3, 2), alpha=0.5, steps=7, rng=0,
+            replicas=2, record_every=7,
+        )  # fmt: skip
+    finally:
+        handle.remove()
+    assert sizes.count(5) == 7  # a forward a step for all runs, of the batch alone
+    assert sizes.count(13) == 2  # and one a record, of all samples
+
+
+def test_chunks_and_sparse_records_change_nothing(case):
+    model, *data = case
+    common = {
+        "step_size": [0.1, 0.2, 0.3], "batch_size": (3, 2), "alpha": 0.5, "steps": 7, "rng": 0,
+        "replicas": 2,
+    }  # fmt: skip
+    whole = bridge.unlearn(model, LOSS, *data, **common)
+    parts = bridge.unlearn(model, LOSS, *data, chunk_size=2, keep_final=False, **common)
+    np.testing.assert_allclose(parts.retain_loss, whole.retain_loss, rtol=1e-12)
+    assert parts.final.shape == (3, 2, 0) and whole.final.shape == (3, 2, whole.final.shape[2])
+    sparse = bridge.unlearn(model, LOSS, *data, record_every=3, **common)
+    np.testing.assert_array_equal(sparse.steps, [0, 3, 6, 7])
+    np.testing.assert_allclose(sparse.forget_loss, whole.forget_loss[..., sparse.steps])
+
+
+def test_what_vmap_cannot_batch_is_run_in_a_loop(case):
+    class Stubborn(torch.nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            result = self.inner(x)
+            return result if float(result.sum()) > -1e9 else 0.0 * result
+
+    model, *data = case
+    common = {
+        "step_size": [0.1, 0.2], "batch_size": (3, 2), "alpha": 0.5, "steps": 3, "rng": 0,
+        "replicas": 2,
+    }  # fmt: skip
+    plain = bridge.unlearn(model, LOSS, *data, **common)
+    looped = bridge.unlearn(Stubborn(model), LOSS, *data, **common)
+    np.testing.assert_allclose(looped.final, plain.final, atol=1e-12)
+
+
+def test_the_model_is_left_in_its_mode(case):
+    model, *data = case
+    model.train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    bridge.unlearn(model, LOSS, *data, step_size=0.1, batch_size=2, alpha=0.5, steps=2, rng=0)
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.fixture(scope="module")
+def cnn():
+    patches, labels = SignalPlusNoise(14, 30, 0.5).sample(0)
+    model = bridge.TwoLayerReLUCNN(30, 3, seed=1)
+    x, y = torch.tensor(patches), torch.tensor(labels)
+    return model, (x[:10], y[:10]), (x[10:], y[10:])
+
+
+@pytest.mark.parametrize("loss", [bridge.half_squared_error, bridge.logistic, torch.nn.MSELoss()])
+@pytest.mark.parametrize("options", [
+    {}, {"sampling": "bernoulli"}, {"update": "alternating", "schedule": lambda t: 1 / (1 + t)},
+])  # fmt: skip
+def test_compiled_engine_is_the_general_one(cnn, loss, options, monkeypatch):
+    arguments = {
+        "step_size": [0.02, 0.1], "batch_size": (3, 2), "alpha": [0.3, 0.6], "steps": 70, "rng": 2,
+        "initial": 0.01 * np.random.default_rng(0).standard_normal((3, 180)), "record_every": 4,
+    }  # fmt: skip
+    fast = bridge.unlearn(*cnn[:1], loss, *cnn[1:], **arguments, **options)
+    monkeypatch.setattr(cnn_runs, "applies", lambda *_: False)
+    slow = bridge.unlearn(*cnn[:1], loss, *cnn[1:], **arguments, **options)
+    for name in ("retain_loss", "forget_loss", "retain_accuracy", "forget_accuracy", "final"):
+        np.testing.assert_allclose(getattr(fast, name), getattr(slow, name), rtol=1e-7, atol=1e-12)
+    np.testing.assert_allclose(fast.displacement, slow.displacement, rtol=1e-7)
+    np.testing.assert_array_equal(fast.flipped, slow.flipped)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_runs_stop_at_the_step_that_until_says(cnn, compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(cnn_runs, "applies", lambda *_: False)
+    shapes = []
+
+    def until(displacement, retain, forget):
+        shapes.append((displacement.shape, retain.shape, forget.shape))
+        return displacement.shape[-1] > 40
+
+    common = {"step_size": [0.02, 0.05], "batch_size": 2, "alpha": 0.3, "replicas": 2, "rng": 0}
+    runs = bridge.unlearn(
+        *cnn[:1], bridge.half_squared_error, *cnn[1:], steps=60, until=until, **common
+    )
+    assert runs.stopped_early and runs.retain_loss.shape == (2, 2, 41)
+    assert shapes[-1] == ((2, 2, 41),) * 3
+    whole = bridge.unlearn(*cnn[:1], bridge.half_squared_error, *cnn[1:], steps=40, **common)
+    np.testing.assert_allclose(runs.final, whole.final, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"optimizer": "adam"}, "optimizer must be one of 'sgd', 'adamw', got 'adam'"),
+        ({"max_norm": 0.0}, "max_norm must be > 0"),
+        ({"betas": (0.9, 1.0)}, r"betas must lie in \[0, 1\), got 1\.0"),
+        ({"initial": np.zeros((2, 5))}, r"initial must have shape \(replicas, n_parameters="),
+        ({"initial": np.zeros((2, 5)), "replicas": 3}, "replicas must be that of initial, 2, got"),
+        ({"sampling": "some"}, "sampling must be one of"),
+        ({"batch_size": (10, 2)}, r"batch_size must lie in \[1, n_retain=9\], got 10"),
+        ({"step_size": [0.1, 0.0]}, "step_size must be > 0"),
+    ],
+)
+def test_bad_input(case, change, message):
+    arguments = {"step_size": 0.1, "batch_size": 2, "alpha": 0.5, "steps": 2, "rng": 0}
+    with pytest.raises(ValueError, match=message):
+        bridge.unlearn(case[0], LOSS, *case[1:], **(arguments | change))

@@ -1,0 +1,100 @@
+"""``rmtstab diagnose`` on a file of the user's."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("torch")
+
+from rmtstab.cli import main
+
+FILE = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 3)
+    def forward(self, x):
+        return self.layer(x)
+
+def data():
+    g = torch.Generator().manual_seed(0)
+    return torch.randn(12, 4, generator=g), torch.arange(12) % 3
+
+def entry():
+    torch.manual_seed(0)
+    x, y = data()
+    return Net(), torch.nn.CrossEntropyLoss(), (x[:8], y[:8]), (x[8:], y[8:])
+
+def named():
+    model, loss, retain, forget = entry()
+    return {"model": model, "loss": loss, "retain": retain, "forget": forget, "test": retain}
+
+def fails():
+    raise RuntimeError("my own fault")
+
+def short():
+    return 1, 2
+
+number = 3
+"""
+
+
+def invoke(tmp_path, function, *options):
+    (tmp_path / "mine.py").write_text(FILE)
+    target = f"{tmp_path / 'mine.py'}:{function}"
+    return CliRunner().invoke(main, ["diagnose", target, "--step-size", "0.1", *options])
+
+
+def test_words_json_and_page(tmp_path):
+    out, page = tmp_path / "a.json", tmp_path / "a.html"
+    result = invoke(
+        tmp_path, "entry", "--batch-size", "4,2", "--steps", "5", "--json", str(out),
+        "--out", str(page),
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    record = json.loads(out.read_text())
+    assert record["words"] in result.output and record["settings"]["batch_size"] == [4.0, 2.0]
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_a_dict_and_a_checkpoint(tmp_path):
+    import torch
+
+    torch.save({"layer.weight": torch.zeros(3, 4), "layer.bias": torch.zeros(3)}, tmp_path / "w.pt")
+    result = invoke(
+        tmp_path, "named", "--batch-size", "2", "--steps", "2", "--checkpoint",
+        str(tmp_path / "w.pt"), "--json", str(tmp_path / "a.json"),
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert record["inputs"]["n_test"] == 8
+    assert record["inputs"]["retain_loss"] == pytest.approx(1.0986, abs=1e-4)  # log 3: zeros
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "messages"),
+    [
+        ("fails", (), ["Traceback", "my own fault", "raised; its traceback is above"]),
+        ("short", (), ["must return (model, loss, retain, forget[, test]), got tuple of 2"]),
+        ("missing", (), ["entry must name a function of", "got 'missing'"]),
+        ("number", (), ["entry must name a function of"]),
+        ("entry", ("--batch-size", "9"), ["batch_size must lie in [1, n_retain=8], got 9"]),
+        ("entry", ("--batch-size", "a"), ["batch_size must be INT or INT,INT, got 'a'"]),
+        ("entry", (), ["batch_size must be given unless the sets are DataLoaders"]),
+    ],
+)
+def test_errors_are_one_line_and_exit_code_two(tmp_path, function, options, messages):
+    result = invoke(tmp_path, function, *options)
+    assert result.exit_code == 2
+    for message in messages:
+        assert message in result.output
+
+
+def test_a_file_that_is_not_there():
+    result = CliRunner().invoke(main, ["diagnose", "no.py:f", "--step-size", "1"])
+    assert result.exit_code == 2 and "entry must name a file that exists" in result.output
+    result = CliRunner().invoke(main, ["diagnose", "no.py", "--step-size", "1"])
+    assert result.exit_code == 2 and "entry must be FILE.py:FUNCTION" in result.output
