@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from rmtstab.figures import validation
-from rmtstab.report.origin import ORIGIN, read_origin
+from rmtstab.report.origin import read_origin, write_origin
 from rmtstab.report.page import Picture, anchor, page
 from rmtstab.report.words import number, table
 from rmtstab.sweeps.files import write_atomically
 from rmtstab.sweeps.values import decode, encode
 
-__all__ = ["ORIGIN", "number", "read", "table", "write"]
+__all__ = ["number", "read", "table", "write", "write_origin"]
 
 
 def write(folder: Path, results: dict[str, Any]) -> None:

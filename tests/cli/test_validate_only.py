@@ -29,7 +29,9 @@ def validate(folder, *arguments):
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch):
     """No worker processes: starting one takes longer than the checks."""
-    monkeypatch.setattr("rmtstab.sweeps.worker_pool", lambda workers: nullcontext(None))
+    monkeypatch.setattr(
+        "rmtstab.experiment.validation.worker_pool", lambda workers: nullcontext(None)
+    )
 
 
 def test_list_names_every_claim_and_gathers_nothing(tmp_path, monkeypatch):
