@@ -41,8 +41,9 @@ def real(
         raise TypeError(f"{name} must be a real number, got {_show(value)}")
     try:
         number = float(value)
-    except OverflowError:  # an integer or fraction beyond 1.8e308
-        number = math.inf
+    except OverflowError:  # a Python integer of more than 308 digits
+        sign: Any = value
+        number = math.inf if sign > 0 else -math.inf
     inside = (number > low if low_open else number >= low) and (
         number < high if high_open else number <= high
     )
@@ -87,13 +88,15 @@ def array(
     """
     if hasattr(value, "detach"):  # a torch tensor that may carry a graph
         value = value.detach().cpu()
-    _refuse_masks(name, value)
+    no_mask(name, value)
     try:
         raw = np.asarray(value)
     except ValueError:  # ragged nesting
         raise TypeError(f"{name} must be a rectangular array, got {_show(value)}") from None
     except RuntimeError as error:  # what a foreign array type says of itself
         raise TypeError(f"{name} must be readable as an array, got {error}") from None
+    if raw.dtype.kind == "O":  # Python integers beyond 64 bits, fractions
+        raw = _from_objects(raw)
     if raw.dtype.kind not in "iuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {raw.dtype}")
     accepted = (ndim,) if isinstance(ndim, int) else ndim
@@ -140,6 +143,19 @@ def offsets(name: str, value: Any, length: int) -> NDArray[np.int64]:
     return np.ascontiguousarray(raw, dtype=np.int64)
 
 
+def no_mask(name: str, value: Any) -> None:
+    """Raise if ``value``, or an item of a list, has masked entries: they would count as data."""
+    parts = value if isinstance(value, list | tuple) else (value,)
+    arrays = [part for part in parts if isinstance(part, np.ma.MaskedArray)]
+    bad = sum(int(np.ma.getmaskarray(part).sum()) for part in arrays)
+    if bad:
+        size = sum(part.size for part in arrays)
+        raise ValueError(
+            f"{name} must have no masked entries, got {bad} of {size}: "
+            "drop them with .compressed() or fill them"
+        )
+
+
 def generator(name: str, value: Any) -> np.random.Generator:
     """Return a NumPy generator from a generator or an integer seed, or raise."""
     if isinstance(value, np.random.Generator):
@@ -147,6 +163,36 @@ def generator(name: str, value: Any) -> np.random.Generator:
     if isinstance(value, Integral):
         return np.random.default_rng(integer(name, value, low=0))
     raise TypeError(f"{name} must be a numpy Generator or an integer seed, got {_show(value)}")
+
+
+def random_source(name: str, value: Any) -> np.random.Generator | np.random.RandomState:
+    """Return a generator from all that SciPy takes as ``random_state``, or raise.
+
+    A `RandomState` is returned as it is, so that its stream goes on.
+    """
+    if value is None or isinstance(value, np.random.SeedSequence | np.random.BitGenerator):
+        return np.random.default_rng(value)
+    if isinstance(value, np.random.Generator | np.random.RandomState):
+        return value
+    if isinstance(value, Integral):
+        return np.random.default_rng(integer(name, value, low=0))
+    raise TypeError(
+        f"{name} must be a numpy Generator, RandomState, SeedSequence, BitGenerator or an "
+        f"integer seed, got {_show(value)}"
+    )
+
+
+def _from_objects(raw: NDArray[Any]) -> NDArray[Any]:
+    """Convert an array of Python numbers, one beyond the doubles to infinity; else as it is."""
+    if not all(isinstance(v, Real) and not isinstance(v, bool) for v in raw.flat):
+        return raw
+    result = np.empty(raw.shape)
+    for index, number in np.ndenumerate(raw):
+        try:
+            result[index] = float(number)
+        except OverflowError:
+            result[index] = math.inf if number > 0 else -math.inf
+    return result
 
 
 def _interval(
@@ -165,24 +211,14 @@ def _interval(
 
 def _scalar(name: str, value: Any) -> Any:
     """Unwrap an array without axes; a masked one has no value."""
-    _refuse_masks(name, value)
+    no_mask(name, value)
     return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
 
 
-def _refuse_masks(name: str, value: Any) -> None:
-    parts = value if isinstance(value, list | tuple) else (value,)
-    hidden = sum(
-        int(np.ma.getmaskarray(part).sum()) for part in parts if isinstance(part, np.ma.MaskedArray)
-    )
-    if hidden:
-        raise ValueError(f"{name} must have no masked entries, got {hidden}; fill or drop them")
-
-
 def _short(value: Any) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of more digits than Python prints
-        text = "a number of thousands of digits"
+    if isinstance(value, int) and abs(value) >= 10**57:  # repr of huge ones is refused
+        return f"an integer of {value.bit_length()} bits"
+    text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -352,3 +352,62 @@ def coherence(hessians):
         for j in range(n):
             s[i, j] = np.sqrt(max(np.trace(hessians[i] @ hessians[j]), 0.0))
     return np.linalg.eigvalsh(s)[-1] / max(np.linalg.eigvalsh(h)[-1] for h in hessians)
+
+
+def wishart_interval(n, p, low, high, digits=60):
+    """P(all eigenvalues of XᵀX in [low, high]), X real n × p, n >= p: Pfaffian of monomials."""
+    import mpmath as mp
+
+    with mp.workdps(digits + 2 * p):
+        alpha = mp.mpf(n - p - 1) / 2
+        half_low = mp.mpf(low) / 2
+
+        def part(a, x):  # ∫_low^x t^(a-1) e^(-t/2) dt
+            upper = mp.gammainc(a, half_low, mp.inf if x == mp.inf else x / 2)
+            return mp.mpf(2) ** a * upper
+
+        def single(i):
+            return part(alpha + i + 1, mp.mpf(high) if high != mp.inf else mp.inf)
+
+        size = p + p % 2
+        matrix = mp.zeros(size)
+        top = mp.mpf(high) if high != mp.inf else mp.mpf(low) + 200 + 8 * (n + p)
+        nodes = _gauss(mp.sqrt(mp.mpf(low)), mp.sqrt(top), 60 + 6 * p)
+        inner = [[part(alpha + i + 1, y * y) for y, _ in nodes] for i in range(p)]
+        for j in range(p):
+            # ∫ f_j(t) (2 F_i(t) - F_i(high)) dt by Gauss–Legendre in √t
+            density = [
+                w * 2 * y * mp.power(y * y, alpha + j) * mp.exp(-y * y / 2) for y, w in nodes
+            ]
+            for i in range(j):
+                value = 2 * mp.fdot(density, inner[i]) - single(i) * single(j)
+                matrix[i, j], matrix[j, i] = value, -value
+        if p % 2:
+            for i in range(p):
+                matrix[i, p], matrix[p, i] = single(i), -single(i)
+        logs = mp.mpf(p) * p / 2 * mp.log(mp.pi) - mp.mpf(n) * p / 2 * mp.log(2)
+        for half in (mp.mpf(n) / 2, mp.mpf(p) / 2):
+            logs -= mp.mpf(p) * (p - 1) / 4 * mp.log(mp.pi)
+            logs -= sum(mp.loggamma(half - mp.mpf(k) / 2) for k in range(p))
+        return mp.exp(logs) * mp.sqrt(abs(mp.det(matrix)))
+
+
+def _gauss(left, right, count):
+    """Gauss–Legendre nodes and weights, by Newton's method from the cosine guess."""
+    import mpmath as mp
+
+    pairs = []
+    for k in range(count):
+        x = mp.cos(mp.pi * (k + mp.mpf(3) / 4) / (count + mp.mpf(1) / 2))
+        for _ in range(8):
+            before, value = mp.mpf(1), x
+            for degree in range(2, count + 1):
+                before, value = (
+                    value,
+                    ((2 * degree - 1) * x * value - (degree - 1) * before) / degree,
+                )
+            slope = count * (before - x * value) / (1 - x * x)
+            x -= value / slope
+        weight = 2 / ((1 - x * x) * slope**2)
+        pairs.append((left + (right - left) * (1 + x) / 2, (right - left) / 2 * weight))
+    return pairs

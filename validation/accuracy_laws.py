@@ -3,7 +3,8 @@
 Each number is the largest relative error over the points listed, input doubles taken
 exactly. Independent routes: textbook formulas at 80 digits (Marchenko–Pastur), quadrature
 at 30 (two poles), all roots of the defining polynomial at 40 (compound free Poisson),
-Painlevé II at 170 between the nodes of the tables (Tracy–Widom; needs python-flint).
+Painlevé II at 170 between the nodes of the tables (Tracy–Widom; needs python-flint); laws
+with another name (free convolutions); the other solver (Tracy–Widom of any index, absolute).
 
     python validation/accuracy_laws.py            # rewrite the tables (minutes)
     python validation/accuracy_laws.py --only marchenko_pastur
@@ -216,6 +217,61 @@ def tracy_widom(rng):
     return rows
 
 
+def against(law, exact):
+    """Worst relative errors of one law against another that is known to 1e-14."""
+    worst = np.zeros(5)
+    for left, right in exact.edges():
+        for part in (1e-4, 1e-3, 0.03, 0.2, 0.5, 0.8, 0.97, 1 - 1e-3, 1 - 1e-4):
+            x = left + part * (right - left)
+            values = [getattr(exact, n)(x) for n in ("pdf", "cdf", "sf")]
+            found = [
+                error(getattr(law, n)(x), v)
+                for n, v in zip(("pdf", "cdf", "sf"), values, strict=True)
+            ]
+            worst = np.maximum(worst, found + inverse_error(law, x, *values[1:]))
+    return worst
+
+
+def free_convolution(rng):
+    """Rows of free sums that have another name."""
+    mp = laws.MarchenkoPastur
+    cases = [
+        (laws.FreeSum(mp(0.2), mp(0.5), 0.7, -0.3), laws.DescentAscent(0.2, 0.5, 0.3)),
+        (laws.FreeSum(mp(5.0), mp(5.0), 0.5, -0.5), laws.DescentAscent(5.0, 5.0, 0.5)),
+        (laws.FreeSum(mp(0.1), mp(9.0), 0.9, -0.1), laws.DescentAscent(0.1, 9.0, 0.1)),
+        (
+            laws.FreeSum(laws.Semicircle(1.0), laws.Semicircle(2.0)),
+            laws.Semicircle(math.sqrt(5.0)),
+        ),
+        (laws.FreeSum(mp(0.5), mp(2.0), 4.0, 1.0), mp(0.4, 5.0)),
+    ]
+    return [(f"`{exact!r}`", against(law, exact)) for law, exact in cases]
+
+
+def tracy_widom_general(rng):
+    """Rows of absolute errors: the general solver and the determinants against stored laws."""
+    from rmtstab.laws import _stochastic_airy
+
+    rows = []
+    for index in (1, 2, 4):
+        x, cdf, pdf = _stochastic_airy.distribution(float(index), 1)
+        law = laws.TracyWidom(index, "stochastic_airy")
+        found = np.abs(pdf - law.pdf(x)).max(), np.abs(cdf - law.cdf(x)).max()
+        rows.append((f"β = {index}, k = 1, the general solver", np.array(found)))
+    x = np.linspace(-12.0, 4.0, 801)
+    pairs = [(laws.TracyWidom(1, k=2), laws.TracyWidom(4, "rmtstat"), "β = 1, k = 2, decimation")]
+    for law, exact, label in pairs:
+        found = np.abs(law.pdf(x) - exact.pdf(x)).max(), np.abs(law.cdf(x) - exact.cdf(x)).max()
+        rows.append((label, np.array(found)))
+    for index in (1, 2):
+        x, cdf, pdf = _stochastic_airy.distribution(float(index), 2)
+        law = laws.TracyWidom(index, k=2)
+        found = np.abs(pdf - law.pdf(x)).max(), np.abs(cdf - law.cdf(x)).max()
+        rows.append((f"β = {index}, k = 2, determinants against the general solver",
+                     np.array(found)))  # fmt: skip
+    return rows
+
+
 def render(rows):
     """Return a Markdown table."""
     names = ("pdf", "cdf", "sf", "ppf", "isf")[: len(rows[0][1])]
@@ -235,6 +291,8 @@ def main():
         generalized_marchenko_pastur,
         descent_ascent,
         tracy_widom,
+        tracy_widom_general,
+        free_convolution,
     ]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=[p.__name__ for p in pages])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rmtstab.bounds.row import DERIVED, DEXTER, MULAYOFF, Pair, Row
 from rmtstab.bounds.view import View
 from rmtstab.theory import mean as mean_dynamics
 from rmtstab.theory.coherence_bounds import CoherenceBound
+from rmtstab.theory.rayleigh import ROUNDING
 
 
 def mean(view: View) -> Pair:
@@ -38,10 +41,14 @@ def trace(view: View) -> Pair:
     (float, float)
         Bound on ρ, critical step size.
     """
-    decay = view.update.weight_decay
+    decay, bound = view.update.weight_decay, view.trace
+    # a spread is good to the rounding of its parts: on the safe side of a step size
+    parts = zip(bound.spreads, bound.samples, strict=True)
+    retain, forget = (max(spread - ROUNDING * samples, 0.0) for spread, samples in parts)
+    safe = replace(bound, spreads=(retain, forget))
     return (
-        view.trace.growth(view.eta, weight_decay=decay, **view.step),
-        view.trace.critical_step_size(weight_decay=decay, **view.step),
+        bound.growth(view.eta, weight_decay=decay, **view.step),
+        safe.critical_step_size(weight_decay=decay, **view.step),
     )
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
+from rmtstab._results import FloatArray
 from rmtstab.bounds.row import DERIVED, DEXTER, Pair, Row
 from rmtstab.bounds.view import View
+from rmtstab.dynamics.certificate import EPS
+from rmtstab.dynamics.critical_step_size import resolution
 from rmtstab.theory import sufficient
 from rmtstab.theory.coherence_bounds import ConvergenceBound
 
@@ -24,11 +28,15 @@ def one_step(view: View) -> Pair:
     (float, float)
         Bound on ρ, critical step size.
     """
-    mix, noise = np.diag(view.mu), view.one_step.noise(**view.step)
-    return (
-        sufficient.one_step_growth(mix, noise, view.eta),
-        sufficient.one_step(mix, noise),
+    noise = view.one_step.noise(**view.step)
+    rho = sufficient.one_step_growth(np.diag(view.mu), noise, view.eta)
+    # on the safe side of what cancels in fixed-size noise: |δ_pq| ≤ ε√(P_pp P_qq)
+    parts = sum(
+        a * a * c * np.diag((view.one_step.retain_squares, view.one_step.forget_squares)[s])
+        for s, a, c, *_ in view.weighted
     )
+    safe = noise + np.diag(4.0 * EPS * np.sqrt(len(noise)) * np.asarray(parts))
+    return rho, _least_step(view, lambda mix: sufficient.one_step(mix, safe))
 
 
 def operator(view: View) -> Pair:
@@ -45,7 +53,14 @@ def operator(view: View) -> Pair:
     """
     mix, weighted = np.diag(view.mu), view.sharpness_weighted()
     rho = sufficient.operator_growth(mix, weighted, view.eta)
-    return rho, sufficient.operator(mix, weighted)
+    return rho, _least_step(view, lambda d: sufficient.operator(d, weighted))
+
+
+def _least_step(view: View, step: Callable[[FloatArray], float]) -> float:
+    """The least critical step over what rounding leaves of D's eigenvalues."""
+    blur = resolution(view.update)
+    shifts = (0.0,) if blur <= 1e-12 * view.mu.min() else (-blur, blur)
+    return min(step(np.diag(view.mu + shift)) for shift in shifts)
 
 
 def convergence(view: View) -> Pair | None:
@@ -70,10 +85,11 @@ def convergence(view: View) -> Pair | None:
     )
     # weight decay: D + λ ⪰ D keeps every step of the proof
     total = float(view.mu.max()) + bound.noise(**view.step)
-    if not total < math.inf or view.mu.min() < 0.0:
+    blur = resolution(view.update)  # what rounding leaves of D's eigenvalues
+    if not total < math.inf or view.mu.min() < -blur:
         return math.nan, 0.0
     excess = view.eta * total - 2.0
-    edge = view.mu.max() if excess > 0.0 else view.mu.min()
+    edge = view.mu.max() + blur if excess > 0.0 else max(view.mu.min() - blur, 0.0)
     return 1.0 + view.eta * float(edge) * excess, 2.0 / total
 
 

@@ -30,7 +30,7 @@ from rmtstab.bridge.gauss_newton_gap import CurvatureGap, curvature_gap
 from rmtstab.bridge.gram import apply_roots, jacobian_gram
 from rmtstab.bridge.interpolation import InterpolationGap
 from rmtstab.bridge.jacobian_products import pullback, pushforward
-from rmtstab.bridge.linearised import FunctionSpaceRun, LinearisedNetwork, linearise
+from rmtstab.bridge.linearised import LinearisedNetwork, linearise
 from rmtstab.bridge.losses import half_squared_error, logistic
 from rmtstab.bridge.models import TwoLayerReLUCNN
 from rmtstab.bridge.network import Network
@@ -44,6 +44,7 @@ from rmtstab.bridge.operators import (
 from rmtstab.bridge.outcome_map import OutcomeMap
 from rmtstab.bridge.planning import Plan, plan
 from rmtstab.bridge.range_check import RangeCheck
+from rmtstab.bridge.runs import FunctionSpaceRun, Runs
 from rmtstab.bridge.sample_spectra import SampleSharpness, sample_sharpness
 from rmtstab.bridge.samples import Samples, read_samples
 from rmtstab.bridge.sketching import Sketch, sketch
@@ -72,6 +73,7 @@ __all__ = [
     "OutcomeMap",
     "Plan",
     "RangeCheck",
+    "Runs",
     "Recurrent",
     "SampleSharpness",
     "Samples",

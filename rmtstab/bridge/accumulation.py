@@ -65,8 +65,8 @@ def _add_block(
     if block.order != "jacobian":
         joined = [
             (
-                torch.cat([known.calls[k].columns(part.inputs[k])[:, 0] for k, _ in uses], dim=-1),
-                torch.cat([part.slopes[k] for k, _ in uses], dim=-1),
+                _joined([known.calls[k].columns(part.inputs[k])[:, 0] for k, _ in uses]),
+                _joined([part.slopes[k] for k, _ in uses]),
             )
             for part in found
         ]
@@ -75,6 +75,11 @@ def _add_block(
         return
     for panels in row_panels(network, known, block.name, found, panel, scratch):
         total.add(*panels)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Positions of several calls, one after the other."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=-1)
 
 
 def _add_rest(

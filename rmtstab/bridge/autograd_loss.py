@@ -70,41 +70,79 @@ class AutogradLoss(SampleLoss):
         are rounding of the terms that cancelled in them, ε that of the dtype in which the
         loss was differentiated.
         """
-        width = outputs.shape[1]
-        values, vectors = torch.linalg.eigh(self._symmetric(outputs, targets))
-        natural = self._symmetric(self.reference(len(outputs), outputs.device), targets)
-        scale = torch.linalg.matrix_norm(natural, ord=2) if width else values.new_zeros(len(values))
-        scale = torch.maximum(scale, values.abs().amax(dim=1)) * width * self.epsilon
-        lowest = (values + 32.0 * scale[:, None]).min()
-        if bool(lowest < 0):
+        width, n = outputs.shape[1], len(outputs)
+        natural = self.reference(n, outputs.device)
+        diagonal = self._diagonal(outputs, targets)
+        if diagonal is not None:
+            values, size = diagonal, self._product(natural, targets, torch.ones_like(outputs))
+            size = size.abs().amax(dim=1)
+        else:
+            values, vectors = torch.linalg.eigh(self._symmetric(outputs, targets))
+            size = torch.linalg.matrix_norm(self._symmetric(natural, targets), ord=2)
+        scale = torch.maximum(size, values.abs().amax(dim=1))[:, None] * width * self.epsilon
+        if bool((values < -32.0 * scale).any()):
             raise ValueError(
                 "loss must be convex in the outputs, got an output Hessian eigenvalue "
                 f"{float(values.min()):.3g} ({self.name}); only convex losses are covered: "
                 "a preference loss or a distance to a reference has no frozen curvature"
             )
-        kept = torch.where(values > scale[:, None], values, 0.0)
-        index = torch.arange(width, device=outputs.device)[None]
-        return OutputRoots((vectors * kept.sqrt()[:, None, :])[:, None], index)
+        roots = torch.where(values > scale, values, 0.0).sqrt()
+        index = torch.arange(width, device=outputs.device)
+        if diagonal is not None:
+            return OutputRoots(roots[:, :, None, None], index[:, None])
+        return OutputRoots((vectors * roots[:, None, :])[:, None], index[None])
+
+    def _diagonal(self, outputs: Tensor, targets: Any) -> Tensor | None:
+        """Diagonal (n, C) of Hessians that have nothing else, or None: by products with vectors."""
+        if outputs.shape[1] == 1:
+            return self._product(outputs, targets, torch.ones_like(outputs))
+        diagonal = self._product(outputs, targets, torch.ones_like(outputs))
+        for seed in (1, 2):
+            vector = self.reference(len(outputs), outputs.device, seed)
+            gap = self._product(outputs, targets, vector) - diagonal * vector
+            if bool(gap.abs().max() > 1e3 * self.epsilon * (diagonal * vector).abs().max()):
+                return None
+        return diagonal
+
+    def _product(self, outputs: Tensor, targets: Any, vectors: Tensor) -> Tensor:
+        """``∇²ℓ_i v_i``, shape (n, C)."""
+
+        def slope(output: Tensor, target: Any, vector: Tensor) -> Tensor:
+            along: Tensor = grad(self._alone)(output, target) * vector.to(output)
+            return along.sum()
+
+        product: Tensor = self._each(grad(slope), outputs, targets, vectors)
+        return product
 
     def masses(self, targets: Any) -> Tensor:
         """``m_i`` of these targets as one batch, by gradients at random outputs."""
         first = _first(targets)
         n = len(first)
-        where = self.reference(n, first.device)
-        with torch.enable_grad():
-            leaf = where.to(self.dtype).requires_grad_()
-            (whole,) = torch.autograd.grad(self.batch(leaf, targets), leaf, materialize_grads=True)
-        whole, own = whole.double(), self.gradients(where, targets)
-        size = (own * own).sum(dim=1)
-        weights = torch.where(size > 0, (whole * own).sum(dim=1) / size.clamp(min=1e-300), 0.0)
-        gap = (whole - weights[:, None] * own).abs().amax(dim=1)
-        limit = 1e4 * self.epsilon * whole.abs().max()
-        if bool((gap > limit).any()) or not bool(whole.isfinite().all()):
-            raise ValueError(
-                "loss must be a weighted mean or sum of the samples' own losses, got one whose "
-                f"gradient at sample {int(gap.argmax())} depends on the rest of the batch; "
-                f"outputs have shape {(n, *self.output_shape)}, targets {tuple(first.shape)}"
-            )
+        normal = self.reference(n, first.device)
+        weights, steepest = torch.zeros_like(normal[:, 0]), torch.zeros_like(normal[:, 0])
+        found: list[tuple[Tensor, Tensor]] = []
+        for where in (normal, -normal, 5.0 * normal, -5.0 * normal):  # a hinge is flat at some
+            with torch.enable_grad():
+                leaf = where.to(self.dtype).requires_grad_()
+                value = self.batch(leaf, targets)
+                (whole,) = torch.autograd.grad(value, leaf, materialize_grads=True)
+            if not bool(whole.isfinite().all()) and found:
+                continue  # too far out for this loss
+            whole, own = whole.double(), self.gradients(where, targets)
+            size = (own * own).sum(dim=1)
+            ratio = (whole * own).sum(dim=1) / size.clamp(min=1e-300)
+            weights = torch.where(size > steepest, ratio, weights)
+            steepest = torch.maximum(size, steepest)
+            found.append((whole, own))
+        for whole, own in found:
+            gap = (whole - weights[:, None] * own).abs().amax(dim=1)
+            limit = 1e4 * self.epsilon * whole.abs().max()
+            if bool((gap > limit).any()) or not bool(whole.isfinite().all()):
+                raise ValueError(
+                    "loss must be a weighted mean or sum of the samples' own losses, got one whose "
+                    f"gradient at sample {int(gap.argmax())} depends on the rest of the batch; "
+                    f"outputs have shape {(n, *self.output_shape)}, targets {tuple(first.shape)}"
+                )
         return weights * n if self.normalised else weights
 
     def reference(self, n: int, device: torch.device, seed: int = REFERENCE_SEED) -> Tensor:
@@ -121,19 +159,20 @@ class AutogradLoss(SampleLoss):
         found = self.hessians(outputs, targets)
         return 0.5 * (found + found.mT)
 
-    def _each(self, function: Any, outputs: Tensor, targets: Any) -> Tensor:
+    def _each(self, function: Any, outputs: Tensor, targets: Any, *more: Tensor) -> Tensor:
+        """Apply a function of a sample's output, target and more to every sample."""
         outputs = outputs.to(self.dtype)
         if not self.loops:
             try:
                 with warnings.catch_warnings():
                     warnings.filterwarnings("ignore", message="There is a performance drop")
-                    return _defined(vmap(function)(outputs, targets))
+                    return _defined(vmap(function)(outputs, targets, *more))
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError:  # control flow on the data: one sample at a time
                 self.loops = True
         rows = [
-            function(output, map_tensors(lambda t, i=i: t[i], targets))
+            function(output, map_tensors(lambda t, i=i: t[i], targets), *(m[i] for m in more))
             for i, output in enumerate(outputs)
         ]
         return _defined(torch.stack(rows))

@@ -16,11 +16,11 @@ from rmtstab._results import FloatArray
 from rmtstab.bridge.batches import Draw
 from rmtstab.bridge.curves import Curves, SetCurves
 from rmtstab.bridge.elementwise_loss import ElementwiseLoss
-from rmtstab.bridge.linearised import joined
 from rmtstab.bridge.models import TwoLayerReLUCNN
 from rmtstab.bridge.reading import Reading
 from rmtstab.bridge.run_plan import RunPlan
 from rmtstab.bridge.set_loss import SetLoss
+from rmtstab.bridge.space_reading import joined
 from rmtstab.kernels import cnn_runs as kernels
 
 if TYPE_CHECKING:

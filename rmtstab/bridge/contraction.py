@@ -17,7 +17,7 @@ from torch import Tensor
 from rmtstab.bridge.accumulator import Accumulator
 
 Factors = tuple[Tensor, Tensor]  # columns (n, I, T) and slopes (n, R, O, T)
-TILE = 8_000_000  # numbers of the largest intermediate of a tile of sample pairs
+TILE = 4_000_000  # numbers of the largest intermediate of a tile of sample pairs
 OVERHEAD = 20.0  # multiply-adds that moving a number through memory costs
 
 

@@ -19,9 +19,10 @@ from rmtstab.bridge.batches import batch_sizes, epoch_length
 from rmtstab.bridge.curves import majority
 from rmtstab.bridge.diagnosis_words import as_record, sentences
 from rmtstab.bridge.frozen import FrozenCurvature, frozen_curvature
-from rmtstab.bridge.linearised import FunctionSpaceRun, LinearisedNetwork, linearise
+from rmtstab.bridge.linearised import LinearisedNetwork, linearise
 from rmtstab.bridge.range_check import NEIGHBOURS, RangeCheck
 from rmtstab.bridge.run_plan import Schedule
+from rmtstab.bridge.runs import FunctionSpaceRun
 
 MARGIN_OF_BUDGET = 0.1  # of the way from the start's retain loss to the loss without skill
 
@@ -219,6 +220,7 @@ def diagnose(
     advice : bool, default True
         Also search for the largest step and mixing, the smallest batch, and a window.
     progress : bool, default False
+        Print memory and time of the plan before it starts, and show a bar.
 
     Returns
     -------

@@ -185,6 +185,11 @@ def _curvature(answer: Any) -> list[str]:
         lines.append(
             f"cross coherence {c.cross_coherence:.3g} of at most {c.largest_cross_coherence:.3g}."
         )
+    if not math.isnan(c.safe_step_size):
+        lines.append(
+            f"Full-batch descent on the retain set alone is safe up to step size "
+            f"{c.safe_step_size:.3g}, whatever the outputs."
+        )
     ratio = c.sgd_step_size / answer.settings["step_size"]
     kind = "mean-square" if c.is_exact else "mean's"
     lines.append(

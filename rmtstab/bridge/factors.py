@@ -104,6 +104,8 @@ def functions_of(reading: Reading, which: int) -> Tensor:
         return torch.zeros(0, outputs.shape[1], 1, dtype=torch.float64, device=outputs.device)
     weights = reading.weights[which][:, None, None]
     roots = loss.roots(outputs, samples.targets).dense() * weights.sqrt()
+    if not roots.shape[2]:  # a softmax over one class
+        roots = roots.new_zeros(*roots.shape[:2], 1)
     slopes = loss.gradients(outputs, samples.targets)[..., None] * weights
     return torch.cat([roots, slopes], dim=2)
 

@@ -58,6 +58,10 @@ class FrozenCurvature:
         Threshold of plain SGD on the retain set: exact in mean square for small sets, else
         that of the mean, ``2/λ_max(H_R)``, which is never below it.
     is_exact : bool
+    safe_step_size : float
+        ``2/(κ λ_max(ΩK_RR))``: full-batch descent on the retain set alone does not raise its
+        loss below this step, whatever the outputs (``∇²ℓ ⪯ κ``); not frozen. NaN where no κ
+        is known.
     """
 
     retain: SetCurvature | None
@@ -66,6 +70,7 @@ class FrozenCurvature:
     largest_cross_coherence: float
     sgd_step_size: float
     is_exact: bool
+    safe_step_size: float
 
 
 def frozen_curvature(net: LinearisedNetwork, batch_size: float, sampling: str) -> FrozenCurvature:
@@ -85,7 +90,7 @@ def frozen_curvature(net: LinearisedNetwork, batch_size: float, sampling: str) -
     roots, ranks = _roots(net)
     r, width = net.n_retain, roots.shape[2]
     if ranks[0] is None:
-        return FrozenCurvature(None, None, math.nan, math.nan, math.nan, False)
+        return FrozenCurvature(None, None, math.nan, math.nan, math.nan, False, _safe_step(net))
     gram = apply_roots(torch.as_tensor(net.gram), roots, roots).numpy()
     n = len(roots)
     s = coherence_matrix(gram, np.arange(n + 1) * width)
@@ -110,7 +115,19 @@ def frozen_curvature(net: LinearisedNetwork, batch_size: float, sampling: str) -
         rows = factor_rows(gram[: r * width, : r * width])
         problem = UnlearningProblem.from_factors(rows.reshape(r, width, -1))
         mean = float(problem.critical_step_size(batch_size, 0.0, sampling=sampling))
-    return FrozenCurvature(retain, found[1], cross, largest, mean, exact)
+    return FrozenCurvature(retain, found[1], cross, largest, mean, exact, _safe_step(net))
+
+
+def _safe_step(net: LinearisedNetwork) -> float:
+    """Step below which full-batch descent on the retain set is safe at every point."""
+    loss, part, _, weights = next(net.trained())
+    if loss.bound is None:
+        return math.nan
+    side = net.n_retain * net.n_outputs
+    omega = weights / len(part) if loss.normalised else weights
+    root = np.repeat(omega.sqrt().cpu().numpy(), net.n_outputs)
+    top = _largest(net.gram[:side, :side] * root * root[:, None])
+    return 2.0 / (loss.bound * top) if top > 0 else math.inf
 
 
 def _roots(net: LinearisedNetwork) -> tuple[Tensor, list[int | None]]:

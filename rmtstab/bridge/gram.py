@@ -11,6 +11,7 @@ from torch import Tensor
 from rmtstab import _checks
 from rmtstab.bridge.accumulation import accumulated
 from rmtstab.bridge.collecting import Side
+from rmtstab.bridge.independence import check_network
 from rmtstab.bridge.models import TwoLayerReLUCNN
 from rmtstab.bridge.network import Network, untouched
 from rmtstab.bridge.recording import LayoutError, Trace, trace
@@ -82,7 +83,7 @@ def jacobian_gram(
 
     References
     ----------
-    Novak et al., arXiv:2206.08720, for contractions of the same kind; derived in docs/theory.
+    Novak et al., arXiv:2206.08720, for contractions of the same kind; derived in docs/bridge_gram.
 
     Examples
     --------
@@ -163,8 +164,7 @@ def read_sides(
 
     Roots of a saturated loss are tiny; scaled to 1 they lose nothing in float32.
     """
-    if network.output_shape is None:
-        network.outputs(samples.take([0]))
+    check_network(network, samples.to(network.device))
     pairs = [(samples, roots, "roots")]
     if other is not None or other_roots is not None:
         pairs.append((samples if other is None else other, other_roots, "other_roots"))

@@ -14,6 +14,31 @@ from rmtstab.bridge.untouched import untouched
 TRIED = 8  # samples held against themselves alone
 
 
+def check_network(network: Network, samples: Samples, *, repeats: bool = True) -> None:
+    """Check once that a network is a function of one sample, and remember it.
+
+    Parameters
+    ----------
+    network : Network
+    samples : Samples
+    repeats : bool, default True
+        Whether to compare two forward passes.
+
+    Raises
+    ------
+    ValueError
+        As the checks below.
+    """
+    if network.is_checked:
+        return
+    network.learn_shape(samples)
+    if repeats:
+        check_repeats(network, samples)
+    check_independent(network, samples)
+    check_moves(network, samples)
+    network.is_checked = True
+
+
 def check_repeats(network: Network, samples: Samples) -> None:
     """Refuse a model whose two forward passes differ, or that writes into its buffers.
 

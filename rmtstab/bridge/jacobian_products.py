@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rmtstab.bridge.independence import check_network
 from rmtstab.bridge.network import FORWARD_CHUNK, Network, Weights, untouched
 from rmtstab.bridge.samples import Samples
 
@@ -50,9 +51,8 @@ def pullback(
     >>> pullback(network, samples, torch.tensor([[2.0], [5.0]]))["weight"]
     tensor([[2., 5., 0.]], dtype=torch.float64)
     """
-    if network.output_shape is None:
-        network.outputs(samples.take([0]))
     samples = samples.to(network.device)
+    check_network(network, samples)
     expected = len(samples), network.n_outputs
     if coefficients.dim() not in (2, 3) or tuple(coefficients.shape[-2:]) != expected:
         raise ValueError(
@@ -118,9 +118,8 @@ def pushforward(
     tensor([[2.],
             [3.]], dtype=torch.float64)
     """
-    if network.output_shape is None:
-        network.outputs(samples.take([0]))
     samples = samples.to(network.device)
+    check_network(network, samples)
     parts = []
     with untouched(network.model), network.differentiable():
         for chunk in samples.chunks(chunk_size):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
@@ -20,93 +18,22 @@ from rmtstab.bridge import function_space
 from rmtstab.bridge.curves import Curves, Reference, Turns, turns
 from rmtstab.bridge.fingerprint import fingerprint
 from rmtstab.bridge.function_space import Coefficients, FunctionSpace
-from rmtstab.bridge.gram import apply_roots, jacobian_gram
+from rmtstab.bridge.gram import apply_roots
 from rmtstab.bridge.gram_rows import factor_rows
-from rmtstab.bridge.jacobian_products import pullback, pushforward
-from rmtstab.bridge.network import Network, untouched
+from rmtstab.bridge.jacobian_products import pullback
+from rmtstab.bridge.network import Network
 from rmtstab.bridge.network_file import save
 from rmtstab.bridge.range_check import RangeCheck, check_range
 from rmtstab.bridge.reading import read
-from rmtstab.bridge.run_plan import RunPlan, Schedule, plan_runs
+from rmtstab.bridge.run_plan import Schedule, plan_runs
+from rmtstab.bridge.runs import FunctionSpaceRun
 from rmtstab.bridge.sample_loss import SampleLoss
 from rmtstab.bridge.samples import Samples, read_samples
-from rmtstab.bridge.set_loss import SetLoss
+from rmtstab.bridge.space_reading import evaluating, joined, read_space
 from rmtstab.unlearning.problem import UnlearningProblem
 
 if TYPE_CHECKING:
     from rmtstab.bridge.outcome_map import OutcomeMap
-
-
-@dataclass(frozen=True)
-class FunctionSpaceRun:
-    """Runs in function space: what they recorded, when they turned, and how to repeat them.
-
-    Attributes
-    ----------
-    curves : Curves
-        Arrays of shape cells × replicas × recorded steps.
-    turns : Turns
-    plan : RunPlan
-    """
-
-    curves: Curves
-    turns: Turns
-    plan: RunPlan
-
-    @property
-    def steps(self) -> NDArray[np.int64]:
-        """Recorded steps, shape (n_records,)."""
-        return self.curves.steps
-
-    @property
-    def retain_loss(self) -> FloatArray:
-        """Loss of the retain set, shape cells × replicas × recorded steps."""
-        return self.curves.retain.loss
-
-    @property
-    def forget_loss(self) -> FloatArray:
-        """Loss of the forget set."""
-        return self.curves.forget.loss
-
-    @property
-    def test_loss(self) -> FloatArray:
-        """Loss of the test set; NaN without one."""
-        return self.curves.test.loss
-
-    @property
-    def retain_accuracy(self) -> FloatArray:
-        """Accuracy on the retain set; NaN where targets do not tell right from wrong."""
-        return self.curves.retain.accuracy
-
-    @property
-    def forget_accuracy(self) -> FloatArray:
-        """Accuracy on the forget set."""
-        return self.curves.forget.accuracy
-
-    @property
-    def test_accuracy(self) -> FloatArray:
-        """Accuracy on the test set."""
-        return self.curves.test.accuracy
-
-    @property
-    def displacement(self) -> FloatArray:
-        """``‖w_t − w*‖`` (in the norm of P⁻¹ with a preconditioner)."""
-        return self.curves.displacement
-
-    @property
-    def outcome(self) -> NDArray[np.str_]:
-        """What happens in each cell, by the median replica; see `Turns`."""
-        return self.turns.outcome
-
-    @property
-    def forget_step(self) -> FloatArray:
-        """First recorded step at which each replica has forgotten, shape cells × replicas."""
-        return self.turns.forget_step
-
-    @property
-    def collapse_step(self) -> FloatArray:
-        """First recorded step at which each replica has collapsed."""
-        return self.turns.collapse_step
 
 
 class LinearisedNetwork:
@@ -435,7 +362,7 @@ class LinearisedNetwork:
         moved = copy.copy(network)
         moved.weights = self.weights(kept.values[0, 0], float(kept.scale[0, 0]))
         with evaluating(network.model):
-            space = _read_space(moved, self.samples, self.losses)
+            space = read_space(moved, self.samples, self.losses)
         return LinearisedNetwork(
             space, self.samples, self.losses, network=moved, output_shape=self.output_shape,
             fingerprint=self.fingerprint, references=self.references,
@@ -564,6 +491,7 @@ def linearise(
     memory_budget : float, optional
         Bytes for the Gram; what cannot fit is refused before anything runs.
     progress : bool, default False
+        Print memory and time of the plan before it starts, and show a bar.
 
     Returns
     -------
@@ -602,61 +530,8 @@ def linearise(
             )
         samples = (*reading.samples, held_out)
         losses = (*reading.losses, None if held_out is None else reading.losses[0])
-        space = _read_space(network, samples, losses, memory_budget, progress)
+        space = read_space(network, samples, losses, memory_budget, progress)
     return LinearisedNetwork(
         space, samples, losses, network=network, output_shape=network.output_shape or (),
         fingerprint=fingerprint(model), notes=reading.notes,
-    )  # fmt: skip
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model in eval mode for a block; it and every global state are left as they were."""
-    with untouched(model):
-        model.eval()
-        yield
-
-
-def joined(parts: list[Samples]) -> Samples:
-    """Inputs of several sets as one; targets, which may be of different kinds, are left out."""
-    inputs = tree_map(lambda *tensors: torch.cat(tensors), *(part.inputs for part in parts))
-    n = sum(len(part) for part in parts)
-    return Samples(inputs, torch.zeros(n), torch.arange(n), n)
-
-
-def _read_space(
-    network: Network,
-    samples: tuple[Samples | None, ...],
-    losses: tuple[SampleLoss | None, ...],
-    memory_budget: float | None = None,
-    progress: bool = False,
-) -> FunctionSpace:
-    """Outputs, Gram and ``J w*`` of a network at its weights."""
-    present = [part for part in samples if part is not None]
-    drawn = joined([part for part in samples[:2] if part is not None])
-    everything = joined(present)
-    outputs = network.outputs(everything).double()
-    options: dict[str, Any] = {"memory_budget": memory_budget, "progress": progress}
-    gram = jacobian_gram(network, drawn, **options)
-    if samples[2] is not None:
-        gram = torch.cat([gram, jacobian_gram(network, drawn, samples[2], **options)], dim=1)
-    drift = None
-    try:
-        drift = pushforward(network, everything, network.weights).double().flatten()
-    except (RuntimeError, NotImplementedError):
-        network.notes.append("no second derivatives: weight decay cannot be followed")
-    square = sum(
-        float((w.double() ** 2 / (1.0 if p is None else p.double())).sum())
-        for w, p in (
-            (w, None if network.preconditioner is None else network.preconditioner[name])
-            for name, w in network.weights.items()
-        )
-    )
-    sets = [
-        None if part is None or loss is None else SetLoss(loss, part.targets)
-        for part, loss in zip(samples, losses, strict=True)
-    ]
-    return FunctionSpace(
-        outputs, gram.reshape(len(drawn), outputs.shape[1], -1).contiguous(), drift,
-        square**0.5, tuple(sets),
     )  # fmt: skip

@@ -109,6 +109,7 @@ class Network:
         self.model_dtype = available[self.names[0]].dtype
         self.n_parameters = sum(weight.numel() for weight in self.weights.values())
         self.output_shape: tuple[int, ...] | None = None
+        self.is_checked = False  # whether it was seen to be a function of one sample
         self.notes: list[str] = []
         self.bypassed: tuple[str, ...] = ()
         self.input_dtype: torch.dtype | None = None  # to which floating inputs are raised
@@ -231,10 +232,17 @@ class Network:
             # said once, in a note, where it matters
             warnings.filterwarnings("ignore", message="There is a performance drop")
             torch.backends.mha.set_fastpath_enabled(False)
+            sparse: list[Any] = [
+                m for m in self.model.modules() if getattr(m, "sparse", False) is True
+            ]
+            for module in sparse:  # embeddings: their gradients as ordinary tensors
+                module.sparse = False
             try:
                 yield
             finally:
                 torch.backends.mha.set_fastpath_enabled(fast)
+                for module in sparse:
+                    module.sparse = True
 
     def _jacobian(self, chunk: Samples) -> Tensor:
         def one(weights: Weights, inputs: Any) -> Tensor:
@@ -340,6 +348,11 @@ def check_model(model: Any) -> None:
         )
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    if isinstance(model, nn.DataParallel | torch.jit.ScriptModule):
+        raise TypeError(
+            f"model must be a plain torch.nn.Module, got a {type(model).__name__}; pass the model "
+            "that it was made of"
+        )
     state = [*model.named_parameters(), *model.named_buffers()]
     places = sorted({str(value.device) for _, value in state})
     if len(places) > 1 or places == ["meta"]:

@@ -14,12 +14,12 @@ from torch.func import vmap
 from rmtstab._results import FloatArray
 from rmtstab.bridge.batches import Draw
 from rmtstab.bridge.curves import Curves, SetCurves
-from rmtstab.bridge.linearised import joined
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.reading import Reading
 from rmtstab.bridge.run_plan import RunPlan
 from rmtstab.bridge.samples import map_tensors
 from rmtstab.bridge.set_loss import SetLoss
+from rmtstab.bridge.space_reading import joined
 
 WEIGHT_BYTES = 5e8  # of all runs stepped at once, one copy
 RECORD_RUNS = 64  # runs whose outputs on all samples are computed at once

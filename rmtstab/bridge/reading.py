@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rmtstab.bridge.devices import resolve_device
-from rmtstab.bridge.independence import check_independent, check_moves, check_repeats
+from rmtstab.bridge.independence import check_network
 from rmtstab.bridge.loss_reading import as_module, read_loss
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.recompose import without_sigmoid
@@ -104,10 +104,7 @@ def read(
     for part in (first, second):
         if part is not None:
             network.learn_shape(part)
-    if check_deterministic:
-        check_repeats(network, first)
-    check_independent(network, first)
-    check_moves(network, first)
+    check_network(network, first, repeats=check_deterministic)
     if all(type(f) is nn.BCELoss for f in functions):
         functions = [without_sigmoid(network, f, first) for f in functions]
     outputs: list[Tensor] = []

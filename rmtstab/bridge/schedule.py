@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from rmtstab.bridge.collecting import Side
-from rmtstab.bridge.contraction import order_costs
+from rmtstab.bridge.contraction import TILE, order_costs
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.recording import Trace
 
@@ -130,7 +130,9 @@ def schedule(
         )
         width = max((block.width for block in names if block.keeps_jacobian), default=0)
         a_sample = slopes * functions + patches + width * functions
-        return chunk_size * (a_sample * item + 2.5 * trace.activation_bytes)
+        contracted = [b for b in names if b.order != "jacobian"]
+        columns = max((_columns_bytes(trace, b, sides, item) for b in contracted), default=0.0)
+        return chunk_size * (a_sample * item + 2.5 * trace.activation_bytes) + columns
 
     chunk_size = min(CHUNK, largest)
     while chunk_size > 1 and working(found, chunk_size) > 0.5 * room:
@@ -145,6 +147,17 @@ def schedule(
     peak = max((kept(trace, s, sides, item) + working(s, chunk_size) for s in sweeps), default=0.0)
     memory = fixed + panel * n_rows * item + peak
     return Schedule(tuple(tuple(s) for s in sweeps), chunk_size, panel, memory)
+
+
+def _columns_bytes(trace: Trace, block: Block, sides: Sequence[Side], item: int) -> float:
+    """Bytes of a weight's columns for all samples, of their copies, and of a tile of pairs."""
+    calls = [trace.calls[key] for key, _ in trace.uses[block.name]]
+    columns = sum(call.positions * call.fan_in for call in calls)
+    positions = sum(call.positions for call in calls)
+    across = sides[-1].n_functions if block.order == "kernel" else calls[0].channels
+    a_pair = sides[0].n_functions * across * positions**2
+    tile = min(TILE, len(sides[0]) * len(sides[-1]) * a_pair)
+    return item * (2.0 * sum(len(side) for side in sides) * columns + 3.0 * tile)
 
 
 def kept(trace: Trace, names: Sequence[Block], sides: Sequence[Side], item: int) -> float:

@@ -8,27 +8,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rmtstab import _checks
-from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge import cnn_runs
-from rmtstab.bridge.curves import Curves, Turns, turns
-from rmtstab.bridge.linearised import evaluating
+from rmtstab.bridge.curves import turns
 from rmtstab.bridge.losses import Loss
 from rmtstab.bridge.network_runs import Optimiser, run_network
 from rmtstab.bridge.reading import Reading, read
-from rmtstab.bridge.run_plan import RunPlan, Schedule, plan_runs
+from rmtstab.bridge.run_plan import Schedule, plan_runs
+from rmtstab.bridge.runs import Runs
 from rmtstab.bridge.set_loss import SetLoss
+from rmtstab.bridge.space_reading import evaluating
 
 Until = Callable[[FloatArray, FloatArray, FloatArray], bool]
 OPTIMIZERS = ("sgd", "adamw")
 
 
-@dataclass(frozen=True, repr=False)
-class UnlearningRuns(Record):
+@dataclass(frozen=True)
+class UnlearningRuns(Runs):
     """Runs of real unlearning; arrays end where the runs were stopped.
 
     Attributes
@@ -49,58 +48,10 @@ class UnlearningRuns(Record):
         What in these runs no linear stability or function-space prediction covers.
     """
 
-    curves: Curves
-    turns: Turns
-    plan: RunPlan
     final: FloatArray
     stopped_early: bool
     flipped: FloatArray
     outside_theory: tuple[str, ...] = ()
-
-    @property
-    def steps(self) -> NDArray[np.int64]:
-        """Recorded steps, shape (n_records,)."""
-        return self.curves.steps
-
-    @property
-    def displacement(self) -> FloatArray:
-        """``‖w_t − w*‖``, in the units of the weights."""
-        return self.curves.displacement
-
-    @property
-    def retain_loss(self) -> FloatArray:
-        """Loss of the retain set."""
-        return self.curves.retain.loss
-
-    @property
-    def forget_loss(self) -> FloatArray:
-        """Loss of the forget set; zeros without one."""
-        return self.curves.forget.loss
-
-    @property
-    def retain_accuracy(self) -> FloatArray:
-        """Accuracy on the retain set; NaN where targets do not tell right from wrong."""
-        return self.curves.retain.accuracy
-
-    @property
-    def forget_accuracy(self) -> FloatArray:
-        """Accuracy on the forget set."""
-        return self.curves.forget.accuracy
-
-    @property
-    def outcome(self) -> NDArray[np.str_]:
-        """What happens in each cell, by the median replica; see `Turns`."""
-        return self.turns.outcome
-
-    @property
-    def forget_step(self) -> FloatArray:
-        """First recorded step at which each run has forgotten, shape cells × replicas."""
-        return self.turns.forget_step
-
-    @property
-    def collapse_step(self) -> FloatArray:
-        """First recorded step at which each run has collapsed."""
-        return self.turns.collapse_step
 
 
 def unlearn(

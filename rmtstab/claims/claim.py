@@ -9,10 +9,10 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 Evidence = Mapping[str, Any]  # results.json without the claims: the numbers of one run
-Check = Callable[["np.random.Generator"], dict[str, Any]]
+Check = Callable[..., dict[str, Any]]  # (generator, scale of the theory = 1.0)
 SIGMAS = 5.0  # deviations that an agreement may show, in standard errors
 WORDS = (
     "name", "statement", "latex", "assumptions", "normalisation", "horizon", "source", "fails",
@@ -73,8 +73,11 @@ class Claim:
     uses : tuple of str
         Further stages that it takes up where torch is installed.
     check : callable or None
-        Of a theory claim: from a generator to JSON numbers, the record it is judged by. An entry
-        ``"figure"`` in the record is drawn by `rmtstab.figures.check_series`.
+        Of a theory claim: ``check(rng, scale)``, from a generator to JSON numbers, the record it
+        is judged by; every number of the theory is multiplied by ``scale``. An entry ``"figure"``
+        in the record is drawn by `rmtstab.figures.check_series`.
+    mutation : float or None
+        The scale at which the check is run once more, and must fail; None: it is not.
     long : bool
         Whether the check takes ten seconds or more: the tiny preset leaves it out.
 
@@ -95,6 +98,7 @@ class Claim:
     needs: tuple[str, ...] = ("networks",)
     uses: tuple[str, ...] = ()
     check: Check | None = None
+    mutation: float | None = None
     long: bool = False
 
     @property
@@ -102,11 +106,21 @@ class Claim:
         """Whether its evidence comes from trained networks."""
         return self.needs != ("theory",)
 
+    def judge_mutated(self, evidence: Evidence) -> Outcome | None:
+        """Judge the wrong theory's record; None where the run has none."""
+        if self.name not in evidence.get("mutations", {}):
+            return None
+        wrong = {**evidence["theory"], self.name: evidence["mutations"][self.name]}
+        return self.judge({**evidence, "theory": wrong})
+
     def record(self, evidence: Evidence) -> dict[str, Any]:
-        """Judge, and return statement and outcome as JSON values."""
-        outcome = self.judge(evidence)
+        """Judge, and return statement and outcome as JSON values.
+
+        A claim that holds of the wrong theory too does not hold: it says nothing.
+        """
+        outcome, mutated = self.judge(evidence), self.judge_mutated(evidence)
         words = {key: getattr(self, key) for key in WORDS}
-        return {
+        found = {
             **words,
             "measured": outcome.measured,
             "value": outcome.value,
@@ -114,6 +128,15 @@ class Claim:
             "holds": outcome.holds,
             "failing": outcome.failing,
         }
+        if mutated is not None:
+            found["holds"] = bool(outcome.holds) and not mutated.holds
+            found["mutation"] = {
+                "scale": self.mutation,
+                "holds": mutated.holds,
+                "value": mutated.value,
+                "measured": mutated.measured,
+            }
+        return found
 
 
 def theory_claim(
@@ -122,6 +145,7 @@ def theory_claim(
     check: Check,
     judge: Callable[[dict[str, Any]], Outcome],
     uses: tuple[str, ...] = (),
+    mutation: float | None = None,
     long: bool = False,
     **words: str,
 ) -> Claim:
@@ -132,13 +156,16 @@ def theory_claim(
     name : str
         Also the key of the record, ``evidence["theory"][name]``.
     check : callable
-        ``check(rng)`` → JSON numbers; a module-level function. An entry
-        ``"figure"`` is drawn in the report.
+        ``check(rng)`` → JSON numbers; a module-level function. With a
+        ``mutation`` it is ``check(rng, scale=1.0)``, and multiplies every number
+        of the theory by ``scale``. An entry ``"figure"`` is drawn in the report.
     judge : callable
         ``judge(record)`` → `Outcome`; give `Outcome.failing` the number measured
         where the claim fails.
     uses : tuple of str
         As in `Claim`.
+    mutation : float, optional
+        As in `Claim`: 1.1, or 1.02 where the error bars can tell 2 %.
     long : bool
         As in `Claim`.
     **words : str
@@ -152,12 +179,14 @@ def theory_claim(
     --------
     >>> from rmtstab.claims import Outcome, theory_claim
     >>> claim = theory_claim(
-    ...     name="mean-of-normals", check=lambda rng: {"mean": float(rng.normal(size=100).mean())},
-    ...     judge=lambda r: Outcome(f"mean {r['mean']:.2f}", r["mean"], 0.1, abs(r["mean"]) < 0.5),
-    ...     statement="Normal numbers have mean 0.", latex="E g = 0", assumptions="none",
-    ...     normalisation="none", horizon="none", source="textbook", fails="for mean 1",
+    ...     name="mean-of-squares",
+    ...     check=lambda rng, scale=1.0: {"off": float((rng.normal(size=999) ** 2).mean()) - scale},
+    ...     judge=lambda r: Outcome(f"off by {r['off']:.2f}", r["off"], 0.01, abs(r["off"]) < 0.05),
+    ...     statement="Squares of normal numbers have mean 1.", latex="E g^2 = 1",
+    ...     assumptions="none", normalisation="none", horizon="none", source="textbook",
+    ...     fails="for a variance of 2",
     ... )
-    >>> claim.needs_torch, claim.record({"theory": {"mean-of-normals": {"mean": 0.1}}})["holds"]
+    >>> claim.needs_torch, claim.record({"theory": {"mean-of-squares": {"off": 0.01}}})["holds"]
     (False, True)
     """
 
@@ -171,6 +200,7 @@ def theory_claim(
         needs=("theory",),
         uses=uses,
         check=check,
+        mutation=mutation,
         long=long,
         **words,
     )

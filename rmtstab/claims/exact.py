@@ -10,7 +10,7 @@ import numpy as np
 from rmtstab._results import FloatArray
 from rmtstab.claims.claim import SIGMAS, Outcome, theory_claim
 from rmtstab.claims.figure_data import figure_of, series
-from rmtstab.claims.instances import random_problem
+from rmtstab.claims.instances import random_problem, scaled
 from rmtstab.ensembles import SignalPlusNoise
 from rmtstab.sampling import BERNOULLI, SAMPLINGS, Scheme
 from rmtstab.unlearning.problem import UnlearningProblem
@@ -19,7 +19,7 @@ Record = dict[str, Any]
 Rng = np.random.Generator
 
 
-def one_step_moments(rng: Rng) -> dict[str, Any]:
+def one_step_moments(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
     """``E[‖w⁺‖² | w]`` from drawn batches and explicit factors, against ``tr Φ(wwᵀ)``."""
     scores: list[float] = []
     wrong: list[float] = []
@@ -39,7 +39,7 @@ def one_step_moments(rng: Rng) -> dict[str, Any]:
         inside = problem.from_predictions(np.concatenate([retain, forget]) @ w)
         for name in SAMPLINGS:
             dyn = problem.dynamics(step_size=step, batch_size=batch, alpha=alpha, sampling=name)
-            predicted = float(np.trace(dyn.apply(np.outer(inside, inside))))
+            predicted = scale * float(np.trace(dyn.apply(np.outer(inside, inside))))
             (scores if name == sampling else wrong).append((squares.mean() - predicted) / error)
     return {
         "worst_z": float(np.abs(scores).max()),
@@ -70,7 +70,7 @@ def judge_moments(r: Record) -> Outcome:
     return Outcome(text, r["worst_z"], 1.0, bool(holds), r["worst_wrong_z"])
 
 
-def bound_sandwich(rng: Rng) -> dict[str, Any]:
+def bound_sandwich(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
     """Closed-form bounds against the exact growth factor on random problems."""
     violations, thresholds, crossed, fixed = 0, 0, 0, 0
     lower: list[float] = []
@@ -91,7 +91,7 @@ def bound_sandwich(rng: Rng) -> dict[str, Any]:
         )
         growth = dyn.growth()
         slack = 1e-10 * growth.value + growth.error_bound
-        bounds = dyn.bounds()
+        bounds = scaled(dyn.bounds(), scale)
         below = [b.rho_bound for b in bounds if b.kind == "necessary"]
         above = [
             b.rho_bound for b in bounds if b.kind == "sufficient" and b.rho_bound == b.rho_bound
@@ -99,7 +99,9 @@ def bound_sandwich(rng: Rng) -> dict[str, Any]:
         violations += sum(not b <= growth.value + slack for b in below)
         if Scheme.named(dyn.sampling).fixed_size:  # the nearest failure: another scheme's noise
             fixed += 1
-            other = problem.dynamics(dyn.step_size, batch, alpha, BERNOULLI.name).bounds()
+            other = scaled(
+                problem.dynamics(dyn.step_size, batch, alpha, BERNOULLI.name).bounds(), scale
+            )
             crossed += any(
                 b.kind == "necessary" and not b.rho_bound <= growth.value + slack for b in other
             )
@@ -155,7 +157,7 @@ def judge_sandwich(r: Record) -> Outcome:
     return Outcome(text, r["violations"], math.nan, bool(holds), r["other_scheme_violated"])
 
 
-def typical_below_mean_square(rng: Rng) -> dict[str, Any]:
+def typical_below_mean_square(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
     """Lyapunov rate against ``½ log ρ`` where batch noise is strong, and where it is absent."""
     patches, _ = SignalPlusNoise(40, 100, 0.0).sample(rng)
     problem = UnlearningProblem.from_factors(patches[:32, 1], patches[32:, 1])
@@ -169,7 +171,7 @@ def typical_below_mean_square(rng: Rng) -> dict[str, Any]:
         rows.append(
             {
                 "batch_size": list(batch),
-                "mean_square_rate": float(dyn.escape_rate()),
+                "mean_square_rate": scale * float(dyn.escape_rate()),
                 "lyapunov": rate.value,
                 "lyapunov_error": rate.standard_error,
             }
@@ -223,6 +225,7 @@ CLAIMS = (
         source="derived in docs/theory",
         fails="with the noise of another sampling scheme (deviation beside it)",
         check=one_step_moments,
+        mutation=1.02,
         judge=judge_moments,
     ),
     theory_claim(
@@ -236,6 +239,7 @@ CLAIMS = (
         fails="with another sampling scheme's noise: lower bounds for Bernoulli batches against "
         "ρ of fixed-size ones (share of violated instances beside it)",
         check=bound_sandwich,
+        mutation=1.02,
         judge=judge_sandwich,
     ),
     theory_claim(
@@ -249,6 +253,7 @@ CLAIMS = (
         source="Jensen; derived in docs/theory",
         fails="with full batches, where both rates agree",
         check=typical_below_mean_square,
+        mutation=1.1,
         judge=judge_typical,
     ),
 )

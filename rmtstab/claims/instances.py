@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from rmtstab._results import FloatArray
+from rmtstab._results import Bound, FloatArray
 from rmtstab.sampling import SAMPLINGS
 from rmtstab.unlearning.problem import UnlearningProblem
 
@@ -92,3 +94,11 @@ def exact_step_size(factors: FloatArray, batch: float, sampling: str = "bernoull
     """Plain SGD's critical step size on these gradients, one a row."""
     problem = UnlearningProblem.from_factors(factors, factors[:0])
     return float(problem.critical_step_size(batch, 0.0, sampling=sampling))
+
+
+def scaled(bounds: Iterable[Bound], scale: float) -> list[Bound]:
+    """Bounds of a wrong theory: both numbers of each multiplied."""
+    return [
+        replace(b, rho_bound=scale * b.rho_bound, critical_step_size=scale * b.critical_step_size)
+        for b in bounds
+    ]

@@ -57,6 +57,8 @@ def _group(title: str, claims: Iterable[Claim]) -> list[str]:
                 ("Fails", claim.fails),
             )
         ]
+        if claim.mutation is not None:
+            lines.append(f"- Must fail: of a theory multiplied by {claim.mutation:g}")
         lines.append("")
     return lines
 

@@ -1,8 +1,12 @@
-"""Rates of convergence: fitted to drawn errors, drawn, and judged.
+"""Rates of convergence: fitted to drawn errors, drawn, and judged on both sides.
 
-A fitted slope supports a rate when its error bar can tell that rate from the neighbouring
-ones and it lies nearer to it than to any of them: finite sizes bend the lines, so that a
-slope need not lie within a few error bars of its limit.
+A fitted slope supports a rate when its error bar can tell that rate from its neighbours, among
+them 0 (no convergence) and a faster one, and it lies nearer to it than to any of them: finite
+sizes bend the lines, so that a slope need not lie within a few error bars of its limit.
+
+The limit itself is judged by the mean errors ``b_0 + b_1 n^p`` at the claimed slope p: the
+intercept must be 0 within three standard errors, and below a stated share. A formula that is off
+by a factor has the intercept of that factor, whatever its slope.
 """
 
 from __future__ import annotations
@@ -19,15 +23,28 @@ from rmtstab.claims.figure_data import figure_of, series
 
 Record = dict[str, Any]
 Sample = Callable[[int], float]
-HALF, SOFT_EDGE, ONE = -0.5, -2.0 / 3.0, -1.0
+NONE, HALF, SOFT_EDGE, ONE, THREE_HALVES = 0.0, -0.5, -2.0 / 3.0, -1.0, -1.5
 
 
 class Rate(NamedTuple):
-    """A claimed slope: where its fit stands in the record, and the slopes it is told from."""
+    """A claimed slope of the relative error, and a limit of 0.
+
+    Attributes
+    ----------
+    path : str
+        Where the fit stands in the record, ``"outer/inner"``.
+    claimed : float
+        Slope in log n.
+    others : tuple of float
+        Slopes it is told from: on both sides, 0 among them.
+    share : float
+        What the relative error at n = ∞ must stay below.
+    """
 
     path: str
     claimed: float
     others: tuple[float, ...]
+    share: float = 0.02
 
     def fit_of(self, record: Record) -> Record:
         """Fit at ``"outer/inner"`` of a record."""
@@ -108,7 +125,7 @@ def rate_figure(record: Record, rates: Sequence[Rate]) -> Record:
 
 
 def judge_rates(record: Record, rates: Sequence[Rate], failing: float, least: float) -> Outcome:
-    """Hold if every rate is supported, and the failing setting lies beyond ``least``.
+    """Hold if every rate and limit is supported, and the failing setting lies beyond ``least``.
 
     Parameters
     ----------
@@ -123,19 +140,38 @@ def judge_rates(record: Record, rates: Sequence[Rate], failing: float, least: fl
     Outcome
         Of the first rate.
     """
-    fits = [rate.fit_of(record) for rate in rates]
-    words = "; ".join(
-        f"{rate.label} {fit['slope']:.2f} ± {fit['slope_error']:.2f} (claimed {rate.claimed:.2f})"
-        for rate, fit in zip(rates, fits, strict=True)
-    )
-    good = all(
-        supports(fit, rate.claimed, rate.others) for rate, fit in zip(rates, fits, strict=True)
-    )
-    text = f"slopes in log n: {words}; off by {failing:.0%} where it fails"
-    first = fits[0]
-    return Outcome(
-        text, first["slope"], first["slope_error"], bool(good and failing > least), failing
-    )
+    words, good = [], failing > least
+    for rate in rates:
+        fit = rate.fit_of(record)
+        slope, bar = fit["slope"], fit["slope_error"]
+        limit, error = intercept(fit, rate.claimed)
+        good &= supports(fit, rate.claimed, rate.others)
+        good &= abs(limit) < min(3.0 * error, rate.share)
+        words.append(
+            f"{rate.label} {slope:.2f} ± {bar:.2f} (claimed {rate.claimed:.2f}), "
+            f"limit off by {limit:+.1%} ± {error:.1%} (below {rate.share:.0%})"
+        )
+    first = rates[0].fit_of(record)
+    text = f"slopes in log n: {'; '.join(words)}; off by {failing:.0%} where it fails"
+    return Outcome(text, first["slope"], first["slope_error"], bool(good), failing)
+
+
+def intercept(fit: Record, power: float) -> tuple[float, float]:
+    """Limit ``b_0`` of the mean errors ``b_0 + b_1 n^power``, and its standard error.
+
+    Examples
+    --------
+    >>> from rmtstab.claims.rates import intercept
+    >>> fit = {"sizes": [10, 20, 40], "bias": [0.2, 0.15, 0.125], "bias_error": [0.01] * 3}
+    >>> round(intercept(fit, -1.0)[0], 12)
+    0.1
+    """
+    weights = 1.0 / np.asarray(fit["bias_error"])
+    columns = np.stack([np.ones(len(weights)), np.asarray(fit["sizes"], float) ** power], axis=1)
+    scaled = columns * weights[:, None]
+    covariance = np.linalg.inv(scaled.T @ scaled)
+    found = covariance @ scaled.T @ (weights * np.asarray(fit["bias"]))
+    return float(found[0]), math.sqrt(float(covariance[0, 0]))
 
 
 def supports(fit: dict[str, Any], claimed: float, others: Sequence[float]) -> bool:

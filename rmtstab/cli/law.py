@@ -1,81 +1,154 @@
-"""``rmtstab law``: evaluate or draw a spectral law."""
+"""``rmtstab law``: evaluate or draw a spectral law; names and options come from the laws."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
+import re
 from typing import Any
 
 import click
 
 FUNCTIONS = ("pdf", "logpdf", "cdf", "logcdf", "sf", "logsf", "ppf", "isf")
-
-# name on the command line: class, and its options in the order of its parameters
-LAWS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "mp": ("MarchenkoPastur", ("aspect_ratio", "scale")),
-    "generalized-mp": ("GeneralizedMarchenkoPastur", ("aspect_ratio", "atoms", "weights")),
-    "descent-ascent": (
-        "DescentAscent",
-        ("retain_ratio", "forget_ratio", "alpha", "weight_decay"),
-    ),
-    "semicircle": ("Semicircle", ("radius",)),
-    "wachter": ("Wachter", ("numerator_ratio", "denominator_ratio")),
-    "jacobi": ("Jacobi", ("p", "n1", "n2")),
-    "tracy-widom": ("TracyWidom", ("dyson_index", "scaling")),
-    "spiked": ("Spiked", ("aspect_ratio", "spikes", "kind", "scale")),
-}
-LISTS = {"atoms", "weights", "spikes"}
-WORDS = {"scaling", "kind"}
-
-
-def _parameters(function: Any) -> Any:
-    """Add one option for every parameter of every law, and one for every function."""
-    for name in sorted({option for _, options in LAWS.values() for option in options}):
-        flag = "--" + name.replace("_", "-")
-        owners = ", ".join(law for law, (_, options) in LAWS.items() if name in options)
-        kind: type
-        if name in LISTS:
-            note, kind = f"Comma-separated numbers; {owners}.", str
-        elif name in WORDS:
-            note, kind = f"{owners}.", str
-        else:
-            note, kind = f"{owners}.", float
-        function = click.option(flag, name, type=kind, default=None, help=note)(function)
-    for name in reversed(FUNCTIONS):
-        function = click.option(
-            f"--{name}", name, type=float, multiple=True, help=f"Evaluate {name} at a number."
-        )(function)
-    return function
-
+TYPES = {"str": str, "int": int, "Any": str, "tuple": str}  # by annotation; else a number
+SHORT = {"marchenko-pastur": "mp", "generalized-marchenko-pastur": "generalized-mp"}
 
 EXAMPLES = """\b
 Examples:
   rmtstab law mp --aspect-ratio 0.5 --cdf 1.2 --json
   rmtstab law generalized-mp --aspect-ratio 0.1 --atoms 1,8 --weights 0.5,0.5
   rmtstab law mp --aspect-ratio 0.5 --plot mp.png
+
+`rmtstab law mp --help` lists the options of one law; they are those of its class.
 """
 
 
-@click.command(epilog=EXAMPLES)
-@click.argument("name", type=click.Choice(list(LAWS)))
-@_parameters
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--plot", type=click.Path(dir_okay=False), help="Draw the density to this file.")
-def law(name: str, as_json: bool, plot: str | None, **options: Any) -> None:
+class LawGroup(click.Group):
+    """One command for each law of `rmtstab.laws` whose parameters fit a command line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the laws."""
+        return list(_classes())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Build the command of one law from the parameters of its class."""
+        cls = _classes().get(cmd_name)
+        return None if cls is None else _command(cmd_name, cls)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the laws there are when the one asked for is none of them."""
+        if args and args[0] not in _classes() and not args[0].startswith("-"):
+            raise click.UsageError(f"{args[0]!r} is not one of {', '.join(_classes())}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LawGroup, epilog=EXAMPLES)
+def law() -> None:
     """Evaluate or draw a spectral law.
 
     Without a function to evaluate, print its support, atoms, mean and variance.
     """
+
+
+def _classes() -> dict[str, type]:
+    """Laws by their name on the command line; those built from other laws are left out."""
+    from rmtstab import laws
+
+    found = {}
+    for name in laws.__all__:
+        cls = getattr(laws, name)
+        if not (inspect.isclass(cls) and issubclass(cls, laws.Law)) or inspect.isabstract(cls):
+            continue
+        if any("Law" in str(p.annotation) for p in inspect.signature(cls).parameters.values()):
+            continue
+        dashed = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower()
+        found[SHORT.get(dashed, dashed)] = cls
+    return found
+
+
+def _command(name: str, cls: type) -> click.Command:
+    """Return the command of one law: an option for every parameter and every function."""
+    parameters = [
+        p for p in inspect.signature(cls).parameters.values() if p.kind is not p.KEYWORD_ONLY
+    ]
+    options: list[click.Parameter] = []
+    for p in parameters:
+        kind = str(p.annotation)
+        options.append(
+            click.Option(
+                ["--" + p.name.replace("_", "-"), p.name],
+                type=TYPES.get(kind.split("[")[0].split(" ")[0], float),
+                required=p.default is p.empty,
+                help="Comma-separated numbers." if kind.startswith(("Any", "tuple")) else None,
+            )
+        )
+    for function in FUNCTIONS:
+        options.append(
+            click.Option(
+                [f"--{function}", f"at_{function}"], type=float, multiple=True,
+                help=f"Evaluate {function} at a number.",
+            )
+        )  # fmt: skip
+    options.append(click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object."))
+    options.append(
+        click.Option(
+            ["--plot"], type=click.Path(dir_okay=False), help="Draw the density to this file."
+        )
+    )
+    lists = {p.name for p in parameters if str(p.annotation).startswith(("Any", "tuple"))}
+
+    def run(as_json: bool, plot: str | None, **given: Any) -> None:
+        asked = {f: given.pop(f"at_{f}") for f in FUNCTIONS}
+        try:
+            values = {k: _numbers(k, v) if k in lists else v for k, v in given.items()}
+            instance = cls(**{k: v for k, v in values.items() if v is not None})
+            answer = {"law": name, **_answer(instance, asked)}
+        except (TypeError, ValueError) as error:
+            raise click.UsageError(str(error)) from error
+        if plot is not None:
+            _draw(instance, plot)
+            answer["plot"] = plot
+        _print(answer, as_json)
+
+    text = (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " ")
+    text = re.sub(":math:`([^`]*)`", r"\1", text)
+    return click.Command(name, params=options, callback=run, help=text)
+
+
+def _numbers(name: str, text: str | None) -> list[float] | None:
+    """Read comma-separated numbers."""
     try:
-        instance = _build(name, options)
-        answer = _answer(instance, name, options)
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise click.UsageError(str(error)) from error
-    if plot is not None:
-        _draw(instance, plot)
-        answer["plot"] = plot
+        return None if text is None else [float(part) for part in text.split(",") if part]
+    except ValueError:
+        raise ValueError(f"{name} must be comma-separated numbers, got {text!r}") from None
+
+
+def _answer(instance: Any, asked: dict[str, tuple[float, ...]]) -> dict[str, Any]:
+    """Evaluate what was asked, or describe the law."""
+    from dataclasses import fields
+
+    answer: dict[str, Any] = {
+        "parameters": {f.name: getattr(instance, f.name) for f in fields(instance)}
+    }
+    for function, points in asked.items():
+        if points:
+            answer[function] = [(x, getattr(instance, function)(x)) for x in points]
+    if not any(asked.values()):
+        answer["edges"], answer["atoms"] = instance.edges().tolist(), instance.atoms()
+        answer["mean"], answer["variance"] = instance.mean(), instance.var()
+        if hasattr(instance, "outliers"):
+            answer["transition"] = instance.transition
+            answer["outliers"] = instance.outliers().tolist()
+    return answer
+
+
+def _print(answer: dict[str, Any], as_json: bool) -> None:
+    """Print an answer, as JSON without the numbers that JSON does not have."""
     if as_json:
-        click.echo(json.dumps(answer, default=str))
+        click.echo(json.dumps(_strict(answer), allow_nan=False))
         return
     for key, value in answer.items():
         if key in FUNCTIONS:
@@ -85,61 +158,15 @@ def law(name: str, as_json: bool, plot: str | None, **options: Any) -> None:
             click.echo(f"{key}: {value}")
 
 
-def _build(name: str, options: dict[str, Any]) -> Any:
-    """Build the law from the options given, or raise what the law raises."""
-    from rmtstab import laws
-
-    cls, accepted = LAWS[name]
-    known = {option for _, group in LAWS.values() for option in group}
-    given = {key: value for key, value in options.items() if key in known and value is not None}
-    for key in given:
-        if key not in accepted:
-            flag, allowed = (v.replace("_", "-") for v in (key, ", --".join(accepted)))
-            raise ValueError(f"--{flag} does not belong to {name}; accepted: --{allowed}")
-    for key in LISTS & set(given):
-        try:
-            given[key] = [float(part) for part in given[key].split(",")]
-        except ValueError:
-            raise ValueError(f"{key} must be comma-separated numbers, got {given[key]!r}") from None
-    try:
-        return getattr(laws, cls)(**given)
-    except TypeError as error:
-        if "missing" not in str(error):
-            raise
-        needed = ", ".join("--" + key.replace("_", "-") for key in accepted if key not in given)
-        raise ValueError(f"{name} needs more options; not given: {needed}") from None
-
-
-def _answer(instance: Any, name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Evaluate what was asked, or describe the law."""
-    accepted = LAWS[name][1]
-    parameters = {
-        key: getattr(instance, key) for key in accepted if hasattr(type(instance), key)
-        or key in getattr(instance, "__dict__", {})
-    }  # fmt: skip
-    answer: dict[str, Any] = {"law": name, "parameters": parameters}
-    if name == "generalized-mp":
-        answer["parameters"] = {
-            "aspect_ratio": instance.aspect_ratio,
-            "population": instance.population,
-        }
-    asked = [key for key in FUNCTIONS if options[key]]
-    for key in asked:
-        values = [(point, getattr(instance, key)(point)) for point in options[key]]
-        answer[key] = [(point, _finite(number)) for point, number in values]
-    if not asked:
-        answer["edges"] = [[_finite(v) for v in row] for row in instance.edges().tolist()]
-        answer["atoms"] = instance.atoms()
-        answer["mean"], answer["variance"] = instance.mean(), instance.var()
-        if hasattr(instance, "outliers"):
-            answer["transition"] = instance.transition
-            answer["outliers"] = [_finite(v) for v in instance.outliers().tolist()]
-    return answer
-
-
-def _finite(number: float) -> float | str:
-    """Return a number, or its name where JSON has none."""
-    return number if math.isfinite(number) else str(number)
+def _strict(value: Any) -> Any:
+    """Replace what JSON cannot hold: NaN and infinities by their names."""
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
 
 
 def _draw(instance: Any, path: str) -> None:

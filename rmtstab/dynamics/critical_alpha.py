@@ -17,8 +17,8 @@ import numpy as np
 from rmtstab import _checks
 from rmtstab._results import FloatArray, Threshold
 from rmtstab.curvature.factors import ReducedFactors
-from rmtstab.dynamics.certificate import EPS, ROUNDING, Enclosure
-from rmtstab.dynamics.critical_step_size import INTERIOR, NULL, critical_step_size
+from rmtstab.dynamics.certificate import ROUNDING, Enclosure
+from rmtstab.dynamics.critical_step_size import INTERIOR, critical_step_size, resolution
 from rmtstab.dynamics.davidson import Subspace
 from rmtstab.dynamics.eigen import BASIS_BYTES
 from rmtstab.dynamics.growth import growth
@@ -155,12 +155,12 @@ def follow(
         if not len(d):
             return None, matrix
         worst = int(np.argmin(d))
-        if d[worst] <= _null(here):  # to rounding
+        if d[worst] <= resolution(here):  # to rounding
             matrix = np.outer(q[:, worst], q[:, worst])  # the mean ascends along it
             below = _root(here, matrix)
             if below is None or below <= 0.0:
                 return None, matrix  # nothing is stable
-            if below >= current * (1.0 - RESOLUTION) or d[worst] >= -_null(here):
+            if below >= current * (1.0 - RESOLUTION) or d[worst] >= -resolution(here):
                 found, below, matrix = _under_the_mean(here, matrix)
                 if below is None:
                     return found, matrix
@@ -196,7 +196,7 @@ def _under_the_mean(
     for gap in GAPS:
         inside = update.at(alpha=alpha * (1.0 - gap))
         d = inside.mean_eigenvalues + inside.weight_decay
-        if d.min() <= _null(inside):
+        if d.min() <= resolution(inside):
             continue
         space, root = _space(inside, d, None)
         if space.refine(0, 1e-5):
@@ -231,13 +231,6 @@ def _space(update: Update, d: FloatArray, matrix: FloatArray | None) -> tuple[Su
     return space, root
 
 
-def _null(update: Update) -> float:
-    """Eigenvalues of D at most this are rounding of the two curvatures that it is made of."""
-    basis, alpha = update.basis, update.alpha
-    unsigned = (1.0 - alpha) * basis.retain.diagonal() + alpha * basis.forget.diagonal()
-    return NULL * (float(unsigned.max(initial=0.0)) + update.weight_decay)
-
-
 def _root(update: Update, matrix: FloatArray) -> float | None:
     return _larger_root(*_excess(update, matrix / np.linalg.norm(matrix)))
 
@@ -260,7 +253,7 @@ def _threshold(
     if math.isfinite(upper) and steepness > 0.0:
         pull = float(np.vdot(d[:, None] + d, turned**2)) / size**2
         theta = space.ritz(0)[0]
-        rounding = 16.0 * EPS * _null(update) / NULL  # of D's eigenvalues
+        rounding = 2.0 * resolution(update)  # of D's eigenvalues
         gap = pull * (upper / theta - 1.0) if theta > 0.0 else math.inf
         error = (gap + rounding) / steepness
     return Threshold(value, error, math.isfinite(error), INTERIOR)

@@ -3,18 +3,20 @@ r"""Critical step size: up to where the growth factor stays at or below 1."""
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmtstab._results import FloatArray, Threshold
 from rmtstab.dynamics import eigen
+from rmtstab.dynamics.centred import CentredNoise
+from rmtstab.dynamics.certificate import EPS, TINY, Enclosure
 from rmtstab.dynamics.momentum import step_size_weights
 from rmtstab.dynamics.second_moment import NoiseMap, SecondMoment
 from rmtstab.dynamics.update import Update
 
-NULL = 1e-13  # eigenvalues of D this small against the largest count as zero
+NONE = 1e-12  # of its own squared curvature: noise along a null direction that is rounding
+ALIKE = 1e-3  # D's squared eigenvalue and noise over the noise's parts: below, these are centred
 INTERIOR = "interior"
 ASCENT = "D(alpha) has an ascent direction on the range"
 EXCITED = "noise excites a null direction of D(alpha)"
@@ -47,21 +49,26 @@ def critical_step_size(update: Update) -> Threshold:
     basis, mu = update.basis, update.mean_eigenvalues
     d = mu + update.weight_decay
     cap = 2.0 * (1.0 + update.momentum) / update.weight_decay if update.weight_decay else math.inf
-    unsigned = basis.row_weights() @ basis.rows[:, : len(mu)] ** 2
-    scale = float(unsigned.max(initial=0.0)) + update.weight_decay
-    if scale == update.weight_decay:
+    if not (basis.row_weights() @ basis.rows[:, : len(mu)] ** 2).any():
         return Threshold(cap, 0.0, True, "no curvature: nothing escapes")
-    if d.min() < -NULL * scale:
+    blur = np.full(len(d), resolution(update))
+    noise = _noise(update, d)
+    unresolved = np.abs(d) <= blur
+    if unresolved.any():
+        d[unresolved], blur[unresolved], turn = _finer(update, d, unresolved)
+        mu = d - update.weight_decay
+        noise = noise.turned(turn, unresolved)
+    if (d < -blur).any():
         return Threshold(0.0, 0.0, True, ASCENT)
-    noise = update.judged_noise
-    null = d <= NULL * scale
+    null = d <= blur
     if null.any():
-        if (_excitation(noise, mu)[null] > NULL * scale**2).any():
-            return Threshold(0.0, 0.0, True, EXCITED)
+        width = _width(update, noise, d, null)
+        if width > 0.0:
+            return Threshold(0.0, width, True, EXCITED)
         keep = np.flatnonzero(~null)
         if not keep.size:
             return Threshold(cap, 0.0, True, "nothing but inert directions: nothing escapes")
-        noise, mu, d = _restrict(noise, keep), mu[keep], d[keep]
+        noise, mu, d, blur = noise.restricted(keep), mu[keep], d[keep], blur[keep]
     left, mean = step_size_weights(d, update.momentum)
     elementwise = mean + noise.shift * np.outer(mu, mu)
     root = 1.0 / np.sqrt(left)
@@ -75,27 +82,99 @@ def critical_step_size(update: Update) -> Threshold:
     if top.value <= 0.0:
         return Threshold(cap, 0.0, True, "nothing escapes")
     value = 1.0 / top.value
-    error = float(value - 1.0 / top.upper)
-    ok = math.isfinite(top.upper)
+    error = float(value - 1.0 / top.upper) + value * _blurred(top, noise, left, root, blur)
     if value > cap:
-        return Threshold(cap, 0.0, ok, "weight decay: 2/weight_decay")
-    return Threshold(value, error, ok, INTERIOR)
+        return Threshold(cap, 0.0, top.certified, "weight decay: 2/weight_decay")
+    return Threshold(value, error, top.certified, INTERIOR)
 
 
-def _excitation(noise: NoiseMap, mu: FloatArray) -> FloatArray:
-    """``tr N(v_p v_pᵀ)`` for each eigenvector: ``E‖Ĥ v_p‖²`` less the mean's, by ``N(I)``.
+def resolution(update: Update) -> float:
+    """Absolute accuracy of D's eigenvalues: rounding of the two curvatures that it is made of.
 
-    The two sets make Ĥ indefinite: ``v_pᵀ Ĥ v_p`` may vanish in every batch without ``Ĥ v_p``.
+    At mixing 0 or 1 they are squares of singular values, and accurate by themselves.
+
+    Parameters
+    ----------
+    update : Update
+
+    Returns
+    -------
+    float
     """
-    whole = noise.apply(np.eye(len(mu)))
-    result: FloatArray = np.diag(whole) + noise.shift * mu**2
-    return result
+    if 0.0 in update.weights and not update.weight_decay:
+        return 0.0
+    basis = update.basis
+    unsigned = basis.row_weights() @ np.square(basis.rows)
+    size = float(unsigned.max(initial=0.0)) + update.weight_decay
+    return 8.0 * EPS * math.sqrt(sum(basis.rows.shape)) * size
 
 
-def _restrict(noise: NoiseMap, keep: Any) -> NoiseMap:
-    square = noise.square[np.ix_(keep, keep)] if noise.kappa else noise.square
-    return replace(
-        noise,
-        rows=np.ascontiguousarray(noise.rows[:, keep]),
-        square=np.ascontiguousarray(square),
-    )
+def _noise(update: Update, d: FloatArray) -> NoiseMap | CentredNoise:
+    """The noise, centred sample by sample where D is small beside what cancels in it."""
+    noise = update.judged_noise
+    if not CentredNoise.affordable(update):
+        return noise
+    squares = np.add.reduceat(np.square(noise.rows), noise.offsets[:-1], axis=0)
+    # ‖H_i v_p‖² ≤ tr(H_i) (H_i)_pp
+    parts = (noise.weights * squares.sum(axis=1)) @ squares
+    if (d * d >= ALIKE * parts).all():
+        return noise
+    eye = np.eye(len(d))
+    parts = np.diag(noise.summed().apply(eye))
+    left = np.diag(noise.apply(eye)) + noise.shift * (d - update.weight_decay) ** 2
+    return CentredNoise.build(update) if (d * d + left < ALIKE * parts).any() else noise
+
+
+def _finer(
+    update: Update, d: FloatArray, unresolved: NDArray[np.bool_]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Eigenvalues that drown in the rounding of the largest, to the rounding of their own.
+
+    D's block on their eigenvectors, less its coupling to the others, is summed from the
+    factors: ``vᵀDv`` is as accurate as v's own unsigned curvature, however small that is.
+
+    Returns eigenvalues, their accuracy, and the block's eigenvectors.
+    """
+    basis = update.basis
+    rows = basis.rows[:, : len(d)]
+    part = rows[:, unresolved]
+    block = (rows * basis.row_weights(1.0, -1.0)[:, None]).T @ part
+    own, across = block[unresolved], block[~unresolved]
+    own = own - across.T @ (across / d[~unresolved, None])
+    own.flat[:: len(own) + 1] += update.weight_decay
+    values, turn = np.linalg.eigh(own)
+    unsigned = basis.row_weights() @ np.square(part @ turn) + update.weight_decay
+    return values, 8.0 * EPS * math.sqrt(sum(rows.shape)) * unsigned, turn
+
+
+def _width(
+    update: Update, noise: NoiseMap | CentredNoise, d: FloatArray, null: NDArray[np.bool_]
+) -> float:
+    """How far η* may lie above 0 where noise excites null directions; 0 if no batch moves them.
+
+    The test is ``tr N(v vᵀ) = E‖Ĥ v‖²`` against the direction's own squared curvature: the
+    two sets make Ĥ indefinite, so that ``vᵀ Ĥ v`` may vanish in every batch without ``Ĥ v``.
+    """
+    eye = np.eye(len(d))
+    parts = np.diag(noise.summed().apply(eye))
+    moved = np.diag(noise.apply(eye)) + noise.shift * (d - update.weight_decay) ** 2
+    excited = null & (moved > NONE * parts)
+    if not excited.any():
+        return 0.0
+    # on vvᵀ and N(vvᵀ) Φ − 1 is positive from there on, were d as large as rounding allows
+    reach = 4.0 * resolution(update) * float(np.abs(d).max()) * len(d)
+    return math.sqrt(reach) / float(moved[excited].max()) + TINY
+
+
+def _blurred(
+    top: Enclosure,
+    noise: NoiseMap | CentredNoise,
+    left: FloatArray,
+    root: FloatArray,
+    blur: FloatArray,
+) -> float:
+    """Relative error of ``1/η*`` from the rounding of D's eigenvalues and of cancelling noise."""
+    mean = float(np.vdot(top.matrix**2, (blur[:, None] + blur) / left))
+    scaled = root * top.matrix
+    parts = float(np.vdot(scaled, noise.cancelling().apply(scaled)))
+    return mean + 4.0 * EPS * math.sqrt(len(root)) * parts / top.value

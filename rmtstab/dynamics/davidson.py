@@ -15,15 +15,55 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.dynamics.certificate import TINY, is_certificate
+from rmtstab.dynamics.certificate import ROUNDING, TINY, Enclosure, is_certificate
+from rmtstab.kernels.symmetric import pack, unpack
 
 WIDEST = 160
 SPACE_BYTES = 1e9
-FLOOR = 1e-3  # of θ: the preconditioner's least denominator
-GAPS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of enclosures, relative
+FLOOR = 1e-13  # of θ: the preconditioner's least denominator
+GAPS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # of enclosures
+TOLERANCE = 1e-10  # relative residual of an eigenpair solved by itself
+SURE = 1e-8  # relative width of an enclosure that needs no second look
+PATIENCE = 40  # directions added for the sake of one certificate
+LOOKS = 4  # times that directions of a certificate may raise the Ritz value
 BELOW_ONE = 1.0 - 1e-12
 
 Map = Callable[[FloatArray], FloatArray]
+
+
+def leading(psi: Map, products: FloatArray, memory: float) -> Enclosure:
+    """Top eigenvalue of one map, enclosed.
+
+    Parameters
+    ----------
+    psi : callable
+        (r, r) → (r, r) on symmetric matrices, self-adjoint and positive.
+    products : ndarray, shape (r, r)
+        Its elementwise part, of the preconditioner; see `Subspace`.
+    memory : float
+        In bytes.
+
+    Returns
+    -------
+    Enclosure
+        A Ritz pair that is exact at once (of the mean, say) need not be the top one: then the
+        directions that a certificate asks for raise the Ritz value, and it is solved again.
+    """
+    space = Subspace([psi], np.ones((1, 1)), products, memory)
+    value, upper = -np.inf, np.inf
+    for _ in range(LOOKS):
+        space.refine(0, TOLERANCE)
+        if abs(space.ritz(0)[0] - 1.0) < SURE:  # what is exactly marginal is seen as such
+            space.refine(0, ROUNDING)
+        before, value = value, space.ritz(0)[0]
+        if value <= before * (1.0 + ROUNDING):
+            break
+        upper = space.upper(0, GAPS[0], PATIENCE)
+        if upper <= max(value, TINY) * (1.0 + SURE):
+            break
+    value, y = space.ritz(0)
+    residual = float(np.linalg.norm(space.image(0, y) - value * (y @ space.vectors)))
+    return Enclosure(value, max(upper, value), residual, space.matrix(0), space.size)
 
 
 class Subspace:
@@ -48,18 +88,13 @@ class Subspace:
         products: FloatArray,
         memory: float = SPACE_BYTES,
     ) -> None:
-        r = len(products)
+        self.side = r = len(products)
+        self.dimension = r * (r + 1) // 2
         self.maps, self.times = maps, times
-        upper = np.triu_indices(r)
-        self.flat = upper[0] * r + upper[1]
-        self.place = np.empty((r, r), dtype=np.intp)
-        self.place[upper] = self.place.T[upper] = np.arange(self.flat.size)
-        # inner products of packed vectors are those of the matrices
-        self.packing = np.where(upper[0] == upper[1], 1.0, np.sqrt(2.0))
-        self.products = products[upper]
-        width = int(min(WIDEST, self.flat.size, memory / (4.0 * (1 + len(maps)) * r * r)))
-        self._vectors = np.empty((width, self.flat.size))
-        self._images = np.empty((len(maps), width, self.flat.size))
+        self.products = products[np.triu_indices(r)]
+        width = int(min(WIDEST, self.dimension, memory / (4.0 * (1 + len(maps)) * r * r)))
+        self._vectors = np.empty((width, self.dimension))
+        self._images = np.empty((len(maps), width, self.dimension))
         self._projected = np.zeros((len(maps), width, width))
         self.size = 0
         self.add(self.packed(np.eye(r)))
@@ -82,7 +117,8 @@ class Subspace:
         -------
         ndarray, shape (r(r + 1)/2,), float64
         """
-        result: FloatArray = matrix.ravel()[self.flat] * self.packing
+        result = np.empty(self.dimension)
+        pack(np.ascontiguousarray(matrix), result)
         return result
 
     def unpacked(self, vector: FloatArray) -> FloatArray:
@@ -96,7 +132,8 @@ class Subspace:
         -------
         ndarray, shape (r, r), float64
         """
-        result: FloatArray = (vector / self.packing)[self.place]
+        result = np.empty((self.side, self.side))
+        unpack(vector, result)
         return result
 
     def add(self, vector: FloatArray, weights: FloatArray | None = None) -> bool:
@@ -174,7 +211,7 @@ class Subspace:
         -------
         ndarray, shape (r(r + 1)/2,), float64
         """
-        result = np.zeros(self.flat.size)
+        result = np.zeros(self.dimension)
         for t, factor in enumerate(self.times[problem]):
             if factor:
                 result += factor * (y @ self._images[t, : self.size])
@@ -195,7 +232,7 @@ class Subspace:
         while True:
             theta, y = self.ritz(problem)
             residual = self.image(problem, y) - theta * (y @ self.vectors)
-            whole = self.size == self.flat.size  # then what is left is rounding
+            whole = self.size == self.dimension  # then what is left is rounding
             if whole or float(np.linalg.norm(residual)) <= tolerance * theta:
                 return True
             if not self.add(residual, np.maximum(theta - self.products, FLOOR * theta)):
@@ -244,7 +281,7 @@ class Subspace:
                     break
                 if is_certificate(self.unpacked(x), self.unpacked(image), shift):
                     return float(shift)
-                missing = image - self.packed(np.eye(len(self.place)))
+                missing = image - self.packed(np.eye(self.side))
                 weights = np.maximum(shift - self.products, FLOOR * shift)
                 if patience <= 0 or not self.add(missing, weights):
                     break
@@ -254,7 +291,7 @@ class Subspace:
     def _resolvent(self, problem: int, shift: float) -> tuple[FloatArray, FloatArray]:
         """Galerkin solution X of ``(shift − Φ)X = I``, and its ``shift X − Φ(X)``."""
         right = np.zeros(self.size)
-        right[0] = np.sqrt(float(len(self.place)))
+        right[0] = np.sqrt(float(self.side))
         matrix = -self._small(problem)
         matrix.flat[:: self.size + 1] += shift
         y = np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)

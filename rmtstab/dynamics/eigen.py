@@ -63,7 +63,7 @@ def leading(
     dimension = r * (r + 1) // 2
     width = int(min(dimension, 120, max(12, BASIS_BYTES / (8.0 * dimension))))
     floor = float(start.min() if start.ndim == 1 else np.linalg.eigvalsh(start)[0])
-    krylov = _Krylov(psi, _dense(start), width)
+    krylov = Krylov(psi, _dense(start), width)
     check = 1 if r > LARGE else 4
     while True:
         steps = min(check, max_applications - krylov.applications)
@@ -83,7 +83,7 @@ def _dense(start: FloatArray) -> FloatArray:
     return np.diag(start) if start.ndim == 1 else start
 
 
-class _Krylov:
+class Krylov:
     """Thick-restart Lanczos with full orthogonalisation, on packed symmetric matrices.
 
     Memory: ``width + 1`` vectors of r(r+1)/2 numbers, and three matrices of r² at a time.
@@ -161,6 +161,11 @@ class _Krylov:
         values, vectors = self._pairs()
         return float(values[-1]), float(self.beta * abs(vectors[-1, -1]))
 
+    def quadrature(self) -> tuple[FloatArray, FloatArray]:
+        """Nodes and weights of ``⟨P, f(Ψ)P⟩/‖P‖²``, P the start; before any restart."""
+        values, vectors = self._pairs()
+        return values, vectors[0] ** 2
+
     def ritz_matrix(self) -> FloatArray:
         """Symmetric top Ritz matrix with positive trace."""
         _, vectors = self._pairs()
@@ -202,7 +207,7 @@ def _subtract(coefficients: FloatArray, basis: FloatArray, vector: FloatArray) -
 
 
 def _certificate(
-    krylov: _Krylov,
+    krylov: Krylov,
     psi: Map,
     right: FloatArray,
     floor: float,

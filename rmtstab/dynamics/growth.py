@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.dynamics import eigen, momentum, sample_space
+from rmtstab.dynamics import davidson, eigen, momentum, sample_space
 from rmtstab.dynamics.certificate import ROUNDING, Enclosure
 from rmtstab.dynamics.second_moment import SecondMoment
 from rmtstab.dynamics.update import Update
@@ -34,9 +34,9 @@ def growth(
         Positive definite, in D's eigenbasis.
     certify : bool
         Whether to look for an upper end.
-    route : {"auto", "lanczos", "sample_space"}
-        ``"auto"`` is Lanczos, and where it has not converged after `PATIENCE` applications
-        the n-vector route, if it applies.
+    route : {"auto", "davidson", "lanczos", "sample_space"}
+        ``"auto"`` is Davidson's method; where its enclosure is wide Lanczos's, and where that
+        has not converged after `PATIENCE` applications the n-vector route, if it applies.
 
     Returns
     -------
@@ -58,19 +58,29 @@ def growth(
         return momentum.growth(update)
     if route == "sample_space":
         return sample_space.growth(update)
+    first, phi = None, update.second_moment()
+    if route in ("auto", "davidson") and start is None and certify:
+        j = update.mean_multipliers
+        first = _widened(davidson.leading(phi.symmetric, np.outer(j, j), eigen.BASIS_BYTES))
+        if route == "davidson" or first.upper <= first.value * (1.0 + davidson.SURE):
+            return first
     other = route == "auto" and sample_space.SampleSpace.applies(update)
     found = eigen.leading(
-        update.second_moment().symmetric,
+        phi.symmetric,
         np.ones(r) if start is None else start,
         certify=certify,
         max_applications=PATIENCE if other else 600,
     )
+    tried = [_widened(found)] if first is None else [first, _widened(found)]
     rough = found.residual > 1e-9 * found.value
     if other and (rough or (certify and found.upper > 1.0001 * found.value)):
-        alternative = sample_space.growth(update)
-        if alternative.upper - alternative.value < found.upper - found.value:
-            spent = alternative.applications + found.applications
-            return replace(alternative, applications=spent)
+        tried.append(sample_space.growth(update))
+    best = min(tried, key=lambda one: (one.upper - one.value, one.residual))
+    return replace(best, applications=sum(one.applications for one in tried))
+
+
+def _widened(found: Enclosure) -> Enclosure:
+    """The upper end at least by rounding above the lower one."""
     return replace(found, upper=max(found.upper, found.value * (1.0 + ROUNDING)))
 
 

@@ -30,7 +30,7 @@ class SampleSpace:
 
     def __init__(self, update: Update) -> None:
         phi = update.second_moment()
-        noise = phi.noise
+        noise = update.judged_noise
         weights = phi.gain * noise.weights
         noisy = weights > 0.0
         self.rows = np.ascontiguousarray(noise.rows[noisy])

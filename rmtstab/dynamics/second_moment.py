@@ -18,9 +18,11 @@ product with the sum over samples: three dense products in all.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmtstab._results import FloatArray
 from rmtstab.curvature.factors import IntArray
@@ -113,6 +115,56 @@ class NoiseMap:
             square,
             kappa,
             shift,
+        )
+
+    def summed(self) -> NoiseMap:
+        """``Σ weights_i H_i M H_i`` alone: what cancels against the means' term.
+
+        Returns
+        -------
+        NoiseMap
+        """
+        return replace(self, row_weights=EMPTY, square=np.zeros((0, 0)), kappa=0.0, shift=0.0)
+
+    cancelling = summed  # what the rounding of a sum is relative to
+
+    def turned(self, turn: FloatArray, part: NDArray[np.bool_]) -> NoiseMap:
+        """The same with some of the basis vectors turned among themselves.
+
+        Parameters
+        ----------
+        turn : ndarray, shape (k, k)
+            Orthogonal.
+        part : ndarray of bool, shape (r,)
+            The k vectors.
+
+        Returns
+        -------
+        NoiseMap
+        """
+        rows, square = self.rows.copy(), self.square.copy()
+        rows[:, part] = rows[:, part] @ turn
+        if self.kappa:
+            square[:, part] = square[:, part] @ turn
+            square[part] = turn.T @ square[part]
+        return replace(self, rows=rows, square=square)
+
+    def restricted(self, keep: NDArray[np.int64]) -> NoiseMap:
+        """The same on some of the basis vectors.
+
+        Parameters
+        ----------
+        keep : ndarray of int
+
+        Returns
+        -------
+        NoiseMap
+        """
+        square = self.square[np.ix_(keep, keep)] if self.kappa else self.square
+        return replace(
+            self,
+            rows=np.ascontiguousarray(self.rows[:, keep]),
+            square=np.ascontiguousarray(square),
         )
 
     def apply(self, m: FloatArray) -> FloatArray:
@@ -217,6 +269,16 @@ def _times_half(rows: FloatArray, m: FloatArray) -> FloatArray:
     return result
 
 
+class Noise(Protocol):
+    """What a second moment needs of its noise."""
+
+    def apply(self, m: FloatArray) -> FloatArray:
+        """``N(M)``."""
+
+    def apply_symmetric(self, m: FloatArray) -> FloatArray:
+        """``N(M)`` of a symmetric M."""
+
+
 @dataclass(frozen=True)
 class SecondMoment:
     """A self-adjoint positive map ``X ↦ W ∘ X + η² (S ∘ N(S ∘ X))``, S optional.
@@ -225,7 +287,7 @@ class SecondMoment:
     critical step sizes and momentum use other weights (docs/theory/critical_values).
     """
 
-    noise: NoiseMap
+    noise: Noise
     elementwise: FloatArray
     gain: float
     scale: FloatArray | None = None

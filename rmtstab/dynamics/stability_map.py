@@ -19,6 +19,7 @@ from rmtstab.dynamics.certificate import Enclosure
 from rmtstab.dynamics.critical_alpha import critical_alphas
 from rmtstab.dynamics.davidson import Subspace
 from rmtstab.dynamics.growth import growth
+from rmtstab.dynamics.powers import IsotropicPowers
 from rmtstab.dynamics.second_moment import NoiseMap
 from rmtstab.dynamics.trajectory import iterate
 from rmtstab.dynamics.update import Update
@@ -110,15 +111,19 @@ class _Plan:
 
     def horizon_value(self, alpha: float, column: int) -> float:
         """``E‖w_K‖²/E‖w_0‖²``."""
-        path = iterate(self.cell(alpha, column), self.steps).displacement
-        return float(path[-1] / path[0])
+        cell = self.cell(alpha, column)
+        value = None if cell.momentum else IsotropicPowers(cell).at(self.steps)
+        if value is None:
+            path = iterate(cell, self.steps).displacement
+            return float(path[-1] / path[0])
+        return value
 
     def row(self, alpha: float) -> tuple[FloatArray, FloatArray, list[Verdict]]:
         """Lower and upper ends, and verdicts, at one mixing."""
         columns = range(len(self.batches))
         if self.steps:
             values = np.array([self.horizon_value(alpha, k) for k in columns])
-            slack = 4e-16 * (self.steps + self.update.curvatures.rank)
+            slack = 1e-11 + 4e-16 * (self.steps + self.update.curvatures.rank)
             return values, values, [_side(value / self.level, slack) for value in values]
         found = None
         if not self.update.momentum:
@@ -256,7 +261,7 @@ def _curve(
     if plan.steps:
 
         def crossing(k: int) -> tuple[float, float]:
-            return _crossing(lambda alpha: plan.horizon_value(alpha, k) - level, mixings)
+            return _crossing(lambda alpha: _log_ratio(plan.horizon_value(alpha, k), level), mixings)
 
         found = np.array(list(pool.map(crossing, columns)))
         return found[:, 0], found[:, 1]
@@ -291,7 +296,12 @@ def _crossing(excess: Callable[[float], float], mixings: FloatArray) -> tuple[fl
         low = high
     else:
         return 1.0, 0.0
-    while high - low > 1e-10 * high:
-        middle = 0.5 * (low + high) if low > 0.0 else 0.1 * high
-        low, high = (low, middle) if excess(middle) > 0.0 else (middle, high)
-    return 0.5 * (low + high), 0.5 * (high - low)
+    from scipy.optimize import brentq
+
+    found = float(brentq(excess, low, high, xtol=1e-300, rtol=1e-10))
+    return found, 1e-10 * found
+
+
+def _log_ratio(value: float, level: float) -> float:
+    """``log(value/level)``, kept finite."""
+    return max(min(float(np.log(max(value, 1e-300) / level)), 700.0), -700.0)

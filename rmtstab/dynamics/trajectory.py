@@ -13,6 +13,7 @@ from rmtstab._results import FloatArray, Trajectory
 from rmtstab.dynamics.certificate import Enclosure
 from rmtstab.dynamics.gradients import GradientSource
 from rmtstab.dynamics.momentum import HeavyBall
+from rmtstab.dynamics.powers import IsotropicPowers
 from rmtstab.dynamics.update import Update
 
 HUGE = 1e200  # the state is rescaled beyond this, and below its inverse
@@ -228,6 +229,10 @@ def escape_time(update: Update, radius: Any, initial: Any, limit: int, upper: fl
     walker.state = walker.state / start
     if radius <= 1.0:
         return 0.0
+    if initial is None and not update.momentum and upper > 1.0:
+        at_once = IsotropicPowers(update).first_above(radius**2, limit)
+        if at_once is not None:
+            return at_once
     # with ρ ≤ 1 the self-adjoint Φ does not raise ‖M‖_F, and tr M ≤ √r ‖M‖_F
     falls = not update.momentum and upper <= 1.0
     for k in range(1, limit + 1):

@@ -84,6 +84,13 @@ def from_critical_step(update: Update) -> Judgement | None:
     found = critical.critical_step_size(update)
     if found.status == critical.ASCENT:
         return Verdict.ESCAPES, Reason.ASCENT_DIRECTION
+    if found.status == critical.EXCITED:
+        sure = eta > found.error_bound
+        return (
+            (Verdict.ESCAPES, Reason.NOISE_DRIVEN)
+            if sure
+            else (Verdict.UNDECIDED, Reason.ERROR_BOUND)
+        )
     if found.status != critical.INTERIOR:
         return None
     slack = 1e-12 * found.value

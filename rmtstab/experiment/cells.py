@@ -76,6 +76,9 @@ def compute(
     """
     if cell.task == "theory":
         return checks[cell["name"]](cell.rng())
+    if cell.task == "mutation":
+        same = Cell.of("theory", cell.seed, name=cell["name"]).rng()  # the draws of the theory
+        return checks[cell["name"]](same, cell["scale"])
     import torch
 
     torch.set_num_threads(1)

@@ -64,6 +64,8 @@ class Preset:
     digits_batch_sizes : tuple of (int, int)
     long_checks : bool
         Whether claims whose check takes ten seconds or more are judged.
+    mutations : bool
+        Whether each theory claim is also judged of a wrong theory, and must fail.
 
     Raises
     ------
@@ -105,6 +107,7 @@ class Preset:
     digits_filters: int = 16
     digits_batch_sizes: tuple[Batches, ...] = ((4, 2), (12, 4), (36, 6), (72, 8))
     long_checks: bool = True
+    mutations: bool = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -195,6 +198,7 @@ TINY = Preset(
     digits_filters=10,
     digits_batch_sizes=((4, 1), (8, 2)),
     long_checks=False,
+    mutations=False,
 )
 
 PRESETS = {preset.name: preset for preset in (QUICK, FULL, TINY)}

@@ -81,6 +81,16 @@ def collect(
     evidence: dict[str, Any] = {"preset": preset.describe(), "seed": seed}
     theory = stage("theory", [Cell.of("theory", seed, name=name) for name in checks])
     evidence["theory"] = {result["name"]: result for result in theory}
+    if preset.mutations:
+        wrong = stage(
+            "wrong theories",
+            [
+                Cell.of("mutation", seed, name=claim.name, scale=claim.mutation)
+                for claim in claims
+                if claim.mutation is not None
+            ],
+        )
+        evidence["mutations"] = {result["name"]: result for result in wrong}
     if not has_torch():
         return evidence
 

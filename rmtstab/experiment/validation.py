@@ -64,9 +64,9 @@ class Validation:
         """
         place = self.folder if folder is None else Path(folder)
         place.mkdir(parents=True, exist_ok=True)
-        report = importlib.import_module("rmtstab.report")
-        report.write_origin(place)
-        report.write(place, self.results)
+        # the report is above this file: reached by its name alone
+        importlib.import_module("rmtstab.report.origin").write_origin(place)
+        importlib.import_module("rmtstab.report").write(place, self.results)
         return place / "index.html"
 
 

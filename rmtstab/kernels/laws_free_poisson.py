@@ -236,14 +236,38 @@ def density(x: FloatArray, curve: Curve, out: FloatArray) -> None:
 
 
 @jit()
+def _atan_rest(y: float) -> float:
+    """Return atan(y) - y for |y| < 0.3, with its own relative accuracy."""
+    square, power, total = y * y, y, 0.0
+    for k in range(1, 16):
+        power *= -square
+        total += power / (2 * k + 1)
+    return total
+
+
+@jit()
 def _winding(k: int, side: int, a: float, b: float, curve: Curve) -> float:
-    """Return the mass between edge ``2k + side`` and the point s = a + ib, in closed form."""
+    """Return the mass between edge ``2k + side`` and the point s = a + ib, in closed form.
+
+    Im psi = 0, that is sum C/|u - p|² = 1, is used to take b/p out of arg u, p the pole
+    next to u (``home`` is its inverse): what is left has the size of the mass, however
+    narrow the interval.
+    """
     e = 2 * k + side
     root = curve.root[e]
     re = root + a
-    total = math.atan2(b, re) - (PI if root < 0.0 else 0.0)
-    if root == 0.0:  # then the rates sum to 1, and arg u drops out
-        total = math.atan2(b, re)
+    near, distance = 0, math.inf
+    for j in range(curve.pole.size):
+        gap = a + curve.d[e, j]
+        if gap * gap + b * b < distance:
+            near, distance = j, gap * gap + b * b
+    home = curve.pole[near]
+    home = 1.0 / home if distance < 0.25 * home * home else 0.0  # else nothing cancels
+    y = b / re if re * root > 0.0 else math.inf
+    if abs(y) < 0.3 and home != 0.0:
+        total = _atan_rest(y) - y * home * (a + curve.d[e, near])
+    else:  # where root is 0 the rates sum to 1, and arg u drops out
+        total = math.atan2(b, re) - (PI if root < 0.0 else 0.0) - b * home
     for j in range(curve.pole.size):
         p = curve.pole[j]
         gap = a + curve.d[e, j]
@@ -253,8 +277,8 @@ def _winding(k: int, side: int, a: float, b: float, curve: Curve) -> float:
             turn -= math.copysign(PI, p)
         elif root == 0.0 and p > 0.0:
             turn -= PI
-        total += curve.rate[j] * (turn - p * b / (gap * gap + b * b))
-    return curve.weight * abs(total) / PI
+        total += curve.rate[j] * (turn - p * (1.0 - p * home) * b / (gap * gap + b * b))
+    return float(curve.weight * abs(total) / PI)
 
 
 @jit()
@@ -287,12 +311,14 @@ def _path(
             size = 1.0 / (u_re * u_re + s_im * s_im)
             g_re = (s_re * u_re + s_im * s_im) * size
             g_im = (s_im * u_re - s_re * s_im) * size
-            f_re, f_im = -(f_re * g_re - f_im * g_im), -(f_re * g_im + f_im * g_re)
+            # s/u, and s/root once more: the integral of psi'/root is real at the end
+            g_re, g_im = (g_re * s_re - g_im * s_im) / root, (g_re * s_im + g_im * s_re) / root
+            f_re, f_im = f_re * g_re - f_im * g_im, f_re * g_im + f_im * g_re
         total += gauss[m] * (a * f_im + b * f_re)
     if not pole_far and root != 0.0:
         turn = math.atan2(b, root + a) - (PI if root < 0.0 else 0.0)
         total -= curve.excess * turn
-    return curve.weight * abs(total) / PI
+    return float(curve.weight * abs(total) / PI)
 
 
 @jit()

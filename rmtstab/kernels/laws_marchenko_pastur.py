@@ -83,7 +83,7 @@ def cumulative(
         b = (right - y) + right_low
         if y != y:
             out[i] = y
-        elif y < 0.0:
+        elif x[i] < 0.0:
             out[i] = 1.0 if upper_tail else 0.0
         elif a <= 0.0:
             out[i] = mass if upper_tail else atom

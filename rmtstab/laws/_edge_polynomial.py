@@ -1,8 +1,7 @@
-"""Polynomials of the mass near a square-root edge, and exact splitting of numbers."""
+"""Polynomials of the mass near a square-root edge."""
 
 from __future__ import annotations
 
-from decimal import Decimal
 from functools import lru_cache
 
 import numpy as np
@@ -10,12 +9,6 @@ import numpy as np
 from rmtstab.laws.base import FloatArray
 
 DEGREE = 24
-
-
-def split(value: Decimal) -> tuple[float, float]:
-    """Return a number as an unevaluated sum of two doubles."""
-    high = float(value)
-    return high, float(value - Decimal(high))
 
 
 @lru_cache(maxsize=1)

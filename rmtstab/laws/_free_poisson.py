@@ -17,14 +17,15 @@ docs/laws/generalized_marchenko_pastur.
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections.abc import Sequence
-from decimal import Decimal, getcontext, localcontext
+from decimal import Decimal, getcontext
 from functools import cached_property
 
 import numpy as np
 
-from rmtstab import _checks
 from rmtstab.kernels import laws_free_poisson as kernel
+from rmtstab.laws._decimals import digits, split
 from rmtstab.laws.base import ComplexArray, FloatArray, SpectralLaw
 
 DIGITS = 60
@@ -49,24 +50,15 @@ class FreePoissonLaw(SpectralLaw):
 
     @cached_property
     def _curve(self) -> kernel.Curve:
-        with localcontext() as context:
-            context.prec = self._digits()
+        with digits(self._digits()):
             rates, jumps = self._jumps()
             weight, atom, shift = self._frame()
             return _build(rates, jumps, weight, atom, shift)
 
-    def edges(self) -> FloatArray:
-        """Edges of the continuous part, one row ``(left, right)`` an interval.
-
-        Returns
-        -------
-        ndarray, shape (n_intervals, 2), float64
-            In increasing order, each correctly rounded.
-        """
+    def _edges(self) -> FloatArray:
         return self._curve.edge.reshape(-1, 2).copy()
 
-    def atoms(self) -> tuple[tuple[float, float], ...]:
-        """Point masses, as pairs ``(location, mass)``."""
+    def _atoms(self) -> tuple[tuple[float, float], ...]:
         curve = self._curve
         return ((curve.atom_at, curve.atom),) if curve.atom > 0.0 else ()
 
@@ -79,45 +71,36 @@ class FreePoissonLaw(SpectralLaw):
         """
         return self._curve.mass.copy()
 
-    def moment(self, order: int) -> float:
-        """Moment about zero, from free cumulants, atoms included.
+    def _moment(self, order: int) -> float:
+        r"""Moments from free cumulants :math:`c_s = \sum_j\kappa_jp_j^s` by Lagrange inversion.
 
-        Parameters
-        ----------
-        order : int
-            At least 0.
-
-        Returns
-        -------
-        float
+        .. math:: m_n = \frac1{n+1}[z^n]\,(1 + c_1z + c_2z^2 + \dots)^{n+1}
         """
-        k = _checks.integer("order", order, low=0)
-        with localcontext() as context:
-            context.prec = self._digits()
-            rates, jumps = self._jumps()
-            weight, _, shift = self._frame()
-            zero = Decimal(0)
-            cumulants = [
-                sum((r * p**n for r, p in zip(rates, jumps, strict=True)), zero)
-                for n in range(1, k + 1)
-            ]
-            moments = [Decimal(1)]
-            for n in range(1, k + 1):  # M(z) = 1 + sum r_s z^s M(z)^s, term by term
-                total, power = zero, [Decimal(1)] + [zero] * n
-                for s in range(1, n + 1):
-                    power = [
-                        sum((power[i] * moments[j - i] for i in range(j + 1)), zero)
-                        if j <= n - s
-                        else zero
-                        for j in range(n + 1)
-                    ]
-                    total += cumulants[s - 1] * power[n - s]
-                moments.append(total)
-            moments = [Decimal(1)] + [weight * m for m in moments[1:]]
-            powers = [shift**j if j else Decimal(1) for j in range(k + 1)]
-            return float(
-                sum((math.comb(k, j) * powers[j] * moments[k - j] for j in range(k + 1)), zero)
-            )
+        if order == 0:
+            return 1.0
+        with digits(self._digits() + order // 3):
+            c, weight = self._cumulants(order)
+            power, size = [Decimal(1)], order + 2
+            for m in range(1, order + 1):  # J. C. P. Miller's recurrence for powers of series
+                terms = ((i * size - m) * c[i - 1] * power[m - i] for i in range(1, m + 1))
+                power.append(sum(terms, Decimal(0)) / m)
+            return float(weight * power[-1] / (order + 1))
+
+    def _var(self) -> float:
+        with digits(self._digits()):
+            (mean, second), weight = self._cumulants(2)
+            return float(weight * (second + (1 - weight) * mean * mean))
+
+    def _cumulants(self, order: int) -> tuple[list[Decimal], Decimal]:
+        """Free cumulants of the unweighted law, shift included, and the weight."""
+        rates, jumps = self._jumps()
+        weight, _, shift = self._frame()
+        c = [
+            sum((r * p**s for r, p in zip(rates, jumps, strict=True)), Decimal(0))
+            for s in range(1, order + 1)
+        ]
+        c[0] += shift  # only laws of weight 1 have one
+        return c, weight
 
     def _pdf(self, x: FloatArray) -> FloatArray:
         out = np.empty(x.size)
@@ -157,60 +140,110 @@ class FreePoissonLaw(SpectralLaw):
         return 0.0
 
 
-def _phi(u: Decimal, residues: Sequence[Decimal], jumps: Sequence[Decimal]) -> Decimal:
-    return sum((c / (u - p) ** 2 for c, p in zip(residues, jumps, strict=True)), Decimal(-1))
-
-
-def _slope(u: Decimal, residues: Sequence[Decimal], jumps: Sequence[Decimal]) -> Decimal:
-    terms = (-2 * c / (u - p) ** 3 for c, p in zip(residues, jumps, strict=True))
-    return sum(terms, Decimal(0))
-
-
-def _bend(u: Decimal, residues: Sequence[Decimal], jumps: Sequence[Decimal]) -> Decimal:
-    terms = (6 * c / (u - p) ** 4 for c, p in zip(residues, jumps, strict=True))
-    return sum(terms, Decimal(0))
+def _taylor(
+    u: Decimal, residues: Sequence[Decimal], jumps: Sequence[Decimal]
+) -> tuple[Decimal, Decimal, Decimal]:
+    """Return phi - 1, its slope and its second derivative."""
+    value, slope, bend = Decimal(-1), Decimal(0), Decimal(0)
+    for c, p in zip(residues, jumps, strict=True):
+        inverse = 1 / (u - p)
+        term = c * inverse * inverse
+        value += term
+        term *= inverse
+        slope -= 2 * term
+        bend += 6 * term * inverse
+    return value, slope, bend
 
 
 def _descend(u: Decimal, residues: Sequence[Decimal], jumps: Sequence[Decimal]) -> Decimal:
-    """Follow Newton's method for phi = 0 from a point where phi >= 0: monotone, by convexity."""
+    """Polish a zero of phi - 1: monotone from where it is positive, by convexity.
+
+    Half of the digits are enough: the edge psi(u) is stationary in u.
+    """
     for _ in range(400):
-        step = _phi(u, residues, jumps) / _slope(u, residues, jumps)
+        value, slope, _ = _taylor(u, residues, jumps)
+        step = value / slope
         u -= step
-        if abs(step) <= abs(u) * Decimal(10) ** (8 - getcontext().prec) or step == 0:
+        if abs(step) <= abs(u) * Decimal(10) ** (-getcontext().prec // 2) or step == 0:
             break
     return u
 
 
 def _roots(residues: Sequence[Decimal], jumps: Sequence[Decimal]) -> list[Decimal]:
-    """Zeros of phi in increasing order, from the two sides of every hole."""
+    """Zeros of phi in increasing order, from the two sides of every hole.
+
+    Doubles find them as distances from the nearest jump, where nothing cancels; a few
+    steps in all digits polish them.
+    """
     c, p = np.array(residues, dtype=float), np.array(jumps, dtype=float)
-    found = [_descend(jumps[0] - residues[0].sqrt(), residues, jumps)]
-    for j in range(len(jumps) - 1):
-        low, high = jumps[j], jumps[j + 1]
-        # the minimum of phi between two jumps: bisection in double precision, then Newton
-        left, right = 0.0, 1.0
-        span, lower, upper = float(high - low), p - p[j], p[j + 1] - p
-        for _ in range(60):
-            part = 0.5 * (left + right)
-            gap = np.where(p <= p[j], part * span - lower, (part - 1.0) * span + upper)
-            with np.errstate(over="ignore", invalid="ignore"):
-                slope = np.sum(c / gap**3)
-            if slope > 0.0:
-                left = part
-            else:
-                right = part
-        u = low + (high - low) * Decimal(0.5 * (left + right))
-        for _ in range(6):
-            move = _slope(u, residues, jumps) / _bend(u, residues, jumps)
-            if not low < u - move < high:
-                break
-            u -= move
-        if _phi(u, residues, jumps) >= 0:
-            continue
-        found.append(_descend(low + min(residues[j].sqrt(), u - low), residues, jumps))
-        found.append(_descend(high - min(residues[j + 1].sqrt(), high - u), residues, jumps))
-    found.append(_descend(jumps[-1] + residues[-1].sqrt(), residues, jumps))
+    span = p[-1] - p[0]
+    reach = math.sqrt(c.sum()) - span  # phi > 0 within this distance of the outer jumps
+    starts = [(0, -float(max((np.sqrt(c) - (p - p[0])).max(), reach)))]
+    for j in _possible_holes(c, p):
+        anchor, place = _minimum(c, p, j)
+        least = float(np.sum(c / (place + (p[anchor] - p)) ** 2)) - 1.0
+        if abs(least) < 1e-8:
+            least = float(_least(jumps[anchor] + Decimal(place), j, residues, jumps))
+        if least < 0.0:
+            gap = p[j + 1] - p[j]
+            from_left = place if anchor == j else gap + place
+            from_right = gap - place if anchor == j else -place
+            starts.append((j, min(math.sqrt(c[j]), from_left)))
+            starts.append((j + 1, -min(math.sqrt(c[j + 1]), from_right)))
+    starts.append((p.size - 1, float(max((np.sqrt(c) - (p[-1] - p)).max(), reach))))
+    found = []
+    for anchor, place in starts:
+        place = _newton(c, p[anchor] - p, place)
+        found.append(_descend(jumps[anchor] + Decimal(place), residues, jumps))
     return found
+
+
+def _possible_holes(c: FloatArray, p: FloatArray) -> list[int]:
+    """Indices of the gaps between jumps where the two next to it leave phi < 0 somewhere."""
+    least = (np.cbrt(c[:-1]) + np.cbrt(c[1:])) ** 3 / np.diff(p) ** 2
+    return np.flatnonzero(least < 1.0 + 1e-9).tolist()
+
+
+def _minimum(c: FloatArray, p: FloatArray, j: int) -> tuple[int, float]:
+    """Return where phi is least between jumps j and j + 1: a jump and the distance from it."""
+    gap, left, right = p[j + 1] - p[j], np.cbrt(c[j]), np.cbrt(c[j + 1])
+    anchor = j if left <= right else j + 1
+    place = gap * left / (left + right) if left <= right else -gap * right / (left + right)
+    low, high = (0.0, gap) if anchor == j else (-gap, 0.0)
+    away = p[anchor] - p
+    for _ in range(200):
+        inverse = 1.0 / (place + away)
+        slope = np.sum(c * inverse**3)
+        low, high = (place, high) if slope > 0.0 else (low, place)
+        new = place + slope / (3.0 * np.sum(c * inverse**4))
+        if not low < new < high:
+            new = 0.5 * (low + high)
+        if abs(new - place) <= 1e-14 * abs(place):
+            break
+        place = new
+    return anchor, float(place)
+
+
+def _least(u: Decimal, j: int, residues: Sequence[Decimal], jumps: Sequence[Decimal]) -> Decimal:
+    """Return the least phi between jumps j and j + 1, from a point next to it."""
+    for _ in range(6):
+        _, slope, bend = _taylor(u, residues, jumps)
+        if not jumps[j] < u - slope / bend < jumps[j + 1]:
+            break
+        u -= slope / bend
+    return _taylor(u, residues, jumps)[0]
+
+
+def _newton(c: FloatArray, away: FloatArray, place: float) -> float:
+    """Follow Newton's method for phi = 0 from phi >= 0, in distances from one jump."""
+    for _ in range(400):
+        inverse = 1.0 / (place + away)
+        value = np.sum(c * inverse**2) - 1.0
+        step = value / (2.0 * np.sum(c * inverse**3))
+        place += float(step)
+        if abs(step) <= 1e-15 * abs(place):
+            break
+    return place
 
 
 def _build(
@@ -226,21 +259,17 @@ def _build(
     residues = [r * p * p for r, p in zip(rates, jumps, strict=True)]
     roots = _roots(residues, jumps)
     excess = 1 - sum(rates, Decimal(0))
-    edges, c, d = [], [], []
+    edges, d = [], []
     for u in roots:
         gaps = [u - p for p in jumps]
-        x = (
-            u
-            * u
-            * sum((r * p / g**2 for r, p, g in zip(rates, jumps, gaps, strict=True)), Decimal(0))
-        )  # psi at a zero of psi', without cancellation when the jumps have one sign
-        high = float(x + shift)
-        edges.append((high, float(x + shift - Decimal(high))))
+        terms = (r * p / (g * g) for r, p, g in zip(rates, jumps, gaps, strict=True))
+        x = u * u * sum(terms, Decimal(0))  # psi at a zero of psi': nothing cancels here
+        high, low = split(x + shift)  # when the jumps have one sign
+        edges.append((high, low))
         d.append([float(g) for g in gaps])
-        c.append([float(r / g**2) for r, g in zip(residues, gaps, strict=True)])
     masses = []
     for left, right in zip(roots[::2], roots[1::2], strict=True):
-        inside = [r for r, p in zip(rates, jumps, strict=True) if left < p < right]
+        inside = rates[bisect(jumps, left) : bisect(jumps, right)]
         masses.append(weight * (sum(inside, Decimal(0)) + (excess if left < 0 < right else 0)))
     below = [Decimal(0)]
     for mass in masses:
@@ -248,17 +277,17 @@ def _build(
     root = np.array([float(u) for u in roots])
     pole, residue = np.array(jumps, dtype=float), np.array(residues, dtype=float)
     flat = np.array(edges)
-    start, nodes = [0], []
+    start, nodes, count = [0], [], max(16, 256 // (3 + len(masses)))
     for k in range(len(masses)):
-        nodes.append(_trace(root[2 * k : 2 * k + 2], flat[2 * k : 2 * k + 2, 0], residue, pole,
-                            float(shift)))  # fmt: skip
+        pair = slice(2 * k, 2 * k + 2)
+        nodes.append(_trace(root[pair], flat[pair, 0], residue, pole, float(shift), count))
         start.append(start[-1] + len(nodes[-1]))
     table = np.ascontiguousarray(np.concatenate(nodes).T)
     curve = kernel.Curve(
         edge=np.ascontiguousarray(flat[:, 0]),
         edge_low=np.ascontiguousarray(flat[:, 1]),
         root=root,
-        c=np.array(c),
+        c=residue / np.square(d),
         d=np.array(d),
         pole=pole,
         rate=np.array(rates, dtype=float),
@@ -282,16 +311,22 @@ def _build(
 
 
 def _trace(
-    roots: FloatArray, edges: FloatArray, residue: FloatArray, pole: FloatArray, shift: float
+    roots: FloatArray,
+    edges: FloatArray,
+    residue: FloatArray,
+    pole: FloatArray,
+    shift: float,
+    count: int,
 ) -> FloatArray:
     """Rows (x, Re u, Im u) along one interval, denser at its edges and at its jumps."""
     left, right = roots
-    angle = np.linspace(0.0, np.pi, 66)[1:-1]
+    angle = np.linspace(0.0, np.pi, count + 2)[1:-1]
     alpha = [0.5 * (left + right) - 0.5 * (right - left) * np.cos(angle)]
-    for p, c in zip(pole, residue, strict=True):
-        if left < p < right:
-            reach = math.sqrt(c) * np.array([0.2, 0.6, 1.0, 1.5, 3.0])
-            alpha += [p - reach, np.array([p]), p + reach]
+    inside = np.flatnonzero((pole > left) & (pole < right))
+    inside = inside[:: 1 + inside.size // count]  # many jumps blur each other
+    for p, c in zip(pole[inside], residue[inside], strict=True):
+        reach = math.sqrt(c) * np.array([0.2, 0.6, 1.0, 1.5, 3.0])
+        alpha += [p - reach, np.array([p]), p + reach]
     grid = np.unique(np.concatenate(alpha))
     grid = grid[(grid > left) & (grid < right)]
     out = np.empty((grid.size, 2))

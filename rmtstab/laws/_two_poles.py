@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from decimal import Decimal
+from decimal import Decimal, getcontext
 
 import numpy as np
 
 from rmtstab.kernels import laws_two_poles as kernel
+from rmtstab.laws._decimals import digits
 from rmtstab.laws._edge_polynomial import tail_polynomial
 from rmtstab.laws.base import ComplexArray, FloatArray, SpectralLaw
 
@@ -38,6 +39,25 @@ def side(
     return constants, near_table, far_table
 
 
+def moment(order: int, a: Decimal, b: Decimal, e0: Decimal, e1: Decimal) -> Decimal:
+    """Integral of ``x**(order - 1) sqrt((b - x)(x - a)) / (e0 + e1 x)`` over [a, b], over pi.
+
+    With I the integrals without the pole, ``(j + 3) I[j+1] = (2j + 3) m I[j] - j a b I[j-1]``,
+    m the middle, and ``e1 J[j+1] = I[j] - e0 J[j]``: what this recurrence and the first J
+    cancel is spent in further digits.
+    """
+    middle, half, pole = (a + b) / 2, (b - a) / 2, e0 / e1
+    lost = 2 * ((abs(middle + pole) / half).adjusted() + 1)
+    lost += order * max(0, (abs(pole) / b).adjusted() + 1)
+    with digits(getcontext().prec + lost):
+        first = (abs(middle + pole) - ((a + pole) * (b + pole)).sqrt()) / abs(e1)
+        before, flat = Decimal(0), half * half / 2
+        for j in range(order - 1):
+            first = (flat - e0 * first) / e1
+            before, flat = flat, ((2 * j + 3) * middle * flat - j * a * b * before) / (j + 3)
+        return first
+
+
 class TwoPolesLaw(SpectralLaw):
     """A law with packed constants; subclasses build them."""
 
@@ -45,18 +65,10 @@ class TwoPolesLaw(SpectralLaw):
     def _poles(self) -> kernel.Poles:
         raise NotImplementedError
 
-    def edges(self) -> FloatArray:
-        """Edges of the continuous part.
-
-        Returns
-        -------
-        ndarray, shape (1, 2), float64
-            Correctly rounded.
-        """
+    def _edges(self) -> FloatArray:
         return np.array([[self._poles.left, self._poles.right]])
 
-    def atoms(self) -> tuple[tuple[float, float], ...]:
-        """Point masses, as pairs ``(location, mass)``."""
+    def _atoms(self) -> tuple[tuple[float, float], ...]:
         law = self._poles
         pairs = ((law.low_at, law.low_atom), (law.high_at, law.high_atom))
         return tuple(pair for pair in pairs if pair[1] > 0.0)
@@ -94,11 +106,3 @@ class TwoPolesLaw(SpectralLaw):
         out = np.empty(z.size, dtype=np.complex128)
         kernel.stieltjes(z, self._poles, out)
         return out
-
-    def _integral(self, nodes: int) -> tuple[FloatArray, FloatArray]:
-        """Gauss rule (points, weights) for ``sqrt((b - x)(x - a)) dx`` between the edges."""
-        law = self._poles
-        angle = np.arange(1, nodes + 1) * (math.pi / (nodes + 1))
-        points = law.left + law.width * np.sin(0.5 * angle) ** 2
-        weights = (0.5 * law.width * np.sin(angle)) ** 2 * (math.pi / (nodes + 1))
-        return points, weights

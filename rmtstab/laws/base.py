@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmtstab import _checks
+from rmtstab.laws._expectation import expectation
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -43,7 +44,15 @@ class Law(abc.ABC):
     everything is computed and returned in float64, a scalar (or an array
     without axes) as `float`. NaN gives NaN. Objects hold no mutable state and
     may be shared between threads.
+
+    A law is a frozen dataclass: ``eval(repr(law)) == law`` and
+    ``dataclasses.replace(law, ...)`` hold. Laws that accept ``loc`` are shifted by
+    it. A subclass states its standard form (``loc`` = 0) in the hooks ``_pdf``,
+    ``_cdf``, ``_sf``, ``_ppf``, ``_isf``, ``_edges``, ``_atoms``, ``_moment`` and, where
+    it has a closed form, ``_var``; everything else follows.
     """
+
+    loc: float = 0.0
 
     @abc.abstractmethod
     def _pdf(self, x: FloatArray) -> FloatArray: ...
@@ -60,7 +69,19 @@ class Law(abc.ABC):
     @abc.abstractmethod
     def _isf(self, q: FloatArray) -> FloatArray: ...
 
-    @abc.abstractmethod
+    def _edges(self) -> FloatArray:
+        raise NotImplementedError
+
+    def _atoms(self) -> tuple[tuple[float, float], ...]:
+        return ()
+
+    def _moment(self, order: int) -> float:
+        raise NotImplementedError
+
+    def _var(self) -> float:
+        centre = self.mean()
+        return expectation(self, lambda x: (x - centre) ** 2)
+
     def edges(self) -> FloatArray:
         """Edges of the continuous part, one row ``(left, right)`` an interval.
 
@@ -69,8 +90,12 @@ class Law(abc.ABC):
         ndarray, shape (n_intervals, 2), float64
             In increasing order.
         """
+        return self._edges() + self.loc
 
-    @abc.abstractmethod
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """Point masses, as pairs ``(location, mass)``; empty when there are none."""
+        return tuple((at + self.loc, mass) for at, mass in self._atoms())
+
     def moment(self, order: int) -> float:
         """Moment about zero, ``E x**order``, atoms included.
 
@@ -82,11 +107,13 @@ class Law(abc.ABC):
         Returns
         -------
         float
+            Infinite where it exceeds the largest double.
         """
-
-    def atoms(self) -> tuple[tuple[float, float], ...]:
-        """Point masses, as pairs ``(location, mass)``; empty when there are none."""
-        return ()
+        k = _checks.integer("order", order, low=0)
+        if self.loc == 0.0:
+            return self._moment(k)
+        terms = (math.comb(k, j) * self.loc ** (k - j) * self._moment(j) for j in range(k + 1))
+        return math.fsum(terms)
 
     def support(self) -> tuple[float, float]:
         """Hull ``(left, right)`` of the continuous part; atoms are separate."""
@@ -104,11 +131,11 @@ class Law(abc.ABC):
         -------
         float or ndarray, shape of `x`, float64
         """
-        return evaluate(self._pdf, points("x", x))
+        return evaluate(self._pdf, points("x", x) - self.loc)
 
     def logpdf(self, x: Any) -> Any:
         """Logarithm of `pdf`; ``-inf`` where the density vanishes."""
-        return evaluate(self._logpdf, points("x", x))
+        return evaluate(self._logpdf, points("x", x) - self.loc)
 
     def cdf(self, x: Any) -> Any:
         """Probability of values at most `x`, atoms included.
@@ -121,11 +148,11 @@ class Law(abc.ABC):
         -------
         float or ndarray, shape of `x`, float64
         """
-        return evaluate(self._cdf, points("x", x))
+        return evaluate(self._cdf, points("x", x) - self.loc)
 
     def logcdf(self, x: Any) -> Any:
         """Logarithm of `cdf`, accurate also where `cdf` is close to 1."""
-        return evaluate(self._logcdf, points("x", x))
+        return evaluate(self._logcdf, points("x", x) - self.loc)
 
     def sf(self, x: Any) -> Any:
         """Probability of values above `x`, with its own relative accuracy.
@@ -138,11 +165,11 @@ class Law(abc.ABC):
         -------
         float or ndarray, shape of `x`, float64
         """
-        return evaluate(self._sf, points("x", x))
+        return evaluate(self._sf, points("x", x) - self.loc)
 
     def logsf(self, x: Any) -> Any:
         """Logarithm of `sf`, accurate also where `sf` is close to 1."""
-        return evaluate(self._logsf, points("x", x))
+        return evaluate(self._logsf, points("x", x) - self.loc)
 
     def ppf(self, q: Any) -> Any:
         """Quantile: the smallest `x` with ``cdf(x) >= q``.
@@ -156,7 +183,7 @@ class Law(abc.ABC):
         -------
         float or ndarray, shape of `q`, float64
         """
-        return evaluate(self._ppf, _checks.probabilities("q", q))
+        return evaluate(lambda p: self._ppf(p) + self.loc, _checks.probabilities("q", q))
 
     def isf(self, q: Any) -> Any:
         """Upper quantile: the smallest `x` with ``sf(x) <= q``; accurate for tiny `q`.
@@ -170,36 +197,138 @@ class Law(abc.ABC):
         -------
         float or ndarray, shape of `q`, float64
         """
-        return evaluate(self._isf, _checks.probabilities("q", q))
+        return evaluate(lambda p: self._isf(p) + self.loc, _checks.probabilities("q", q))
 
-    def rvs(self, size: int | tuple[int, ...] | None = None, rng: Any = None) -> Any:
+    def rvs(
+        self,
+        size: int | tuple[int, ...] | None = None,
+        random_state: Any = None,
+        *,
+        rng: Any = None,
+    ) -> Any:
         """Draw independent values of the law (not eigenvalues of one matrix, which repel).
 
         Parameters
         ----------
         size : int or tuple of int, optional
             Shape of the answer; one `float` when not given.
-        rng : Generator or int, optional
+        random_state : Generator, RandomState, SeedSequence, BitGenerator or int, optional
             Source of randomness, or the seed of one; a fresh one when not given.
+        rng : as `random_state`, optional
+            The same by SciPy's newer name; give one of the two.
 
         Returns
         -------
         float or ndarray, shape `size`, float64
+
+        Raises
+        ------
+        TypeError
+            If both sources are given, or one that is none of the above.
         """
-        source = np.random.default_rng() if rng is None else _checks.generator("rng", rng)
-        return self.ppf(source.random(size))
+        if rng is not None and random_state is not None:
+            raise TypeError("random_state and rng are one argument under two names: give one")
+        source = random_state if rng is None else rng
+        return self.ppf(_checks.random_source("random_state", source).random(size))
 
     def mean(self) -> float:
         """Mean, atoms included."""
         return self.moment(1)
 
+    def median(self) -> float:
+        """Median, ``ppf(0.5)``."""
+        return float(self.ppf(0.5))
+
     def var(self) -> float:
-        """Variance, atoms included."""
-        return self.moment(2) - self.moment(1) ** 2
+        """Variance, atoms included; never by a difference of moments, which cancels."""
+        return self._var()
 
     def std(self) -> float:
         """Standard deviation, atoms included."""
         return math.sqrt(self.var())
+
+    def stats(self, moments: str = "mv") -> Any:
+        """Mean, variance, skewness and excess kurtosis, as in SciPy.
+
+        Parameters
+        ----------
+        moments : str
+            Letters among ``"mvsk"``: which, in the order of the answer.
+
+        Returns
+        -------
+        float or tuple of floats
+            A float when one letter is given.
+
+        Raises
+        ------
+        ValueError
+            If another letter occurs, or none.
+        """
+        if not isinstance(moments, str) or not moments or set(moments) - set("mvsk"):
+            raise ValueError(f"moments must consist of letters among 'mvsk', got {moments!r}")
+        found = tuple(self._standard_moment("mvsk".index(letter) + 1) for letter in moments)
+        return found if len(found) > 1 else found[0]
+
+    def _standard_moment(self, order: int) -> float:
+        if order < 3:
+            return self.mean() if order == 1 else self.var()
+        centre, unit = self.mean(), self.std()
+        value = expectation(self, lambda x: ((x - centre) / unit) ** order)
+        return value - 3.0 if order == 4 else value
+
+    def expect(
+        self,
+        function: Callable[[Any], Any] | None = None,
+        lb: float = -math.inf,
+        ub: float = math.inf,
+        conditional: bool = False,
+    ) -> float:
+        """Expectation of a function, atoms included, over ``[lb, ub]``.
+
+        Parameters
+        ----------
+        function : callable, optional
+            Of a number, or of an array of numbers (then it is called once for many);
+            the identity when not given. An integrable singularity at an edge is allowed.
+        lb, ub : float
+            Ends of the range.
+        conditional : bool
+            Whether to divide by the probability of the range.
+
+        Returns
+        -------
+        float
+            By the double-exponential rule in the probability (see docs/laws): about
+            1e-13 of the largest value for functions smooth inside each interval.
+
+        Examples
+        --------
+        >>> from rmtstab.laws import Semicircle
+        >>> round(Semicircle().expect(lambda x: x**4), 12)
+        2.0
+        """
+        lower = _checks.real("lb", lb) if math.isfinite(lb) else float(lb)
+        upper = _checks.real("ub", ub) if math.isfinite(ub) else float(ub)
+        given = (lambda x: x) if function is None else function
+        value = expectation(self, given, lower, upper)
+        return value / expectation(self, np.ones_like, lower, upper) if conditional else value
+
+    def entropy(self) -> float:
+        r"""Differential entropy :math:`-\int f\log f`; ``-inf`` for a law with atoms.
+
+        Returns
+        -------
+        float
+        """
+        if self.atoms():
+            return -math.inf
+
+        def information(x: FloatArray) -> FloatArray:
+            logarithm = np.asarray(self.logpdf(x))
+            return np.where(np.isfinite(logarithm), -logarithm, 0.0)
+
+        return expectation(self, information)
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Equal-tailed interval that holds a given probability.
@@ -251,11 +380,22 @@ class SpectralLaw(Law):
             upper half-plane and ``m(z) ~ -1/z`` at infinity.
         """
         raw = np.asarray(z)
-        if raw.dtype.kind == "c":
-            values = np.ascontiguousarray(raw, dtype=np.complex128)
-            result = self._stieltjes(values.ravel()).reshape(raw.shape)
-            return complex(result) if result.ndim == 0 else result
-        return evaluate(self._real_stieltjes, points("z", z))
+        if raw.dtype.kind != "c":
+            return evaluate(self._real_stieltjes, points("z", z))
+        _checks.no_mask("z", z)
+        values = np.ascontiguousarray(raw, dtype=np.complex128).ravel()
+        result = self._complex_stieltjes(values).reshape(raw.shape)
+        return complex(result) if result.ndim == 0 else result
+
+    def _complex_stieltjes(self, z: ComplexArray) -> ComplexArray:
+        """Evaluate above the axis alone: ``m(conj z) = conj m(z)``, whatever a kernel does."""
+        below = np.signbit(z.imag)
+        infinite = np.isinf(z.real) | np.isinf(z.imag)
+        above = np.where(infinite, 1j, np.where(below, z.conj(), z))
+        # by parts: complex arithmetic with a real number loses the sign of a zero
+        above.real -= self.loc
+        result = np.where(infinite, 0.0, self._stieltjes(above))
+        return np.where(below, result.conj(), result)
 
     def _real_stieltjes(self, z: FloatArray) -> FloatArray:
         inside = np.isnan(z)
@@ -265,7 +405,7 @@ class SpectralLaw(Law):
             inside |= z == location
         result = np.where(np.isinf(z), -0.0 * np.sign(z), np.nan)
         outside = ~inside & np.isfinite(z)
-        result[outside] = self._stieltjes(z[outside].astype(np.complex128)).real
+        result[outside] = self._stieltjes((z[outside] - self.loc).astype(np.complex128)).real
         return result
 
 

@@ -94,3 +94,23 @@ class DescentAscent(FreePoissonLaw):
         rates, _ = self._jumps()
         atom = max(Decimal(0), 1 - sum(rates, Decimal(0)))
         return Decimal(1), atom, Decimal(self.weight_decay)
+
+    def edge_scale(self) -> float:
+        r"""Tracy–Widom scale of the top edge.
+
+        With `d` the side of the matrix, :math:`d^{2/3}(\lambda_1 - \lambda_+)/\text{scale}` tends
+        to the Tracy–Widom law.
+
+        Returns
+        -------
+        float
+            At the top critical point `u` of ψ, :math:`(u^4\psi''(u)/2)^{1/3}`.
+        """
+        rates, jumps = self._jumps()
+        pairs = [(float(r * p * p), float(p)) for r, p in zip(rates, jumps, strict=True)]
+        u = -1.0 / self.stieltjes(self.support()[1])
+        for _ in range(6):  # ψ'(u) = 0, of which the edge's transform knows half the digits
+            slope = sum(c / (u - p) ** 2 for c, p in pairs) - 1.0
+            u += 0.5 * slope / sum(c / (u - p) ** 3 for c, p in pairs)
+        bend = sum(c / (u - p) ** 3 for c, p in pairs)  # ψ''/2
+        return float((u**4 * bend) ** (1.0 / 3.0))

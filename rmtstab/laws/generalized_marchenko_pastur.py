@@ -35,8 +35,13 @@ class GeneralizedMarchenkoPastur(FreePoissonLaw):
         Population eigenvalues: 0 or in ``[1e-50, 1e50]``, not all 0; equal ones are merged.
         The method ``atoms()`` gives the point masses of the *law*; the argument
         is kept as ``population``.
-    weights : array_like, shape (n_atoms,)
+    weights : array_like, shape (n_atoms,), optional
         Their weights: 0 or at least 1e-50, summing to 1 within 1e-12; rescaled to sum to 1.
+        Equal when not given.
+    loc : float
+        Shift of the whole law, atom included.
+    population : array_like, shape (n_atoms, 2), optional
+        Pairs (eigenvalue, weight), in place of the two.
 
     Attributes
     ----------
@@ -74,11 +79,30 @@ class GeneralizedMarchenkoPastur(FreePoissonLaw):
 
     aspect_ratio: float
     population: tuple[tuple[float, float], ...]
+    loc: float
 
-    def __init__(self, aspect_ratio: float, atoms: Any, weights: Any) -> None:
+    def __init__(
+        self,
+        aspect_ratio: float,
+        atoms: Any = None,
+        weights: Any = None,
+        loc: float = 0.0,
+        *,
+        population: Any = None,
+    ) -> None:
         ratio = _checks.real("aspect_ratio", aspect_ratio, low=1e-50, high=1e50)
+        if (atoms is None) == (population is None):
+            raise TypeError("give either atoms (and weights) or population, pairs of both")
+        if population is not None:
+            pairs = _checks.array("population", population, ndim=2)
+            if pairs.shape[1] != 2 or weights is not None:
+                raise ValueError(f"population must hold pairs (atom, weight), got {population!r}")
+            atoms, weights = pairs.T
         places = _checks.array("atoms", atoms, ndim=1)
-        masses = _checks.array("weights", weights, ndim=1)
+        if places.size == 0:
+            raise ValueError("atoms must hold at least one value, got none")
+        equal = np.full(places.size, 1.0 / places.size)
+        masses = equal if weights is None else _checks.array("weights", weights, ndim=1)
         if masses.shape != places.shape:
             raise ValueError(
                 f"weights must have the shape of atoms, {places.shape}, got {masses.shape}"
@@ -98,11 +122,12 @@ class GeneralizedMarchenkoPastur(FreePoissonLaw):
         for t, w in zip(places.tolist(), masses.tolist(), strict=True):
             if w > 0.0:
                 merged.setdefault(abs(t), []).append(w)
-        population = tuple((t, math.fsum(merged[t])) for t in sorted(merged))
-        if population[-1][0] == 0.0:
+        merged_pairs = tuple((t, math.fsum(merged[t])) for t in sorted(merged))
+        if merged_pairs[-1][0] == 0.0:
             raise ValueError("atoms must hold a positive value with positive weight, got only 0")
         object.__setattr__(self, "aspect_ratio", ratio)
-        object.__setattr__(self, "population", population)
+        object.__setattr__(self, "population", merged_pairs)
+        object.__setattr__(self, "loc", _checks.real("loc", loc))
 
     def _weights(self) -> tuple[list[Decimal], list[Decimal]]:
         places = [Decimal(t) for t, _ in self.population]
@@ -147,3 +172,52 @@ class GeneralizedMarchenkoPastur(FreePoissonLaw):
         ratios = curve.pole / curve.d[-1]
         u = float(curve.root[-1])
         return u * float(np.cbrt(1.0 + np.sum(curve.rate * ratios**3)))
+
+    def shrink(self, eigenvalues: Any) -> Any:
+        r"""Shrink sample eigenvalues to the least squared error, whatever the population.
+
+        .. math:: d(x) = \frac{x}{|1-\gamma-\gamma x\,m(x+i0)|^2},
+
+        Ledoit and Péché's limit of :math:`u^\top\Sigma u` for the sample eigenvector of
+        `x`: rotation-invariant shrinkage by the population law. Outliers too.
+
+        Parameters
+        ----------
+        eigenvalues : array_like of real numbers, any shape
+            Of the sample covariance; at least 0.
+
+        Returns
+        -------
+        float or ndarray, shape of `eigenvalues`, float64
+
+        Raises
+        ------
+        ValueError
+            If an eigenvalue is negative.
+
+        References
+        ----------
+        O. Ledoit and S. Péché, Probab. Theory Related Fields 151 (2011), 233, Theorem 3.
+
+        Examples
+        --------
+        >>> from rmtstab.laws import GeneralizedMarchenkoPastur
+        >>> law = GeneralizedMarchenkoPastur(0.1, atoms=[1, 8], weights=[0.5, 0.5])
+        >>> law.shrink([1.0, 7.0]).round(6).tolist()
+        [1.060601, 7.933877]
+        """
+        from rmtstab.laws.shrinkage import shrink_rotation
+
+        zero = 0.0
+        if self.aspect_ratio > 1.0 and self._weight_at_zero() == 0.0:
+            # the companion's transform at 0 solves γ Σ w t v/(1 + t v) = 1
+            t, w = np.array(self.population).T
+            low, high = 0.0, self.aspect_ratio / ((self.aspect_ratio - 1.0) * t[0])
+            for _ in range(200):
+                v = 0.5 * (low + high)
+                if self.aspect_ratio * float(np.sum(w * t * v / (1.0 + t * v))) < 1.0:
+                    low = v
+                else:
+                    high = v
+            zero = 1.0 / ((self.aspect_ratio - 1.0) * v)
+        return shrink_rotation(self, self.aspect_ratio, eigenvalues, zero)

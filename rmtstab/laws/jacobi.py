@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from functools import cached_property
-
-import numpy as np
 
 from rmtstab import _checks
 from rmtstab.kernels import laws_two_poles as kernel
-from rmtstab.laws._edge_polynomial import split
-from rmtstab.laws._two_poles import TwoPolesLaw, side
+from rmtstab.laws._decimals import digits, split
+from rmtstab.laws._two_poles import TwoPolesLaw, moment, side
 
 DIGITS = 60
 
@@ -43,12 +42,19 @@ class Jacobi(TwoPolesLaw):
     Parameters
     ----------
     p, n1, n2 : float
-        Positive, with ``n1 + n2 > p`` (otherwise `A + B` is singular).
+        Positive, with ``n1 + n2 > p`` (otherwise `A + B` is singular), and neither
+        ``n1 / p`` nor ``n2 / p`` outside ``[1e-150, 1e150]``.
+    loc : float
+        Shift of the whole law, atoms included.
 
     Raises
     ------
     TypeError, ValueError
         If the parameters are not as above.
+
+    Notes
+    -----
+    With ``n = n1 + n2`` the mean is ``n1 / n``, the variance ``p n1 n2 / n**3``.
 
     See Also
     --------
@@ -72,21 +78,30 @@ class Jacobi(TwoPolesLaw):
     p: float
     n1: float
     n2: float
+    loc: float = 0.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "loc", _checks.real("loc", self.loc))
         for name in ("p", "n1", "n2"):
             value = _checks.real(name, getattr(self, name), low=0.0, low_open=True)
             object.__setattr__(self, name, value)
+        for name in ("n1", "n2"):
+            ratio = Decimal(getattr(self, name)) / Decimal(self.p)
+            if not Decimal("1e-150") <= ratio <= Decimal("1e150"):
+                raise ValueError(f"{name} / p must lie in [1e-150, 1e150], got {ratio:.3g}")
         if not Decimal(self.n1) + Decimal(self.n2) > Decimal(self.p):
             raise ValueError(
                 f"n1 + n2 must exceed p={self.p!r} (A + B is singular otherwise), "
                 f"got n1={self.n1!r}, n2={self.n2!r}"
             )
 
+    def _digits(self) -> AbstractContextManager[None]:
+        decades = [math.log10(v) for v in (self.p, self.n1, self.n2)]
+        return digits(DIGITS + 3 * int(max(decades) - min(decades)))
+
     @cached_property
     def _poles(self) -> kernel.Poles:
-        with localcontext() as context:
-            context.prec = DIGITS
+        with self._digits():
             p, n1, n2 = Decimal(self.p), Decimal(self.n1), Decimal(self.n2)
             low, high, width = beta_edges(p, n1, n2)
             n = n1 + n2
@@ -105,33 +120,39 @@ class Jacobi(TwoPolesLaw):
                 root=float(n / (2 * p)), product=float((n - p) / p), scale=1.0,
             )  # fmt: skip
 
-    def moment(self, order: int) -> float:
-        """Moment about zero, by a Gauss rule; the part of the pole at 1 in closed form.
-
-        Parameters
-        ----------
-        order : int
-            At least 0.
-
-        Returns
-        -------
-        float
-        """
-        k = _checks.integer("order", order, low=0)
-        if k == 0:
+    def _moment(self, order: int) -> float:
+        if order == 0:
             return 1.0
-        law = self._poles
-        q = float(law.upper[kernel.ROOT])
-        if q < 0.98:
-            points, weights = self._integral(k + 3 + int(40.0 / -math.log(max(q, 1e-300))))
-            inner = float(np.sum(weights * points ** (k - 1) / (1.0 - points)))
-            return law.norm * inner + law.high_atom
-        # x^(k-1)/(1-x) = 1/(1-x) - 1 - x - ... - x^(k-2)
-        points, weights = self._integral(k + 3)
-        powers = sum((points**i for i in range(k - 1)), np.zeros_like(points))
-        pole = 0.5 * math.pi * law.norm * law.width * q
-        return pole - law.norm * float(np.sum(weights * powers)) + law.high_atom
+        with self._digits():
+            p, n1, n2 = Decimal(self.p), Decimal(self.n1), Decimal(self.n2)
+            low, high, _ = beta_edges(p, n1, n2)
+            value = moment(order, low, 1 - high, Decimal(1), Decimal(-1))
+            return float((n1 + n2) / (2 * p) * value + max(Decimal(0), 1 - n2 / p))
 
     def mean(self) -> float:
         """Mean, ``n1 / (n1 + n2)``."""
         return self.n1 / (self.n1 + self.n2)
+
+    def edge_scale(self) -> float:
+        r"""Tracy–Widom scale of the top edge.
+
+        With `d` the side of the matrices, :math:`d^{2/3}(\lambda_1 - \lambda_+)/\text{scale}`
+        tends to the Tracy–Widom law; where ``n2 <= p`` the top edge is 1 or touches it
+        (``n2 = p``, a hard edge: `ValueError`).
+
+        Returns
+        -------
+        float
+            :math:`C^{-2/3}`, where the density is :math:`C\sqrt{\lambda_+-x}/\pi` at the edge.
+        """
+        left, right = self._edges()[0]
+        if right >= 1.0:
+            raise ValueError("n2 must differ from p for a soft top edge: this one is hard, at 1")
+        size = 0.5 * (self.n1 + self.n2) / self.p
+        rise = size * math.sqrt(right - left) / (right * (1.0 - right))
+        return float(rise ** (-2.0 / 3.0))
+
+    def _var(self) -> float:
+        with self._digits():
+            p, n1, n2 = Decimal(self.p), Decimal(self.n1), Decimal(self.n2)
+            return float(p * n1 * n2 / (n1 + n2) ** 3)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 
 import numpy as np
 
 from rmtstab import _checks
 from rmtstab.kernels import laws_two_poles as kernel
+from rmtstab.laws._decimals import digits
 from rmtstab.laws._edge_polynomial import tail_polynomial
 from rmtstab.laws._two_poles import TwoPolesLaw
 
@@ -25,16 +27,19 @@ class Semicircle(TwoPolesLaw):
     Parameters
     ----------
     radius : float
-        `R`, positive.
+        `R`, in ``[1e-150, 1e150]``.
+    loc : float
+        The centre.
 
     Raises
     ------
     TypeError, ValueError
-        If the radius is not a finite positive number.
+        If a parameter is not a number, or outside its range.
 
     Notes
     -----
-    The variance is ``radius**2 / 4``.
+    The variance is ``radius**2 / 4``; even moments about the centre are Catalan
+    numbers times ``(radius / 2)**order``.
 
     References
     ----------
@@ -52,10 +57,12 @@ class Semicircle(TwoPolesLaw):
     """
 
     radius: float = 2.0
+    loc: float = 0.0
 
     def __post_init__(self) -> None:
-        radius = _checks.real("radius", self.radius, low=0.0, low_open=True)
+        radius = _checks.real("radius", self.radius, low=1e-150, high=1e150)
         object.__setattr__(self, "radius", radius)
+        object.__setattr__(self, "loc", _checks.real("loc", self.loc))
 
     @cached_property
     def _poles(self) -> kernel.Poles:
@@ -74,23 +81,25 @@ class Semicircle(TwoPolesLaw):
             line0=0.0, line1=-1.0, line2=0.0, root=1.0, product=2.0, scale=0.5 * r * r,
         )  # fmt: skip
 
-    def moment(self, order: int) -> float:
-        """Moment about zero: Catalan numbers times ``(radius/2)**order``, 0 for odd orders.
+    def _moment(self, order: int) -> float:
+        if order % 2:
+            return 0.0
+        with digits(40):
+            catalan = Decimal(math.comb(order, order // 2)) / (order // 2 + 1)
+            return float(catalan * (Decimal(self.radius) / 2) ** order)
 
-        Parameters
-        ----------
-        order : int
-            At least 0.
+    def _var(self) -> float:
+        return 0.25 * self.radius * self.radius
+
+    def edge_scale(self) -> float:
+        r"""Tracy–Widom scale of the top edge.
+
+        :math:`n^{2/3}(\lambda_1 - \text{radius})/\text{scale}` tends to the Tracy–Widom law, `n`
+        the side of the matrix.
 
         Returns
         -------
         float
+            ``radius / 2``.
         """
-        k = _checks.integer("order", order, low=0)
-        if k % 2:
-            return 0.0
-        return math.comb(k, k // 2) / (k // 2 + 1) * (0.5 * self.radius) ** k
-
-    def var(self) -> float:
-        """Variance, ``radius**2 / 4``."""
-        return 0.25 * self.radius * self.radius
+        return 0.5 * self.radius

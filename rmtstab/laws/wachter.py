@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from functools import cached_property
-
-import numpy as np
 
 from rmtstab import _checks
 from rmtstab.kernels import laws_two_poles as kernel
-from rmtstab.laws._edge_polynomial import split
-from rmtstab.laws._two_poles import TwoPolesLaw, side
+from rmtstab.laws._decimals import digits, split
+from rmtstab.laws._two_poles import TwoPolesLaw, moment, side
 from rmtstab.laws.jacobi import DIGITS, beta_edges
 
 
@@ -31,9 +30,11 @@ class Wachter(TwoPolesLaw):
     Parameters
     ----------
     numerator_ratio : float
-        :math:`\gamma_1 = d/n_1`, in ``(0, inf)``.
+        :math:`\gamma_1 = d/n_1`, in ``[1e-150, 1e150]``.
     denominator_ratio : float
-        :math:`\gamma_2 = d/n_2`, in ``(0, 1)``: otherwise :math:`S_2` is singular.
+        :math:`\gamma_2 = d/n_2`, in ``[1e-150, 1)``: at 1 and above :math:`S_2` is singular.
+    loc : float
+        Shift of the whole law, atom included.
 
     Raises
     ------
@@ -42,9 +43,10 @@ class Wachter(TwoPolesLaw):
 
     Notes
     -----
-    The mean is ``1 / (1 - denominator_ratio)``. With the forget set in the numerator and
-    the retain set in the denominator the upper edge `b` gives the critical
-    mixing ``1 / (1 + b)`` of the mean dynamics.
+    The mean is ``1 / (1 - denominator_ratio)``, the variance
+    :math:`(\gamma_1+\gamma_2-\gamma_1\gamma_2)/(1-\gamma_2)^3`. With the forget set in the
+    numerator and the retain set in the denominator the upper edge `b` gives the
+    critical mixing ``1 / (1 + b)`` of the mean dynamics.
 
     References
     ----------
@@ -64,28 +66,33 @@ class Wachter(TwoPolesLaw):
 
     numerator_ratio: float
     denominator_ratio: float
+    loc: float = 0.0
 
     def __post_init__(self) -> None:
-        top = _checks.real("numerator_ratio", self.numerator_ratio, low=0.0, low_open=True)
+        top = _checks.real("numerator_ratio", self.numerator_ratio, low=1e-150, high=1e150)
         bottom = _checks.real(
-            "denominator_ratio",
-            self.denominator_ratio,
-            low=0.0,
-            high=1.0,
-            low_open=True,
-            high_open=True,
+            "denominator_ratio", self.denominator_ratio, low=1e-150, high=1.0, high_open=True
         )
+        object.__setattr__(self, "loc", _checks.real("loc", self.loc))
         object.__setattr__(self, "numerator_ratio", top)
         object.__setattr__(self, "denominator_ratio", bottom)
 
+    def _digits(self) -> AbstractContextManager[None]:
+        pair = self.numerator_ratio, self.denominator_ratio
+        return digits(DIGITS + 2 * sum(int(abs(math.log10(v))) for v in pair))
+
+    def _exact_edges(self) -> tuple[Decimal, Decimal, Decimal]:
+        """Return both edges and the width."""
+        first, second = Decimal(self.numerator_ratio), Decimal(self.denominator_ratio)
+        h = (first + second - first * second).sqrt()
+        low = ((1 - first) / (1 + h)) ** 2  # ((1 - h)/(1 - second))²
+        return low, ((1 + h) / (1 - second)) ** 2, 4 * h / (1 - second) ** 2
+
     @cached_property
     def _poles(self) -> kernel.Poles:
-        with localcontext() as context:
-            context.prec = DIGITS + 2 * int(abs(math.log10(self.numerator_ratio)))
+        with self._digits():
             first, second = Decimal(self.numerator_ratio), Decimal(self.denominator_ratio)
-            h = (first + second - first * second).sqrt()
-            low = ((1 - first) / (1 + h)) ** 2  # ((1 - h)/(1 - second))²
-            right = split(((1 + h) / (1 - second)) ** 2)
+            low, high, width = self._exact_edges()
             p, n1, n2 = Decimal(1), 1 / first, 1 / second
             beta_low, beta_high, beta_width = beta_edges(p, n1, n2)
             norm = float(n1 + n2) / (2.0 * math.pi)
@@ -93,7 +100,7 @@ class Wachter(TwoPolesLaw):
             upper = side(beta_high, 1 - beta_high, beta_width, norm)
             atom = max(Decimal(0), 1 - 1 / first)
             return kernel.Poles(
-                *split(low), *right, width=float(4 * h / (1 - second) ** 2),
+                *split(low), *split(high), width=float(width),
                 mobius=float(second / first), norm=float(1 - second) / (2.0 * math.pi),
                 d0=0.0, d1=1.0, e0=float(first), e1=float(second), mass=float(1 - atom),
                 low_atom=float(atom), low_at=0.0, high_atom=0.0, high_at=math.inf,
@@ -103,28 +110,36 @@ class Wachter(TwoPolesLaw):
                 root=float((1 - second) / 2), product=1.0, scale=1.0,
             )  # fmt: skip
 
-    def moment(self, order: int) -> float:
-        """Moment about zero, by a Gauss rule whose size follows the distance of the pole.
-
-        Parameters
-        ----------
-        order : int
-            At least 0.
-
-        Returns
-        -------
-        float
-        """
-        k = _checks.integer("order", order, low=0)
-        if k == 0:
+    def _moment(self, order: int) -> float:
+        if order == 0:
             return 1.0
-        law = self._poles
-        distance = (law.left + law.e0 / law.e1) / law.width
-        rate = 2.0 * math.asinh(math.sqrt(distance))
-        points, weights = self._integral(k + 3 + int(40.0 / rate))
-        values = points ** (k - 1) / (law.e0 + law.e1 * points)
-        return law.norm * float(np.sum(weights * values))
+        with self._digits():
+            first, second = Decimal(self.numerator_ratio), Decimal(self.denominator_ratio)
+            low, high, _ = self._exact_edges()
+            value = moment(order, low, high, first, second)
+            return float((1 - second) / 2 * value)
 
     def mean(self) -> float:
         """Mean, ``1 / (1 - denominator_ratio)``."""
         return 1.0 / (1.0 - self.denominator_ratio)
+
+    def edge_scale(self) -> float:
+        r"""Tracy–Widom scale of the top edge.
+
+        With `d` the side of the matrices, :math:`d^{2/3}(\lambda_1 - \lambda_+)/\text{scale}`
+        tends to the Tracy–Widom law.
+
+        Returns
+        -------
+        float
+            :math:`C^{-2/3}`, where the density is :math:`C\sqrt{\lambda_+-x}/\pi` at the edge.
+        """
+        left, right = self._edges()[0]
+        pole = right * (self.numerator_ratio + self.denominator_ratio * right)
+        rise = 0.5 * (1.0 - self.denominator_ratio) * math.sqrt(right - left) / pole
+        return float(rise ** (-2.0 / 3.0))
+
+    def _var(self) -> float:
+        with self._digits():
+            first, second = Decimal(self.numerator_ratio), Decimal(self.denominator_ratio)
+            return float((first + second - first * second) / (1 - second) ** 3)

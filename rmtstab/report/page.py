@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rmtstab.report.formulae import mathml
-from rmtstab.report.words import number, there, verdict
+from rmtstab.report.words import mutation, number, there, verdict
 
 Record = dict[str, Any]
 FACTS = ("assumptions", "normalisation", "horizon", "source")
@@ -125,6 +125,7 @@ seed {_text(results["seed"])}. What follows ± is the claim's own error bar.</p>
 {"".join(first)}
 <h2 id="claims">Claims</h2>
 {"".join(_claim(claim, pictures) for claim in claims)}
+{_mutations(claims)}
 <h2 id="figures">Figures</h2>
 {"".join(rest)}
 </main>
@@ -169,6 +170,7 @@ def _claim(claim: Record, pictures: dict[str, Picture]) -> str:
         "measured": f"{claim['measured']} [{number(claim)}]",
         **{key: claim[key] for key in FACTS},
         "nearest failure": claim["fails"] + there(claim),
+        **({"a wrong theory": mutation(claim)} if mutation(claim) else {}),
     }
     return f"""<section class="claim {word}" id="{anchor(name)}">
 <h3><a href="#{anchor(name)}">{_text(name)}</a> <span class="verdict">{word}</span></h3>
@@ -177,6 +179,27 @@ def _claim(claim: Record, pictures: dict[str, Picture]) -> str:
 {_facts(facts)}
 </section>
 """
+
+
+def _mutations(claims: list[Record]) -> str:
+    """Table of what each claim says of a wrong theory; empty where none was tried."""
+    rows = "".join(
+        f'<tr><td class="{"fails" if claim["mutation"]["holds"] else "holds"}">'
+        f"{'holds' if claim['mutation']['holds'] else 'fails, as it must'}</td>"
+        f'<td><a href="#{anchor(claim["name"])}">{_text(claim["name"])}</a></td>'
+        f"<td>× {claim['mutation']['scale']:g}</td><td>{_text(number(claim))}</td>"
+        f"<td>{_text(number({**claim['mutation'], 'error_bar': None}))}</td></tr>"
+        for claim in claims
+        if "mutation" in claim
+    )
+    if not rows:
+        return ""
+    return f"""<h2 id="wrong-theories">What a wrong theory scores</h2>
+<p>Each claim that needs no network, judged once more with every number of the theory multiplied:
+it must fail.</p>
+<table><thead><tr><th scope="col">verdict</th><th scope="col">claim</th><th scope="col">theory</th>
+<th scope="col">its number</th><th scope="col">the wrong one's</th></tr></thead>
+<tbody>{rows}</tbody></table>"""
 
 
 def _formula(latex: Any) -> str:

@@ -28,6 +28,15 @@ def there(claim: dict[str, Any]) -> str:
     return "" if failing is None or math.isnan(failing) else f" [there: {failing:.4g}]"
 
 
+def mutation(claim: dict[str, Any]) -> str:
+    """What a wrong theory scored before the claim's judge, as text; empty where none was tried."""
+    wrong = claim.get("mutation")
+    if wrong is None:
+        return ""
+    ending = "holds, so that the claim says nothing" if wrong["holds"] else "fails, as it must"
+    return f"theory × {wrong['scale']:g}: {ending} [{number({**wrong, 'error_bar': None})}]"
+
+
 def table(claims: list[dict[str, Any]]) -> str:
     """Lay out the claims as text: verdict, name, statement, conditions, what was measured."""
     blocks = []
@@ -39,5 +48,7 @@ def table(claims: list[dict[str, Any]]) -> str:
             f"          measured: {claim['measured']} [{number(claim)}]",
             f"          fails: {claim['fails']}{there(claim)}",
         ]
+        if mutation(claim):
+            block.append(f"          {mutation(claim)}")
         blocks.append("\n".join(block))
     return "\n".join(blocks)

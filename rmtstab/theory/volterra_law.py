@@ -106,6 +106,11 @@ def law_step_size(
         raise ValueError(f"law must have its support at or above 0, got {low:g}")
     spikes, outliers = np.zeros(0), np.zeros(0)
     if isinstance(law, Spiked):
+        if law.kind not in ("covariance", "additive") or law.population is not None:
+            raise ValueError(
+                "law must be Spiked of kind 'covariance' or 'additive' on a Marchenko–Pastur bulk, "
+                f"got {law!r}"
+            )
         spikes, outliers = np.array(law.spikes), law.outliers()
         if law.kind == "covariance":
             check_spikes(spikes)

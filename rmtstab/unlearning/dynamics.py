@@ -634,6 +634,8 @@ weight_decay=0, momentum=0)
         4.0
         """
         radius = _checks.real("radius", radius, low=0.0, low_open=True)
+        if self.verdict() is Verdict.STABLE:  # Φ contracts: what starts below the radius stays
+            return paths.escape_time(self, radius, initial, limit, 1.0)
         return paths.escape_time(self, radius, initial, limit, self._enclosure.upper)
 
     def resistance(self, horizon: int | None = None, kappa: float = 10.0) -> float:

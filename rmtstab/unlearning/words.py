@@ -44,7 +44,16 @@ def facts(
         ("verdict", f"{growth.verdict.value}: {growth.reason.value}{_plain(update)}"),
         ("critical step size", f"{critical.value:.6g} ({critical.status})"),
     ]
-    if growth.value > 1.0:
+    problem = update.curvatures
+    if not problem.rank and problem.gradients is not None and problem.gradients.any():
+        result[2:] = [
+            (
+                "verdict",
+                "none: no sample has curvature while gradients are not zero; the losses move at "
+                "first order, which linear stability does not see",
+            )
+        ]
+    elif growth.value > 1.0:
         result.append(("e-fold time", f"{2.0 / math.log(growth.value):.3g} steps (mean square)"))
         result.append(("resistance", f"{resistance():.3g} retain loss per unit of forget loss"))
     return result

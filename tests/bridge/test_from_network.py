@@ -460,6 +460,20 @@ def test_subsamples_tell_how_far_they_disagree():
     assert other.disagreement["retain"] != gap
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@REDUCTIONS
+def test_cuda_agrees_with_the_cpu(reduction):
+    x, y, loss = draw(20, 8).double(), one_ignored(), nn.CrossEntropyLoss(weight=CLASS_WEIGHTS)
+    sets = (x[:16], y[:16]), (x[16:], y[16:])
+    here = bridge.problem(net().double(), loss, *sets, reduction=reduction)
+    there = bridge.problem(net().double(), loss, *sets, reduction=reduction, device="cuda")
+    a, b = (p.factors.matrix.T @ p.factors.matrix for p in (here, there))
+    np.testing.assert_allclose(a, b, atol=1e-12)
+    np.testing.assert_allclose(
+        here.gradients @ here.gradients.T, there.gradients @ there.gradients.T, atol=1e-12
+    )
+
+
 def test_sets_of_one_sample_and_none():
     model, x, y = net().double(), draw(2, 8).double(), labels(2)
     problem = bridge.problem(model, nn.CrossEntropyLoss(), (x[:1], y[:1]), (x[1:], y[1:]))
@@ -467,3 +481,5 @@ def test_sets_of_one_sample_and_none():
     alone = bridge.problem(model, nn.CrossEntropyLoss(), (x[:1], y[:1]), (x[:0], y[:0]))
     assert alone.n_forget == 0 and np.isnan(alone.interpolation.losses[1])
     assert "forget" not in alone.interpolation.words
+    one = bridge.problem(nn.Linear(8, 1), nn.CrossEntropyLoss(), (draw(4, 8), labels(4, 1)), ())
+    assert one.rank == 0 and one.interpolation.interpolates

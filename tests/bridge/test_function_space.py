@@ -203,3 +203,68 @@ def test_outputs_beyond_the_floating_point_range_collapse_and_forget():
     assert np.isinf(run.retain_loss[1, :, -1]).all() and not np.isnan(run.retain_loss).any()
     assert np.isfinite(run.collapse_step[1]).all() and np.isfinite(run.forget_step[1]).all()
     assert np.isfinite(run.retain_loss[0]).all()  # the cell beside it is not touched
+
+
+def set_loss(loss, y, outputs):
+    """A set's loss as the bridge reads it, on outputs of a linear network."""
+    from rmtstab.bridge.loss_reading import read_loss
+    from rmtstab.bridge.network import Network
+    from rmtstab.bridge.samples import read_samples
+    from rmtstab.bridge.set_loss import SetLoss
+
+    width = 1 if outputs.dim() == 1 else outputs.shape[1]
+    layers = [torch.nn.Linear(2, width)] + [torch.nn.Flatten(0)] * (outputs.dim() == 1)
+    network = Network(torch.nn.Sequential(*layers).double())
+    samples = read_samples("retain", (torch.zeros(len(y), 2, dtype=torch.float64), y))
+    network.learn_shape(samples)
+    flat = outputs.reshape(len(outputs), -1)
+    return SetLoss(read_loss(loss, network, samples, flat), samples.targets), flat
+
+
+def test_fast_cross_entropy_is_the_closed_form_also_far_out():
+    g = torch.Generator().manual_seed(0)
+    y = torch.randint(4, (6,), generator=g)
+    for scale in (1.0, 800.0):
+        f = scale * torch.randn(6, 4, generator=g, dtype=torch.float64)
+        own, flat = set_loss(torch.nn.CrossEntropyLoss(), y, f)
+        assert float(own.values(flat)) == pytest.approx(
+            float(torch.nn.functional.cross_entropy(f, y)), rel=1e-13
+        )
+        np.testing.assert_allclose(
+            own._fast.gradients(flat, y), own.loss.gradients(flat, y), atol=1e-15
+        )
+        np.testing.assert_array_equal(own.each(flat)[1], own.loss.accuracy(flat, y))
+
+
+@pytest.mark.parametrize(
+    ("targets", "right"),
+    [
+        ([1.0, -1.0, 1.0], [True, True, False]),  # signs of labels ±1
+        ([1.0, 0.0, 1.0], [True, True, False]),  # sides of one half
+        ([0.3, -2.0, 1.0], None),  # a regression has no right and wrong
+    ],
+)
+def test_accuracy_of_squared_losses(targets, right):
+    f = torch.tensor([0.8, -0.7, -0.2], dtype=torch.float64)
+    own, flat = set_loss(torch.nn.MSELoss(), torch.tensor(targets, dtype=torch.float64), f)
+    found = float(own.accuracy(flat))
+    assert np.isnan(found) if right is None else found == np.mean(right)
+
+
+def test_accuracy_of_one_hot_targets():
+    f = torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0]], dtype=torch.float64)
+    y = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
+    own, flat = set_loss(torch.nn.MSELoss(), y, f)
+    assert float(own.accuracy(flat)) == 0.5
+    assert float(own.accuracy(flat * float("nan"))) == 0.0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_cuda_gives_the_numbers_of_the_cpu():
+    data, model = make_data("classes"), make_model("tanh")
+    runs = []
+    for device in ("cpu", "cuda"):
+        net = bridge.linearise(model, torch.nn.CrossEntropyLoss(), *data, device=device)
+        runs.append(net.run([0.1, 0.5], (3, 2), 0.5, 20, rng=0, momentum=0.5))
+        net.check(runs[-1])
+    np.testing.assert_allclose(runs[1].retain_loss, runs[0].retain_loss, rtol=1e-9)

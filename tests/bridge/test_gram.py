@@ -426,6 +426,8 @@ def test_layers_called_differently_fall_back_to_autograd():
     inputs[:, 0] = -inputs[:, 0].abs()
     inputs[20:, 0] *= -1  # chunks of 16: the first sees none, the others do
     network, samples = read(model, inputs)
+    network.learn_shape(samples)
+    network.is_checked = True  # batches do matter here; alone, each sample has its own path
     with pytest.raises(ValueError, match="route must be 'jacobian'"):
         jacobian_gram(network, samples, route="layers")
     exact = torch.cat([explicit_jacobian(model, x[None]) for x in inputs])

@@ -113,6 +113,10 @@ CASES = {
         lambda f, y: functional.gaussian_nll_loss(f, y, torch.full_like(f, 0.3)), (5,),
         draw(N, 5, seed=3),
     ),
+    "squared hinge": (
+        lambda f, y: functional.relu(1.0 - y * f).square().mean(), (), draw(N, seed=3).sign(),
+    ),
+    "log cosh": (lambda f, y: (f - y).cosh().log().mean(), (2, 3), draw(N, 2, 3, seed=3)),
     "kl to a reference": (
         lambda f, y: functional.kl_div(f.log_softmax(1), y, reduction="batchmean"), (5,),
         draw(N, 5, seed=2).softmax(1),
@@ -247,6 +251,13 @@ def test_losses_that_are_not_convex_are_refused():
     found, outputs, targets = as_read(preference, (5,), labels(N))
     with pytest.raises(ValueError, match=r"convex in the outputs, got .* only convex losses"):
         found.roots(outputs, targets)
+
+
+def test_elementwise_functions_cost_no_dense_hessian():
+    found, outputs, targets = as_read(*CASES["log cosh"])
+    assert found.roots(outputs, targets).blocks.shape == (N, 6, 1, 1)
+    found, outputs, targets = as_read(*CASES["tokens, smoothing"])
+    assert found.roots(outputs, targets).blocks.shape == (N, 1, 15, 15)
 
 
 def test_a_loss_that_keeps_float32_inside_is_read_in_float32():

@@ -104,6 +104,10 @@ MODELS = {
     ),
     "adapter": (Adapted, draw(3, 4)),
     "branching": (Branching, draw(3, 4)),
+    "sparse": (
+        lambda: nn.Sequential(nn.Embedding(7, 2, sparse=True), nn.Flatten(), nn.Linear(10, 2)),
+        TOKENS,
+    ),
     "prelu": (lambda: nn.Sequential(nn.Linear(4, 5), nn.PReLU(5), nn.Linear(5, 3)), draw(3, 4)),
     "max norm": (
         lambda: nn.Sequential(nn.Embedding(7, 2, max_norm=0.5), nn.Flatten(), nn.Linear(10, 2)),
@@ -130,6 +134,9 @@ def test_jacobians_are_those_of_loops(case):
         warnings.simplefilter("error")
         found = network.jacobian(samples)
     moving = copy.deepcopy(model)
+    if name == "sparse":
+        assert moving[0].sparse
+        moving[0].sparse = False
     expected = naive_torch.jacobian(moving, inputs.clone(), network.names)
     np.testing.assert_allclose(found.flatten(0, 1), expected, atol=1e-13)
     chunked = network.jacobian(samples, chunk_size=2)
@@ -146,11 +153,11 @@ def test_curvature_of_every_kind_of_network(case):
         loss, targets = nn.MSELoss(), targets.double()
     else:
         loss = nn.CrossEntropyLoss()
-    factors = bridge.sample_factors(model, loss, (inputs, targets)).reshape(-1, len(inputs), 0 + 1)
-    assert np.isfinite(factors).all()
     z = bridge.sample_factors(model, loss, (inputs, targets))
     z = z.reshape(-1, z.shape[2])
     names = Network(model).names
+    if name == "sparse":
+        model[0].sparse = False
     exact = naive_torch.gauss_newton(copy.deepcopy(model), loss, inputs.clone(), targets, names)
     np.testing.assert_allclose(z.T @ z / len(inputs), exact, atol=1e-13)
 

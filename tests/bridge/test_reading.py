@@ -79,6 +79,21 @@ def sharpness(model, loss=LOSS, retain=RETAIN, forget=FORGET, **options):
     return bridge.largest_hessian_eigenvalue(model, loss, retain, **options)
 
 
+def gram(model, loss=LOSS, retain=RETAIN, forget=FORGET, **options):
+    network = bridge.Network(model, **options)
+    return bridge.jacobian_gram(network, bridge.read_samples("data", retain))
+
+
+def product(model, loss=LOSS, retain=RETAIN, forget=FORGET, **options):
+    network = bridge.Network(model, **options)
+    return bridge.pullback(network, bridge.read_samples("data", retain), torch.ones(16, 3))
+
+
+def routes(model, loss=LOSS, retain=RETAIN, forget=FORGET, **options):
+    network = bridge.Network(model, **options)
+    return bridge.plan(network, bridge.read_samples("data", retain))
+
+
 ENTRIES = pytest.mark.parametrize("entry", [problem, factors, sharpness])
 REFUSED = {
     "dropout": (lambda: net(nn.Dropout(0.1)), "must be deterministic.*Dropout '2'"),
@@ -100,10 +115,17 @@ REFUSED = {
 }
 
 
-@ENTRIES
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("entry", [problem, factors, sharpness, gram, product, routes])
+@pytest.mark.parametrize("case", [case for case in REFUSED if case != "overflow"])
 def test_models_that_are_no_function_of_a_sample_are_refused_everywhere(entry, case):
     build, message = REFUSED[case]
+    with pytest.raises(ValueError, match=message):
+        entry(build())
+
+
+@ENTRIES
+def test_outputs_that_overflow_are_refused(entry):
+    build, message = REFUSED["overflow"]
     with pytest.raises(ValueError, match=message):
         entry(build())
 
@@ -115,6 +137,7 @@ def test_models_that_are_no_function_of_a_sample_are_refused_everywhere(entry, c
         (net().state_dict(), TypeError, r"got a state dict; build the model.*weights_only=True"),
         (lambda x: x, TypeError, "model must be a torch.nn.Module, got function"),
         (nn.Linear(8, 3, device="meta"), ValueError, "on one device that holds data, got meta"),
+        (nn.DataParallel(net()), TypeError, "plain torch.nn.Module, got a DataParallel"),
         (nn.Tanh(), ValueError, "parameters must name at least one parameter, got none"),
     ],
 )

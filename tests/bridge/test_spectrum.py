@@ -355,3 +355,32 @@ def test_operator_is_one_for_scipy(case):
     assert isinstance(operator, CurvatureOperator) and operator.dtype == np.float64
     assert operator.H is operator and operator.T is operator
     np.testing.assert_allclose((2 * operator) @ np.ones(43), 2 * (operator @ np.ones(43)))
+
+
+@pytest.mark.parametrize("route", ["layers", "jacobian"])
+@pytest.mark.parametrize(
+    ("loss", "kind"),
+    [
+        (nn.CrossEntropyLoss(torch.tensor([10.0, 1.0, 0.1], dtype=torch.float64)), "labels"),
+        (nn.MSELoss(), "values"),
+        (nn.HuberLoss(delta=0.7), "values"),
+        (nn.BCEWithLogitsLoss(pos_weight=torch.tensor([2.0, 1.0, 0.5])), "binary"),
+        (lambda f, y: torch.logsumexp(f - y, 1).mean() + (f - y).pow(4).sum(1).mean(), "values"),
+    ],
+    ids=["weighted cross-entropy", "mse", "huber", "bce", "own"],
+)
+def test_gram_with_roots_has_the_spectrum_of_the_gauss_newton_matrix(case, loss, kind, route):
+    from rmtstab.bridge.reading import read
+
+    model, x, y = case
+    generator = torch.Generator().manual_seed(3)
+    values = torch.randn(10, 3, dtype=torch.float64, generator=generator)
+    targets = {"labels": y, "values": values, "binary": (values > 0).double()}[kind]
+    reading = read(model, loss, (x, targets))
+    roots = reading.losses[0].roots(reading.outputs[0], reading.samples[0].targets).dense()
+    roots = roots * (reading.weights[0] / 10).sqrt()[:, None, None]
+    gram = bridge.jacobian_gram(reading.network, reading.samples[0], roots=roots, route=route)
+    ours = np.linalg.eigvalsh(gram.numpy())[::-1]
+    exact = np.linalg.eigvalsh(explicit_gauss_newton(model, loss, x, targets))[::-1]
+    count = min(len(ours), len(exact))
+    np.testing.assert_allclose(ours[:count], exact[:count], atol=1e-10 * exact[0])

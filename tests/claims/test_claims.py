@@ -5,6 +5,7 @@ import inspect
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rmtstab import claims
@@ -54,6 +55,7 @@ def test_claims_are_complete_and_distinct():
         ("typical-below-mean-square", {"rows": [{"mean_square_rate": 0.1, "lyapunov": 0.1,
                                                  "lyapunov_error": 0.01}] * 2}),
         ("gram-spectrum-intervals", {"inside": 0.5}),
+        ("gram-spectrum-intervals", {"outlier_bias": -0.02}),
         ("gram-spectrum-intervals", {"correlated_top_over_bound": 0.9}),
         ("coherence-closed-form", {"worst": 0.2}),
         ("coherence-closed-form", {"uneven_ratio": 1.01}),
@@ -71,6 +73,43 @@ def test_theory_claims_can_fail(name, broken, theory_evidence):
     assert claim.judge({"theory": theory_evidence}).holds
     damaged = {**theory_evidence, name: {**theory_evidence[name], **broken}}
     assert not claim.judge({"theory": damaged}).holds
+
+
+def test_every_claim_fails_of_a_wrong_theory(theory_evidence, wrong_evidence):
+    for claim in THEORY:
+        if claim.name in wrong_evidence:
+            record = claim.record({"theory": theory_evidence, "mutations": wrong_evidence})
+            assert record["holds"] and record["mutation"]["holds"] is False, claim.name
+            assert record["mutation"]["scale"] == claim.mutation
+
+
+def test_every_theory_claim_has_its_wrong_theory():
+    assert all(claim.mutation in (1.02, 1.1) for claim in THEORY)
+
+
+def test_a_claim_that_holds_of_a_wrong_theory_does_not_hold(theory_evidence):
+    name = "coherence-closed-form"
+    (claim,) = (c for c in THEORY if c.name == name)
+    blind = {"theory": theory_evidence, "mutations": {name: theory_evidence[name]}}
+    assert claim.judge(blind).holds
+    assert claim.record(blind)["holds"] is False and claim.record(blind)["mutation"]["holds"]
+    assert "mutation" not in claim.record({"theory": theory_evidence})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("claim", [c for c in THEORY if c.long], ids=lambda c: c.name)
+def test_long_claims_hold_and_fail_of_a_wrong_theory(claim):
+    for scale in (1.0, claim.mutation):
+        record = claim.check(np.random.default_rng(1), scale)
+        assert claim.judge({"theory": {claim.name: record}}).holds == (scale == 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "scale"), [("escape-rates", 1.3), ("outlier-rates", 1.03)])
+def test_what_one_sided_slopes_let_through(name, scale):
+    (claim,) = (c for c in THEORY if c.name == name)
+    record = claim.check(np.random.default_rng(0), scale)
+    assert not claim.judge({"theory": {name: record}}).holds
 
 
 def test_the_failing_setting_is_measured(theory_evidence):

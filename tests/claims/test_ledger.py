@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import rmtstab as rs
 from rmtstab import bounds
 from rmtstab.claims import ledger
+from rmtstab.claims.brute_force import inclusion_covariance
 from tests import naive
 from tests.strategies import SAMPLINGS
 
@@ -24,10 +25,12 @@ def bound(name="a", kind="necessary", satisfied=True, rho=math.nan, step=math.na
 
 
 def judged(*entries):
-    """Judge a ledger of made-up entries: (bounds, growth, step)."""
+    """Judge a ledger of made-up entries, the same for each scheme: (bounds, growth, step)."""
     book = ledger.Ledger()
-    for found, growth, step in entries:
-        book.add("heavy", found, (growth, growth), None if step is None else (step, step))
+    for sampling in SAMPLINGS:
+        for found, growth, step in entries:
+            exact = (growth, growth), None if step is None else (step, step)
+            book.add("heavy", sampling, found, *exact)
     record = book.record()
     return ledger.judge({"theory": {"tightness-ledger": record}}), record
 
@@ -45,10 +48,28 @@ def test_dense_growth_is_the_brute_force(seed, k, source):
 
 
 def test_an_honest_ledger_holds():
-    found = [bound(rho=0.9, step=2.0), bound("b", "sufficient", False, 1.2, 0.5)]
+    found = [bound(rho=0.99, step=2.0), bound("b", "sufficient", False, 1.2, 0.99)]
     outcome, record = judged((found, 1.0, 1.0))
-    assert outcome.holds and outcome.value == 0 and outcome.failing == 0
-    assert len(record["rows"]) == 4 and "never attained to 5 %" in outcome.measured
+    assert outcome.holds and outcome.value == 0 and outcome.failing == 1
+    assert len(record["rows"]) == 4
+
+
+@pytest.mark.parametrize(
+    "loose", [bound(rho=0.9, step=2.0), bound("b", "sufficient", False, 1.2, 0.9)]
+)
+def test_a_bound_that_is_never_attained_proves_nothing(loose):
+    outcome, _ = judged(([loose], 1.0, 1.0))
+    assert not outcome.holds and outcome.value == 0
+    assert f"{loose.name} (bernoulli)" in outcome.measured
+    assert "never attained to 5 %" in outcome.measured
+
+
+def test_a_bound_must_be_attained_under_each_scheme():
+    book = ledger.Ledger()
+    for sampling, rho in zip(SAMPLINGS, (1.0, 1.0, 0.9), strict=True):
+        book.add("heavy", sampling, [bound(rho=rho)], (1.0, 1.0), None)
+    outcome = ledger.judge({"theory": {"tightness-ledger": book.record()}})
+    assert not outcome.holds and f"but for a ({SAMPLINGS[2]})" in outcome.measured
 
 
 @pytest.mark.parametrize(
@@ -69,7 +90,9 @@ def test_a_violation_beyond_the_slack_is_seen(wrong):
 def test_a_verdict_against_the_exact_one_is_seen():
     unstable = judged(([bound(kind="sufficient", satisfied=True, rho=1.3)], 1.2, None))[0]
     stable = judged(([bound(satisfied=False, rho=0.7)], 0.8, None))[0]
-    assert unstable.value == stable.value == 1 and not unstable.holds and not stable.holds
+    assert (
+        unstable.value == stable.value == len(SAMPLINGS) and not unstable.holds and not stable.holds
+    )
 
 
 def test_a_bound_that_says_nothing_is_not_evaluated():
@@ -80,14 +103,14 @@ def test_a_bound_that_says_nothing_is_not_evaluated():
 
 def test_an_enclosure_is_no_violation():
     book = ledger.Ledger()
-    book.add("heavy", [bound(rho=1.05)], (1.0, 1.1), None)
-    book.add("heavy", [bound("b", "sufficient", False, rho=1.0)], (1.0, 1.1), None)
+    book.add("heavy", "bernoulli", [bound(rho=1.05)], (1.0, 1.1), None)
+    book.add("heavy", "bernoulli", [bound("b", "sufficient", False, rho=1.0)], (1.0, 1.1), None)
     assert all(row["violations"] == 0 for row in book.record()["rows"])
 
 
 def test_networks_count(theory_evidence):
     book = ledger.Ledger()
-    book.add("digits", [bound("mean", rho=2.0)], (1.0, 1.0), None)
+    book.add("digits", "bernoulli", [bound("mean", rho=2.0)], (1.0, 1.0), None)
     evidence = {"theory": theory_evidence, "ledger": [book.record()]}
     outcome = ledger.judge(evidence)
     assert not outcome.holds and outcome.value == 1 and "digits" in outcome.measured
@@ -109,8 +132,8 @@ def test_ratios_are_summarised_over_sources():
     book = ledger.Ledger()
     for source, values in (("heavy", (0.2, 0.4)), ("spread", (1.0,))):
         for value in values:
-            book.add(source, [bound(rho=value)], (1.0, 1.0), None)
-    book.add("spread", [bound(rho=0.0)], (0.0, 0.0), None)  # counted, without a ratio
+            book.add(source, "bernoulli", [bound(rho=value)], (1.0, 1.0), None)
+    book.add("spread", "bernoulli", [bound(rho=0.0)], (0.0, 0.0), None)  # counted, without a ratio
     (both,) = ledger.summarise(book.record()["rows"], over=())
     assert (both["minimum"], both["median"], both["maximum"]) == (0.2, 0.4, 1.0)
     assert (both["instances"], both["vacuous"], both["violations"]) == (4, 1, 0)
@@ -135,3 +158,32 @@ def test_five_per_cent_too_tight_fails_by_name(name, monkeypatch):
     record = ledger.gather(np.random.default_rng(0))
     assert not ledger.judge({"theory": {"tightness-ledger": record}}).holds
     assert {row["bound"] for row in record["rows"] if row["violations"]} == {name}
+
+
+def test_every_bound_loosened_fails(monkeypatch):
+    """Nothing is violated, but nothing is attained either: each bound is named, by scheme."""
+    honest = bounds.evaluate
+
+    def looser(b):
+        down = 0.6 if b.kind == "necessary" else 1 / 0.6
+        return replace(
+            b, rho_bound=b.rho_bound * down, critical_step_size=b.critical_step_size / down
+        )
+
+    monkeypatch.setattr(bounds, "evaluate", lambda *given: [looser(b) for b in honest(*given)])
+    monkeypatch.setattr(ledger, "EXTREMAL_DRAWS", 2)
+    monkeypatch.setattr(ledger, "ENSEMBLE_DRAWS", 12)
+    outcome = ledger.judge(
+        {"theory": {"tightness-ledger": ledger.gather(np.random.default_rng(0))}}
+    )
+    assert not outcome.holds and outcome.value == outcome.failing == 0
+    for name in NAMES:
+        for sampling in SAMPLINGS:
+            assert f"{name} ({sampling})" in outcome.measured
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_covariances_follow_from_the_definition(sampling):
+    for n, batch in ((1, 1), (4, 1), (5, 3), (6, 6)):
+        found = inclusion_covariance(n, batch, sampling)
+        np.testing.assert_allclose(found, naive.batch_covariance(n, batch, sampling), atol=1e-14)

@@ -4,20 +4,30 @@ import numpy as np
 import pytest
 
 from rmtstab.claims import rates
-from rmtstab.claims.rates import HALF, ONE, SOFT_EDGE, Rate, judge_rates, supports
+from rmtstab.claims.limits import mixing, signal, volterra
+from rmtstab.claims.rates import HALF, NONE, ONE, SOFT_EDGE, Rate, intercept, judge_rates, supports
 
-RATES = (Rate("a/b", HALF, (SOFT_EDGE, ONE)),)
+RATES = (Rate("a/b", HALF, (NONE, SOFT_EDGE, ONE)),)
+SIZES = (100, 200, 400)
 
 
-def judged(slope=-0.52, error=0.03, off=0.3):
-    record = {"a": {"b": {"slope": slope, "slope_error": error}}}
-    return judge_rates(record, RATES, failing=off, least=0.1)
+def judged(slope=-0.52, error=0.03, off=0.3, limit=0.0, bar=0.001):
+    """Judge a made-up fit whose mean errors tend to ``limit`` like n^(-1/2)."""
+    fit = {
+        "slope": slope,
+        "slope_error": error,
+        "sizes": SIZES,
+        "bias": [limit + 0.4 * n**HALF for n in SIZES],
+        "bias_error": [bar] * len(SIZES),
+    }
+    return judge_rates({"a": {"b": fit}}, RATES, failing=off, least=0.1)
 
 
 def test_a_supported_rate_holds():
     outcome = judged()
     assert outcome.holds and outcome.failing == 0.3 and outcome.value == -0.52
-    assert "-0.52 ± 0.03" in outcome.measured
+    assert "-0.52 ± 0.03" in outcome.measured and "0.0% ± 0.2%" in outcome.measured
+    assert judged(limit=0.005).holds  # within three standard errors
 
 
 @pytest.mark.parametrize(
@@ -25,13 +35,39 @@ def test_a_supported_rate_holds():
     [
         {"slope": -0.66},  # the soft edge's
         {"slope": -1.0},
+        {"slope": -0.02},  # nothing is reached
         {"error": 0.06},  # cannot tell -1/2 from -2/3
         {"off": 0.05},  # holds where it should fail
         {"slope": float("nan")},
+        {"limit": -0.23},  # the closed form multiplied by 1.3, its slope right
+        {"limit": 0.01},  # five standard errors
+        {"limit": 0.03, "bar": 0.1},  # within the error bar, beyond the stated share
+        {"limit": float("nan")},
     ],
 )
 def test_wrong_evidence_fails(wrong):
     assert not judged(**wrong).holds
+
+
+def test_an_intercept_knows_its_error(rng):
+    truth = 0.01 + 0.4 * np.array(SIZES) ** HALF
+    bars = np.array([0.004, 0.003, 0.002])
+    scores = []
+    for _ in range(400):
+        fit = {"sizes": SIZES, "bias": truth + bars * rng.standard_normal(3), "bias_error": bars}
+        limit, error = intercept(fit, HALF)
+        scores.append((limit - 0.01) / error)
+    assert abs(np.mean(scores)) < 0.25 and 0.85 < np.std(scores) < 1.15
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [*volterra.RATES, *mixing.WACHTER, *mixing.WEIGHT_DECAY,
+     *signal.COHERENCE, *signal.OUTLIERS, *signal.ESCAPE],
+    ids=lambda rate: rate.path,
+)  # fmt: skip
+def test_rates_have_neighbours_on_both_sides(rate):
+    assert NONE in rate.others and min(rate.others) < rate.claimed < max(rate.others)
 
 
 def test_support_needs_every_neighbour():

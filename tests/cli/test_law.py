@@ -1,10 +1,13 @@
 """The command ``rmtstab law``: values, JSON, figures, usage errors."""
 
+import inspect
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
 
+from rmtstab import laws
 from rmtstab.cli import main
 from rmtstab.laws import MarchenkoPastur
 
@@ -19,7 +22,7 @@ def test_value_as_json():
     answer = json.loads(result.output)
     law = MarchenkoPastur(0.5)
     assert answer["cdf"] == [[1.2, law.cdf(1.2)], [2.0, law.cdf(2.0)]]
-    assert answer["parameters"] == {"aspect_ratio": 0.5, "scale": 1.0}
+    assert answer["parameters"] == {"aspect_ratio": 0.5, "scale": 1.0, "loc": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -44,9 +47,38 @@ def test_every_law_describes_itself(arguments):
     assert "mean:" in plain.output and "edges:" in plain.output
 
 
-def test_infinite_values_are_named():
+def strict(text):
+    """Read JSON as the standard has it, without NaN and Infinity."""
+
+    def refuse(word):
+        raise ValueError(word)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_values_that_json_lacks_are_named():
     result = run("tracy-widom", "--dyson-index", "2", "--ppf", "0", "--json")
-    assert json.loads(result.output)["ppf"] == [[0.0, "-inf"]]
+    assert strict(result.output)["ppf"] == [[0.0, "-inf"]]
+    result = run("mp", "--aspect-ratio", "0.5", "--cdf", "nan", "--json")
+    assert strict(result.output)["cdf"] == [["nan", "nan"]]
+    result = run("spiked", "--aspect-ratio", "0.5", "--spikes", "4,1.1", "--json")
+    assert strict(result.output)["outliers"] == [pytest.approx(14 / 3), "nan"]
+
+
+def test_every_law_has_a_command_with_its_parameters():
+    listed = run("--help").output
+    for name in laws.__all__:
+        cls = getattr(laws, name)
+        if not inspect.isclass(cls) or not issubclass(cls, laws.Law) or inspect.isabstract(cls):
+            continue
+        dashed = re.sub("(?<=[a-z])(?=[A-Z])", "-", name).lower().replace("marchenko-pastur", "mp")
+        parameters = inspect.signature(cls).parameters.values()
+        if any("Law" in str(p.annotation) for p in parameters):
+            continue  # built from other laws: no command
+        assert f" {dashed} " in listed
+        help_text = run(dashed, "--help").output
+        for p in parameters:
+            assert ("--" + p.name.replace("_", "-") in help_text) == (p.kind is not p.KEYWORD_ONLY)
 
 
 @pytest.mark.parametrize(
@@ -61,11 +93,11 @@ def test_plot(tmp_path, arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("mp",), "not given: --aspect-ratio"),
-        (("mp", "--aspect-ratio", "-1"), "aspect_ratio must be > 0 and finite, got -1.0"),
-        (("mp", "--aspect-ratio", "1", "--alpha", "0.5"), "--alpha does not belong to mp"),
+        (("mp",), "Missing option '--aspect-ratio'"),
+        (("mp", "--aspect-ratio", "-1"), "aspect_ratio must lie in [1e-150, 1e+150], got -1.0"),
+        (("mp", "--aspect-ratio", "1", "--alpha", "0.5"), "No such option '--alpha'"),
         (("mp", "--aspect-ratio", "1", "--ppf", "2"), r"q must lie in [0, 1], got 2.0"),
-        (("tracy-widom", "--dyson-index", "3"), "not yet available"),
+        (("tracy-widom", "--dyson-index", "-3"), "dyson_index must"),
         (("spiked", "--aspect-ratio", "1", "--spikes", "a,b"), "comma-separated numbers"),
         (("cauchy",), "'cauchy' is not one of"),
     ],

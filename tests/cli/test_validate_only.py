@@ -95,6 +95,24 @@ def test_a_claim_runs_its_stages_only(claim, monkeypatch, tmp_path):
     assert ("closed_form" in evidence) == claim.needs_torch
 
 
+def test_the_report_says_what_a_wrong_theory_scores(tmp_path, monkeypatch):
+    monkeypatch.setitem(PRESETS, "tiny", replace(PRESETS["tiny"], mutations=True))
+    result = validate(tmp_path / "run", "--only", "gram-spectrum-intervals")
+    assert result.exit_code == 0, result.output
+    assert "theory × 1.1: fails, as it must" in result.output
+    folder = tmp_path / "run" / "only"
+    page = (folder / "index.html").read_text()
+    assert "What a wrong theory scores" in page and "<td>× 1.1</td>" in page
+    results = json.loads((folder / "results.json").read_text())
+    honest, wrong = (results[k]["gram-spectrum-intervals"] for k in ("theory", "mutations"))
+    assert wrong["outlier_bias"] == pytest.approx((1 + honest["outlier_bias"]) / 1.1 - 1)
+    # a judge that cannot fail is found out, also when the report is drawn again
+    results["mutations"]["gram-spectrum-intervals"] = honest
+    (folder / "results.json").write_text(json.dumps(results))
+    again = run("report", folder)
+    assert again.exit_code == 1 and "holds, so that the claim says nothing" in again.output
+
+
 @pytest.mark.slow
 def test_a_network_claim_alone(tmp_path):
     result = validate(tmp_path / "run", "--only", "networks-interpolate")

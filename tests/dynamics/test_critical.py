@@ -2,6 +2,7 @@
 
 import pickle
 
+import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -65,11 +66,66 @@ def test_a_null_direction_whose_quadratic_form_alone_vanishes_is_no_equilibrium(
     """``vᵀĤv`` is 0 for every batch of this indefinite Ĥ, but ``Ĥv`` is not: η* = 0."""
     problem = UnlearningProblem.from_factors(*CANCELLING)
     found = problem.critical_step_size((1, 1), 0.5, sampling=sampling, momentum=momentum)
-    assert (found.value, found.error_bound) == (0.0, 0.0)
+    assert found.value == 0.0 and found.error_bound < 1e-6
+    assert problem.dynamics(1e-4, 1, 0.5, sampling, momentum=momentum).verdict() is Verdict.ESCAPES
     sets = [hessians(np.array(part)[:, None]) for part in CANCELLING]
     options = {"batches": (1, 1), "alpha": 0.5, "sampling": sampling, "momentum": momentum}
     for step in (0.01, 0.5, 4.8):
         assert naive.growth_factor(*sets, step=step, weight_decay=0.0, **options) > 1.0 + 1e-8
+
+
+@pytest.mark.parametrize("power", [-19, -21, -24])
+def test_noise_is_compared_with_its_own_directions_curvature(power):
+    """On the first axis all samples are alike; the second's noise is 2^{2·power}/8, all exact."""
+    h = 2.0**power
+    retain = [np.diag([1.0, h**0.5]), np.array([[1.0, 0.0]])]
+    problem = UnlearningProblem.from_factors(retain, retain)
+    gap = 2.0**-24
+    d, noise = gap * h, h * h * ((0.5 - gap) ** 2 + (0.5 + gap) ** 2) / 4.0
+    found = problem.critical_step_size((1, 1), 0.5 - gap)
+    exact = 2.0 * d / (d * d + noise)
+    assert found.value == pytest.approx(exact, rel=1e-9)
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((2, 2)))[0]
+    turned = UnlearningProblem.from_factors([z @ turn for z in retain], [z @ turn for z in retain])
+    again = turned.critical_step_size((1, 1), 0.5 - gap)
+    assert abs(again.value - exact) <= again.error_bound
+
+
+@pytest.mark.parametrize("small", [1e-7, 1e-6, 1e-3])
+def test_an_ascent_direction_far_below_the_largest_curvature_escapes(small):
+    problem = UnlearningProblem.from_factors([[1.0, 0.0]], [[0.0, small]])
+    dyn = problem.dynamics(0.5, 1, 0.5)
+    assert problem.critical_step_size(1, 0.5).value == 0.0
+    assert dyn.verdict() is Verdict.ESCAPES
+    assert problem.frontier(0.5, [1], [0.5]).verdicts[0, 0] is Verdict.ESCAPES
+
+
+@pytest.mark.parametrize("gap", [1e-3, 1e-5, 1e-8, 1e-10])
+@pytest.mark.parametrize("spread", [0.0, 1e-9, 1e-6, 1e-3])
+def test_alike_samples_near_equal_weights(gap, spread):
+    """Nearly all of the noise cancels, and nearly all of D: a scalar problem, in 60 digits."""
+    rng = np.random.default_rng(3)
+    z = [1.0 + spread * rng.standard_normal((n, 1)) for n in (4, 3)]
+    problem = UnlearningProblem.from_factors(*z)
+    alpha = 0.5 - gap
+    found = problem.critical_step_size((1, 2), alpha)
+    with mp.workdps(60):
+        parts = [[mp.mpf(float(v)) ** 2 for v in part[:, 0]] for part in z]
+        means = [mp.fsum(h) / len(h) for h in parts]
+        a = (1 - mp.mpf(alpha), mp.mpf(alpha))
+        c = (mp.mpf(3) / 12, mp.mpf(1) / 12)
+        d = a[0] * means[0] - a[1] * means[1]
+        noise = mp.fsum(
+            a[s] ** 2 * c[s] * mp.fsum((h - means[s]) ** 2 for h in parts[s]) for s in (0, 1)
+        )
+        exact = float(2 * d / (d * d + noise)) if d > 0 else 0.0
+    assert abs(found.value - exact) <= found.error_bound + 1e-13 * exact
+    assert found.error_bound <= 1e-5 * exact or gap < 1e-8 or exact == 0.0
+    if d > 1e-12:
+        for bound in problem.dynamics(1.0, (1, 2), alpha).bounds():
+            side = 1.0 if bound.kind == "necessary" else -1.0
+            if not np.isnan(bound.critical_step_size):
+                assert side * (bound.critical_step_size - exact) >= -1e-9 * exact, bound.name
 
 
 def test_a_null_direction_that_no_batch_moves_is_left_out():

@@ -76,3 +76,12 @@ def test_one_rule_for_growth_and_maps_beyond_the_critical_step():
     assert (dyn.verdict(), dyn.reason()) == (rs.Verdict.ESCAPES, rs.Reason.ASCENT_DIRECTION)
     found = problem.frontier(0.02, [1], [0.5])
     assert found.verdicts[0, 0] is rs.Verdict.ESCAPES
+
+
+def test_no_curvature_with_gradients_is_never_called_stable():
+    """A loss that is linear in the outputs moves at first order: stability says nothing of it."""
+    zeros, slopes = np.zeros((3, 2)), np.ones((3, 2))
+    problem = rs.UnlearningProblem.from_factors(zeros, gradients=(slopes, ()))
+    words = problem.dynamics(0.1, 1).report()
+    assert "no sample has curvature while gradients are not zero" in words
+    assert "stable" not in words.replace("stability", "") and "critical step size" not in words

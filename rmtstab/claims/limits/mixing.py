@@ -12,6 +12,7 @@ from rmtstab._results import FloatArray
 from rmtstab.claims.claim import Outcome, theory_claim
 from rmtstab.claims.rates import (
     HALF,
+    NONE,
     ONE,
     SOFT_EDGE,
     Rate,
@@ -24,14 +25,14 @@ from rmtstab.theory import descent_ascent, wachter
 
 Rng = np.random.Generator
 Record = dict[str, Any]
-WACHTER = (Rate("rate", SOFT_EDGE, (HALF, ONE)),)
+WACHTER = (Rate("rate", SOFT_EDGE, (NONE, HALF, ONE)),)
 WEIGHT_DECAY = (
-    Rate("over_parameterised", SOFT_EDGE, (HALF, ONE)),
-    Rate("under_parameterised", SOFT_EDGE, (HALF, ONE)),
+    Rate("over_parameterised", SOFT_EDGE, (NONE, HALF, ONE)),
+    Rate("under_parameterised", SOFT_EDGE, (NONE, HALF, ONE)),
 )
 
 
-def wachter_rates(rng: Rng) -> dict[str, Any]:
+def wachter_rates(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
     """Rate of Wachter's limit, its Tracy–Widom law at finite size, and heavy-tailed factors."""
 
     def ratios(dim: int) -> tuple[int, int]:
@@ -39,7 +40,7 @@ def wachter_rates(rng: Rng) -> dict[str, Any]:
 
     def relative(dim: int) -> float:
         n_r, n_f = ratios(dim)
-        limit = wachter.critical_alpha(dim / n_r, dim / n_f)
+        limit = scale * wachter.critical_alpha(dim / n_r, dim / n_f)
         return _sampled_alpha(n_r, n_f, dim, 0.0, rng) / limit - 1.0
 
     rows = []
@@ -72,7 +73,7 @@ def wachter_rates(rng: Rng) -> dict[str, Any]:
             r, f = (rng.standard_t(3.0, (dim, n)) for n in (n_r, n_f))
             found.append(_generalised_alpha(r @ r.T / n_r, f @ f.T / n_f, 0.0) / limit - 1.0)
         heavy.append(float(np.mean(found)))
-    sizes, draws = (20, 40, 80, 160), (400, 300, 200, 100)
+    sizes, draws = (80, 160, 320), (400, 250, 120)
     record = {"rate": sampled_rate(sizes, draws, relative), "rows": rows, "heavy_tailed": heavy}
     return {**record, "figure": rate_figure(record, WACHTER)}
 
@@ -82,11 +83,11 @@ def judge_wachter(record: Record) -> Outcome:
     return judge_rates(record, WACHTER, abs(record["heavy_tailed"][2]), least=0.1)
 
 
-def descent_ascent_rates(rng: Rng) -> dict[str, Any]:
+def descent_ascent_rates(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
     """Rate of the edge under weight decay, over-parameterised and not; an anisotropic failure."""
 
     def relative(retain: float, forget: float, decay: float) -> Sample:
-        limit = descent_ascent.critical_alpha(retain, forget, decay)
+        limit = scale * descent_ascent.critical_alpha(retain, forget, decay)
 
         def sample(dim: int) -> float:
             n_r, n_f = round(dim / retain), round(dim / forget)
@@ -147,6 +148,7 @@ CLAIMS = (
         fails="for entries of three degrees of freedom",
         horizon="none",
         check=wachter_rates,
+        mutation=1.02,
         judge=judge_wachter,
         long=True,
     ),
@@ -161,6 +163,7 @@ CLAIMS = (
         fails="for an anisotropic covariance",
         horizon="none",
         check=descent_ascent_rates,
+        mutation=1.02,
         judge=judge_weight_decay,
         long=True,
     ),

@@ -1,0 +1,76 @@
+"""One pass over the data: outputs, Jacobian Gram, ``J w*``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_map
+
+from rmtstab.bridge.function_space import FunctionSpace
+from rmtstab.bridge.gram import jacobian_gram
+from rmtstab.bridge.jacobian_products import pushforward
+from rmtstab.bridge.network import Network, untouched
+from rmtstab.bridge.planning import plan
+from rmtstab.bridge.sample_loss import SampleLoss
+from rmtstab.bridge.samples import Samples
+from rmtstab.bridge.set_loss import SetLoss
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model in eval mode for a block; it and every global state are left as they were."""
+    with untouched(model):
+        model.eval()
+        yield
+
+
+def joined(parts: list[Samples]) -> Samples:
+    """Inputs of several sets as one; targets, which may be of different kinds, are left out."""
+    inputs = tree_map(lambda *tensors: torch.cat(tensors), *(part.inputs for part in parts))
+    n = sum(len(part) for part in parts)
+    return Samples(inputs, torch.zeros(n), torch.arange(n), n)
+
+
+def read_space(
+    network: Network,
+    samples: tuple[Samples | None, ...],
+    losses: tuple[SampleLoss | None, ...],
+    memory_budget: float | None = None,
+    progress: bool = False,
+) -> FunctionSpace:
+    """Outputs, Gram and ``J w*`` of a network at its weights."""
+    present = [part for part in samples if part is not None]
+    drawn = joined([part for part in samples[:2] if part is not None])
+    everything = joined(present)
+    outputs = network.outputs(everything).double()
+    if progress:
+        print(plan(network, drawn, memory_budget=memory_budget), file=sys.stderr)
+    options: dict[str, Any] = {"memory_budget": memory_budget, "progress": progress}
+    gram = jacobian_gram(network, drawn, **options)
+    if samples[2] is not None:
+        gram = torch.cat([gram, jacobian_gram(network, drawn, samples[2], **options)], dim=1)
+    drift = None
+    try:
+        drift = pushforward(network, everything, network.weights).double().flatten()
+    except (RuntimeError, NotImplementedError):
+        network.notes.append("no second derivatives: weight decay cannot be followed")
+    square = sum(
+        float((w.double() ** 2 / (1.0 if p is None else p.double())).sum())
+        for w, p in (
+            (w, None if network.preconditioner is None else network.preconditioner[name])
+            for name, w in network.weights.items()
+        )
+    )
+    sets = [
+        None if part is None or loss is None else SetLoss(loss, part.targets)
+        for part, loss in zip(samples, losses, strict=True)
+    ]
+    return FunctionSpace(
+        outputs, gram.reshape(len(drawn), outputs.shape[1], -1).contiguous(), drift,
+        square**0.5, tuple(sets),
+    )  # fmt: skip

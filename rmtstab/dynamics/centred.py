@@ -1,0 +1,160 @@
+"""Fixed-size noise of samples that are nearly alike: centred before it is summed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtstab._results import FloatArray
+from rmtstab.dynamics.second_moment import NoiseMap
+from rmtstab.dynamics.update import Update
+
+ENTRIES = 4_000_000  # of all centred Hessians, up to which they are formed
+
+
+@dataclass(frozen=True)
+class CentredNoise:
+    """``N(M) = Σ_i w_i B_i M B_i`` with ``B_i = H_i − H_s`` formed sample by sample.
+
+    `NoiseMap` subtracts the means' term from the sum, which loses what alike samples leave.
+
+    Attributes
+    ----------
+    matrices : ndarray, shape (n, r, r)
+        B_i in D's eigenbasis.
+    weights : ndarray, shape (n,)
+        ``a_s² c_s`` of each sample.
+    uncentred : NoiseMap
+        ``Σ_i w_i H_i M H_i``.
+    """
+
+    matrices: FloatArray
+    weights: FloatArray
+    uncentred: NoiseMap
+
+    shift = 0.0  # no part of the noise is left to an elementwise term
+
+    @staticmethod
+    def affordable(update: Update) -> bool:
+        """Whether the scheme centres its noise, and the matrices are few and small enough.
+
+        Parameters
+        ----------
+        update : Update
+
+        Returns
+        -------
+        bool
+        """
+        return update.scheme.fixed_size and sum(update.sizes) * update.basis.n_active**2 <= ENTRIES
+
+    @classmethod
+    def build(cls, update: Update) -> CentredNoise:
+        """Centre the Hessians of the sets with weight, on the judged range.
+
+        Parameters
+        ----------
+        update : Update
+
+        Returns
+        -------
+        CentredNoise
+        """
+        basis, offsets = update.basis, update.curvatures.factors.offsets
+        rows = basis.rows[:, : basis.n_active]
+        parts, weights, first = [], [], 0
+        for a, n, batch in zip(update.weights, update.sizes, update.batch_size, strict=True):
+            if a and n:
+                blocks = np.split(rows, offsets[first + 1 : first + n])
+                blocks[0] = blocks[0][offsets[first] :]
+                blocks[-1] = blocks[-1][: offsets[first + n] - offsets[first + n - 1]]
+                hessians = np.stack([block.T @ block for block in blocks])
+                parts.append(hessians - hessians.mean(axis=0))
+                weights.append(np.full(n, a * a * update.scheme.coefficients(n, batch)[0]))
+            first += n
+        return cls(np.concatenate(parts), np.concatenate(weights), update.judged_noise.summed())
+
+    def apply(self, m: FloatArray) -> FloatArray:
+        """``N(M)``.
+
+        Parameters
+        ----------
+        m : ndarray, shape (r, r)
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
+        moved = self.matrices @ m
+        moved *= self.weights[:, None, None]
+        r = len(m)
+        # Σ_i (w_i B_i M) B_i as one product: B_i is symmetric
+        result: FloatArray = moved.transpose(1, 0, 2).reshape(r, -1) @ self.matrices.reshape(-1, r)
+        return result
+
+    def apply_symmetric(self, m: FloatArray) -> FloatArray:
+        """``N(M)`` of a symmetric M, symmetric to the last digit.
+
+        Parameters
+        ----------
+        m : ndarray, shape (r, r)
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
+        result = self.apply(m)
+        return 0.5 * (result + result.T)
+
+    def restricted(self, keep: NDArray[np.int64]) -> CentredNoise:
+        """The same on some eigenvectors of D.
+
+        Parameters
+        ----------
+        keep : ndarray of int
+
+        Returns
+        -------
+        CentredNoise
+        """
+        chosen = self.matrices[np.ix_(np.arange(len(self.matrices)), keep, keep)]
+        return replace(
+            self, matrices=np.ascontiguousarray(chosen), uncentred=self.uncentred.restricted(keep)
+        )
+
+    def turned(self, turn: FloatArray, part: NDArray[np.bool_]) -> CentredNoise:
+        """The same with some eigenvectors of D turned among themselves.
+
+        Parameters
+        ----------
+        turn : ndarray, shape (k, k)
+        part : ndarray of bool, shape (r,)
+
+        Returns
+        -------
+        CentredNoise
+        """
+        matrices = self.matrices.copy()
+        matrices[:, :, part] = matrices[:, :, part] @ turn
+        matrices[:, part] = turn.T @ matrices[:, part]
+        return replace(self, matrices=matrices, uncentred=self.uncentred.turned(turn, part))
+
+    def summed(self) -> NoiseMap:
+        """The samples' sum before it is centred.
+
+        Returns
+        -------
+        NoiseMap
+        """
+        return self.uncentred
+
+    def cancelling(self) -> CentredNoise:
+        """What the rounding of a sum is relative to: here nothing cancels.
+
+        Returns
+        -------
+        CentredNoise
+        """
+        return self

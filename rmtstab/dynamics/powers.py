@@ -1,0 +1,130 @@
+r"""``E‖w_k‖²`` from an isotropic start at every k at once, by Gauss quadrature.
+
+``tr Φᵏ(I)/r = ⟨I, Φᵏ(I)⟩/‖I‖² = Σ_i ω_i θ_iᵏ`` with the Ritz values θ of m Lanczos steps from I
+and the squared first components ω of their vectors: exact for ``k < 2m``, and long before
+that to rounding, as only the spectrum's top is seen by a high power (docs/theory/trajectories).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rmtstab._results import FloatArray
+from rmtstab.dynamics.certificate import EPS
+from rmtstab.dynamics.eigen import BASIS_BYTES, Krylov
+from rmtstab.dynamics.update import Update
+
+WIDEST = 240
+STRIDE = 4  # Lanczos steps between two looks
+AGREEMENT = 1e-12  # relative change between two looks at which a value is taken, at the least
+CHUNK = 4096  # steps looked at together
+
+
+class IsotropicPowers:
+    """``E‖w_k‖²`` over k; momentum and decay of directions without curvature not included.
+
+    Parameters
+    ----------
+    update : Update
+        Without momentum.
+    """
+
+    def __init__(self, update: Update) -> None:
+        phi = update.second_moment(active=False)
+        r = phi.side
+        dimension = r * (r + 1) // 2
+        width = int(min(dimension, WIDEST, max(12, BASIS_BYTES / (8.0 * dimension))))
+        self._krylov, self._width = Krylov(phi.symmetric, np.eye(r), width), width
+        self._whole = self._krylov.extend(1)
+        self._nodes, self._weights = self._krylov.quadrature()
+
+    def at(self, step: int) -> float | None:
+        """``E‖w_k‖²/E‖w_0‖²`` at one step.
+
+        Parameters
+        ----------
+        step : int
+            k ≥ 0.
+
+        Returns
+        -------
+        float or None
+            ``inf`` beyond the floating-point range; None where the quadrature did not settle.
+        """
+        steps = np.array([float(step)])
+        while True:
+            before = float(self._log(steps)[0])
+            if self._settled(step):
+                return math.exp(before) if before < 709.0 else math.inf
+            if not self._more():
+                return None
+            after = float(self._log(steps)[0])
+            if abs(after - before) <= _agreement(step):
+                return math.exp(after) if after < 709.0 else math.inf
+
+    def first_above(self, level: float, limit: int) -> float | None:
+        """First step at which it reaches a level.
+
+        Parameters
+        ----------
+        level : float
+            Above 1.
+        limit : int
+            Steps looked at.
+
+        Returns
+        -------
+        float or None
+            ``inf`` if none; None where the quadrature did not settle.
+        """
+        found = self._crossing(level, limit)
+        while True:
+            last = limit if math.isinf(found) else int(found)
+            if self._settled(last):
+                return found
+            before = self._log(np.array([last - 1.0, float(last)]))
+            if not self._more():
+                return None
+            again = self._crossing(level, limit)
+            after = self._log(np.array([last - 1.0, float(last)]))
+            if again == found and float(np.abs(after - before).max()) <= _agreement(last):
+                return found
+            found = again
+
+    def _settled(self, step: int) -> bool:
+        return self._whole or step < 2 * self._krylov.size
+
+    def _more(self) -> bool:
+        """A few Lanczos steps more; False where the basis is full."""
+        room = self._width - self._krylov.size
+        if room <= 0:
+            return False
+        self._whole = self._krylov.extend(min(STRIDE, room))
+        self._nodes, self._weights = self._krylov.quadrature()
+        return True
+
+    def _log(self, steps: FloatArray) -> FloatArray:
+        """Logarithm of ``Σ ω θᵏ`` at some steps, without overflow."""
+        top = float(np.abs(self._nodes).max())
+        if top == 0.0:
+            return np.where(steps > 0.0, -np.inf, 0.0)
+        ratios = self._nodes / top
+        sums = self._weights @ ratios[:, None] ** steps
+        with np.errstate(divide="ignore"):
+            result: FloatArray = np.log(np.maximum(sums, 0.0)) + steps * math.log(top)
+        return result
+
+    def _crossing(self, level: float, limit: int) -> float:
+        for first in range(1, limit + 1, CHUNK):
+            steps = np.arange(first, min(first + CHUNK, limit + 1), dtype=np.float64)
+            above = np.flatnonzero(self._log(steps) >= math.log(level))
+            if above.size:
+                return float(steps[above[0]])
+        return math.inf
+
+
+def _agreement(step: int) -> float:
+    """Relative change that is rounding of ``θᵏ``."""
+    return AGREEMENT + 8.0 * EPS * step

@@ -1,0 +1,117 @@
+"""Tracy–Widom laws of any index and of the next eigenvalues: three routes, and samples."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import linalg
+
+from rmtstab.laws import TracyWidom, _airy_determinants, _stochastic_airy
+
+
+@pytest.mark.parametrize("index", [1, 2, 4])
+def test_the_general_solver_reproduces_the_classical_laws(index):
+    x, cdf, pdf = _stochastic_airy.distribution(float(index), 1)
+    law = TracyWidom(index, "stochastic_airy")
+    assert np.abs(cdf - law.cdf(x)).max() < 1e-11 and np.abs(pdf - law.pdf(x)).max() < 1e-10
+
+
+def test_neighbouring_indices_and_their_law():
+    # no interpolation between 2 and 4, but continuous in the index
+    near = TracyWidom(4.0001)
+    assert near.scaling == "stochastic_airy"
+    exact = TracyWidom(4, "stochastic_airy")
+    x = np.linspace(-4.0, 1.0, 9)
+    assert 1e-8 < np.abs(near.cdf(x) - exact.cdf(x)).max() < 1e-4
+    average = 0.5 * (TracyWidom(2).cdf(x) + exact.cdf(x))
+    assert np.abs(TracyWidom(3.0).cdf(x) - average).max() > 5e-3
+
+
+def edge_sample(beta, n, k, draws, seed):
+    """Return scaled k-th largest eigenvalues of the tridiagonal model of a Gaussian matrix."""
+    rng = np.random.default_rng(seed)
+    keep = min(n, int(12 * n ** (1 / 3)))  # the top eigenvectors live in these rows
+    found = np.empty(draws)
+    for i in range(draws):
+        diagonal = rng.standard_normal(keep) * math.sqrt(2)
+        off = np.sqrt(rng.chisquare(beta * np.arange(n - 1, n - keep, -1)))
+        top = linalg.eigh_tridiagonal(
+            diagonal, off, eigvals_only=True, select="i", select_range=(keep - k, keep - k)
+        )[0]
+        found[i] = (top / math.sqrt(beta) - 2 * math.sqrt(n)) * n ** (1 / 6)
+    return found
+
+
+@pytest.mark.parametrize(("beta", "k"), [(6.0, 1), (1, 2), (2, 3)])
+def test_simulated_models(beta, k):
+    law = TracyWidom(beta, k=k)
+    sample = edge_sample(beta, 4000, k, 1000, seed=7)
+    bias = 0.03  # of order n**(-1/3)
+    assert sample.mean() == pytest.approx(law.mean(), abs=5 * law.std() / math.sqrt(1000) + bias)
+    assert sample.std() == pytest.approx(law.std(), rel=5 / math.sqrt(2000) + bias)
+    ranks = (np.arange(1000) + 0.5) / 1000
+    assert np.abs(law.cdf(np.sort(sample)) - ranks).max() < 2.2 / math.sqrt(1000)
+
+
+@pytest.mark.slow
+def test_two_routes_to_the_second_eigenvalue():
+    x, cdf, pdf = _stochastic_airy.distribution(1.0, 2)
+    law = TracyWidom(1, k=2)
+    assert np.abs(law.cdf(x) - cdf).max() < 1e-10 and np.abs(law.pdf(x) - pdf).max() < 1e-9
+
+
+def test_decimation_and_order():
+    # every second eigenvalue of index 1 is an eigenvalue of index 4
+    x = np.linspace(-6.0, 0.0, 13)
+    pair = TracyWidom(1, k=2), TracyWidom(4, "rmtstat")
+    np.testing.assert_allclose(pair[0].cdf(x), pair[1].cdf(x), atol=2e-11)
+    s = np.linspace(-6.0, -1.0, 6)
+    assert (np.diff([TracyWidom(2, k=k).cdf(s) for k in (1, 2)], axis=0) > 0).all()
+    first = _airy_determinants.below(s, 2, 1)
+    np.testing.assert_allclose(first, TracyWidom(2).cdf(s), atol=1e-14)
+
+
+def test_tenth_eigenvalues():
+    # of two independent spectra of index 1 together, every second is one of index 2
+    s = np.array([-13.0, -10.0, -8.0])
+    below = np.array([_airy_determinants.below(s, 1, k) for k in range(1, 11)])
+    exactly = np.diff(below, axis=0, prepend=0.0)
+    for k in (1, 3, 5):
+        both = sum(exactly[i] * exactly[j] for i in range(10) for j in range(10) if i + j < 2 * k)
+        np.testing.assert_allclose(both, _airy_determinants.below(s, 2, k), atol=1e-13)
+    # and the mean of the tenth lies by a zero of the Airy function
+    law = TracyWidom(2, k=10)
+    assert law.mean() == pytest.approx(-((1.5 * math.pi * 9.5) ** (2 / 3)), abs=0.1)
+
+
+def test_joint_law_of_two():
+    law = TracyWidom(2)
+    assert law.joint_cdf(-1.0, -1.0) == pytest.approx(law.cdf(-1.0), abs=1e-13)
+    assert law.joint_cdf(8.0, -3.0) == pytest.approx(TracyWidom(2, k=2).cdf(-3.0), abs=1e-11)
+    assert law.joint_cdf(-2.0, 5.0) == pytest.approx(law.cdf(-2.0), abs=1e-14)
+    assert law.joint_cdf(-1.0, -3.0) < min(law.cdf(-1.0), TracyWidom(2, k=2).cdf(-3.0))
+    rng = np.random.default_rng(3)
+    n, draws, hits = 60, 800, 0
+    for _ in range(draws):
+        a = rng.standard_normal((n, n)) + 1j * rng.standard_normal((n, n))
+        second, first = np.linalg.eigvalsh((a + a.conj().T) / 2)[-2:]
+        scaled = [(v / math.sqrt(n) - 2) * n ** (2 / 3) for v in (first, second)]
+        hits += scaled[0] <= -1.5 and scaled[1] <= -3.5
+    p = law.joint_cdf(-1.5, -3.5)
+    assert hits / draws == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / draws) + 0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"dyson_index": 0.05}, r"dyson_index must lie in \[0.1, 100\]"),
+        ({"dyson_index": 3, "k": 2}, r"k must be 1 for dyson_index 3.0"),
+        ({"dyson_index": 2, "k": 11}, r"k must lie in \[1, 10\]"),
+        ({"dyson_index": 3, "scaling": "rmtstat"}, "scaling must be 'stochastic_airy'"),
+    ],
+)
+def test_bad_parameters(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        TracyWidom(**arguments)
+    with pytest.raises(ValueError, match="joint_cdf needs dyson_index 2"):
+        TracyWidom(1).joint_cdf(0.0, -1.0)
