@@ -1,4 +1,6 @@
-"""Denoise a covariance: finance-like returns, a market factor, sectors, and more noise than signal.
+"""
+Denoise a covariance: finance-like returns, a market factor, sectors, and more noise than signal.
+=================================================================================================
 
 The truth is known here, so the error of each estimate is too.
 """

@@ -1,4 +1,6 @@
-"""Read the signal-to-noise ratio off a Gram matrix: a bulk, and one outlier a class."""
+"""
+Read the signal-to-noise ratio off a Gram matrix: a bulk, and one outlier a class."""
+=====================================================================================
 
 import matplotlib.pyplot as plt
 import numpy as np
