@@ -18,7 +18,7 @@ def test_there_are_enough():
 def test_an_example_has_a_title_a_figure_and_assertions_at_its_end(path):
     tree = ast.parse(path.read_text())
     title, line, *_ = ast.get_docstring(tree).splitlines()
-    assert set(line) == {"="} and len(line) == len(title)  # the page's heading
+    assert set(line) == {"="} and len(line) == len(title), "underline the title: it heads a page"
     assert "figure" in path.read_text()
     asserting = [node for node in ast.walk(tree) if isinstance(node, ast.Assert)]
     assert asserting and max(node.lineno for node in asserting) > len(tree.body)

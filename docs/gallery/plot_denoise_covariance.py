@@ -1,4 +1,6 @@
-"""Denoise a covariance: finance-like returns, a market factor, sectors, and more noise than signal.
+"""
+Denoise a covariance: finance-like returns, a market factor, sectors, and more noise than signal.
+=================================================================================================
 
 The truth is known here, so the error of each estimate is too.
 """
@@ -35,7 +37,7 @@ risks = {
 }
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-rs.figures.spectrum(values[: n_assets - found.n_spikes], found.law, left)
+rs.figures.spectrum(left, values[: n_assets - found.n_spikes], found.law)
 left.set_title(f"bulk of variance {found.scale:.3f}, {found.n_spikes} spikes above it")
 right.bar(list(risks), list(risks.values()))
 right.set_ylabel("variance of the portfolio / least possible")

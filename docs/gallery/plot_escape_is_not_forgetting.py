@@ -1,4 +1,6 @@
-"""Escape is not forgetting: a model leaves its trained weights, and still knows whom it saw.
+"""
+Escape is not forgetting: a model leaves its trained weights, and still knows whom it saw.
+==========================================================================================
 
 Labels that can only be memorised are ascended on. The model leaves w* at once; the diagnosis says
 at which step it has forgotten. Just after the escape, a membership attack on the losses still

@@ -1,4 +1,9 @@
-"""Read the signal-to-noise ratio off a Gram matrix: a bulk, and one outlier a class."""
+"""
+Read the signal-to-noise ratio off a Gram matrix: a bulk, and one outlier a class.
+==================================================================================
+
+The bulk of a fitted law gives the noise, the outliers give the signal.
+"""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,7 +25,7 @@ sizes = np.sort([np.sum(labels > 0), np.sum(labels < 0)])[::-1]
 estimate = np.sqrt(strength.spikes / found.scale / sizes)
 
 figure, ax = plt.subplots(layout="constrained")
-rs.figures.spectrum(values, strength.law, ax)
+rs.figures.spectrum(ax, values, strength.law)
 ax.set_title(f"SNR from the outliers: {estimate[0]:.3f}, {estimate[1]:.3f} (true {snr})")
 
 assert found.n_spikes == 2  # one a class

@@ -1,4 +1,6 @@
-"""How many principal components? Three tests on genotypes of three populations.
+"""
+How many principal components? Three tests on genotypes of three populations.
+=============================================================================
 
 Markers are in linkage (blocks of eight move together), which fools a test that counts them as
 independent; Patterson's effective number of markers does not mind.
