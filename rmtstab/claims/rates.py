@@ -4,9 +4,10 @@ A fitted slope supports a rate when its error bar can tell that rate from its ne
 them 0 (no convergence) and a faster one, and it lies nearer to it than to any of them: finite
 sizes bend the lines, so that a slope need not lie within a few error bars of its limit.
 
-The limit itself is judged by the mean errors ``b_0 + b_1 n^p`` at the claimed slope p: the
-intercept must be 0 within three standard errors, and below a stated share. A formula that is off
-by a factor has the intercept of that factor, whatever its slope.
+The limit itself is judged by the mean errors ``b_0 + b_1 n^p`` at the claimed slope p (that of
+the mean, where fluctuations of size n^(-1/2) hide a mean error of 1/n): the intercept must be 0
+within three standard errors, and below a stated share. A formula that is off by a factor has the
+intercept of that factor, whatever its slope.
 """
 
 from __future__ import annotations
@@ -39,12 +40,15 @@ class Rate(NamedTuple):
         Slopes it is told from: on both sides, 0 among them.
     share : float
         What the relative error at n = ∞ must stay below.
+    mean : float, optional
+        Slope of the mean error where it falls faster than the fluctuations; default ``claimed``.
     """
 
     path: str
     claimed: float
     others: tuple[float, ...]
     share: float = 0.02
+    mean: float | None = None
 
     def fit_of(self, record: Record) -> Record:
         """Fit at ``"outer/inner"`` of a record."""
@@ -144,7 +148,7 @@ def judge_rates(record: Record, rates: Sequence[Rate], failing: float, least: fl
     for rate in rates:
         fit = rate.fit_of(record)
         slope, bar = fit["slope"], fit["slope_error"]
-        limit, error = intercept(fit, rate.claimed)
+        limit, error = intercept(fit, rate.claimed if rate.mean is None else rate.mean)
         good &= supports(fit, rate.claimed, rate.others)
         good &= abs(limit) < min(3.0 * error, rate.share)
         words.append(

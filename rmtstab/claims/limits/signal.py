@@ -31,13 +31,13 @@ Rng = np.random.Generator
 Record = dict[str, Any]
 COHERENCE = (Rate("leading", ONE, (NONE, HALF, SOFT_EDGE, THREE_HALVES)),)
 OUTLIERS = (
-    Rate("larger_class", HALF, (NONE, SOFT_EDGE, ONE)),
-    Rate("smaller_class", HALF, (NONE, SOFT_EDGE, ONE)),
+    Rate("larger_class", HALF, (NONE, SOFT_EDGE, ONE), mean=ONE),
+    Rate("smaller_class", HALF, (NONE, SOFT_EDGE, ONE), mean=ONE),
     Rate("edge", SOFT_EDGE, (NONE, HALF, ONE)),
 )
 ESCAPE = (
     Rate("linear_noise/curvature", SOFT_EDGE, (NONE, ONE)),
-    Rate("linear_signal/curvature", HALF, (NONE, ONE)),
+    Rate("linear_signal/curvature", HALF, (NONE, ONE), mean=ONE),
     Rate("cnn_signal/curvature", HALF, (NONE, ONE)),
 )
 

@@ -32,7 +32,7 @@ RATES = (
     Rate("spiked", ONE, (NONE, HALF, SOFT_EDGE, THREE_HALVES)),
     Rate("mean", SOFT_EDGE, (NONE, ONE)),
     Rate("corner", HALF, (NONE, ONE), share=0.04),
-    Rate("capped", HALF, (NONE, ONE), share=0.04),
+    Rate("capped", HALF, (NONE, ONE), share=0.04, mean=ONE),
 )
 
 
