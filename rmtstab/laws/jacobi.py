@@ -129,10 +129,6 @@ class Jacobi(TwoPolesLaw):
             value = moment(order, low, 1 - high, Decimal(1), Decimal(-1))
             return float((n1 + n2) / (2 * p) * value + max(Decimal(0), 1 - n2 / p))
 
-    def mean(self) -> float:
-        """Mean, ``n1 / (n1 + n2)``."""
-        return self.n1 / (self.n1 + self.n2)
-
     def edge_scale(self) -> float:
         r"""Tracy–Widom scale of the top edge.
 

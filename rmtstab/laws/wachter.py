@@ -119,10 +119,6 @@ class Wachter(TwoPolesLaw):
             value = moment(order, low, high, first, second)
             return float((1 - second) / 2 * value)
 
-    def mean(self) -> float:
-        """Mean, ``1 / (1 - denominator_ratio)``."""
-        return 1.0 / (1.0 - self.denominator_ratio)
-
     def edge_scale(self) -> float:
         r"""Tracy–Widom scale of the top edge.
 
