@@ -65,6 +65,8 @@ class ExtremeLaw(Law):
     `EXACT` eigenvalues.
     """
 
+    accuracy = 2e-12  # tables of both tails meet at the median
+
     _largest = True
 
     @property

@@ -108,7 +108,7 @@ def test_density_is_the_slope_of_the_distribution_function(law):
     slope = (8 * (law.cdf(x + h) - law.cdf(x - h)) - law.cdf(x + 2 * h) + law.cdf(x - 2 * h)) / (
         12 * h
     )
-    noise = 2e-15 / h
+    noise = law.accuracy / h
     np.testing.assert_array_less(np.abs(slope - law.pdf(x)), 1e-9 * law.pdf(x) + 10 * noise)
 
 
@@ -121,8 +121,8 @@ def test_moments_are_integrals(law):
     def integral(power):
         total = sum(m * (at / scale) ** power for at, m in atoms)
         for left, right in points:
-            if math.isinf(left):
-                left, right = law.ppf(1e-15), law.isf(1e-15)
+            left = law.ppf(1e-15) if math.isinf(left) else left
+            right = law.isf(1e-15) if math.isinf(right) else right
             # x = left + width sin²(t/2): no square root at the edges
             width = right - left
 
@@ -140,7 +140,7 @@ def test_moments_are_integrals(law):
         )
     assert law.mean() == pytest.approx(law.moment(1), rel=1e-12, abs=1e-14 * scale)
     assert law.var() == pytest.approx(
-        law.moment(2) - law.mean() ** 2, rel=1e-9, abs=1e-12 * scale**2
+        law.moment(2) - law.mean() ** 2, rel=1e-9, abs=max(1e-12, 10 * law.accuracy) * scale**2
     )
     assert law.std() == math.sqrt(law.var())
     assert law.expect() == pytest.approx(law.mean(), rel=1e-10, abs=1e-10 * scale)
@@ -262,7 +262,9 @@ def test_scale_stretches_everything(law):
     if not any(f.name in ("scale", "radius") for f in dataclasses.fields(law)):
         return
     name = "scale" if hasattr(law, "scale") else "radius"
-    wide = dataclasses.replace(law, **{name: 2.0 * getattr(law, name)})
+    # the variance of a Wigner matrix's entries stretches its spectrum by the root
+    factor = 4.0 if getattr(law, "kind", "") == "wigner" else 2.0
+    wide = dataclasses.replace(law, **{name: factor * getattr(law, name)})
     x = quantiles(law) - law.loc
     np.testing.assert_allclose(wide.cdf(law.loc + 2 * x), law.cdf(law.loc + x), rtol=1e-12)
     np.testing.assert_allclose(wide.pdf(law.loc + 2 * x), law.pdf(law.loc + x) / 2, rtol=1e-7)
