@@ -65,7 +65,7 @@ class ExtremeLaw(Law):
     `EXACT` eigenvalues.
     """
 
-    accuracy = 2e-12  # tables of both tails meet at the median
+    accuracy = 1e-11  # tables of both tails meet at the median
 
     _largest = True
 
