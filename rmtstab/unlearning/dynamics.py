@@ -94,9 +94,9 @@ class Dynamics(Update):
         >>> import numpy as np
         >>> import rmtstab as rs
         >>> dyn = rs.UnlearningProblem.from_factors(np.eye(2)).dynamics(0.5, 1)
-        >>> dyn.at(step_size=1.0, sampling="bernoulli")
-        Dynamics(step_size=1, batch_size=(1.0, 0.0), alpha=0, sampling='bernoulli', \
-weight_decay=0, momentum=0)
+        >>> changed = dyn.at(step_size=1.0, sampling="bernoulli")
+        >>> changed.step_size, changed.sampling, changed.batch_size
+        (1.0, 'bernoulli', (1.0, 0.0))
         """
         given: dict[str, Any] = {
             name: getattr(self, name)
