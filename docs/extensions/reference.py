@@ -63,7 +63,7 @@ def sections() -> dict[str, list[str]]:
     return found
 
 
-def write_index(app) -> None:
+def write_index(app, config) -> None:
     """Write the tables that autosummary turns into pages."""
     lines = ["All objects", "===========", ""]
     known = sections()
@@ -81,6 +81,6 @@ def write_index(app) -> None:
 
 
 def setup(app):
-    """Write the index before the sources are read."""
-    app.connect("builder-inited", write_index, priority=100)
+    """Write the index before the sources are looked for: autosummary reads what was found."""
+    app.connect("config-inited", write_index)
     return {"parallel_read_safe": True}
