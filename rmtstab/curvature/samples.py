@@ -15,6 +15,7 @@ from rmtstab.curvature.coherence_map import CoherenceMap
 from rmtstab.curvature.factors import ReducedFactors
 from rmtstab.curvature.mix_basis import MixBasis
 
+SMALLEST, LARGEST = 1e-75, 1e75  # of the singular values: fourth powers stay floats
 CACHE_BYTES = 2e8  # memory of the kept eigenbases, one at least; and of a kept S
 
 
@@ -40,6 +41,12 @@ class SampleCurvatures:
         self, factors: ReducedFactors, n_retain: int, gradients: FloatArray | None = None
     ) -> None:
         n = factors.n_samples
+        top = float(factors.singular_values.max(initial=0.0))
+        if top and not SMALLEST <= top <= LARGEST:
+            raise ValueError(
+                f"factors must have a largest singular value in [{SMALLEST:g}, {LARGEST:g}] (the "
+                f"second moment holds its fourth power), got {top:.3g}; rescale the loss"
+            )
         self.factors = factors
         self.n_retain = _checks.integer("n_retain", n_retain, low=1, high=n, high_label="n")
         self.n_forget = n - self.n_retain

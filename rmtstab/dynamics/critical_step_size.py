@@ -3,6 +3,7 @@ r"""Critical step size: up to where the growth factor stays at or below 1."""
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,11 +75,19 @@ def critical_step_size(update: Update) -> Threshold:
     root = 1.0 / np.sqrt(left)
     psi = SecondMoment(noise, elementwise / left, 1.0, root)
 
+    unit = float(np.abs(d).max())  # 1/η* is a curvature: the eigen-solver sees numbers of size 1
+
+    def scaled(m: FloatArray) -> FloatArray:
+        image = psi.symmetric(m)
+        image /= unit
+        return image
+
     def weights(shift: float) -> tuple[FloatArray, FloatArray]:
-        return root, 1.0 / (root * (left - mean / shift))  # proportional to g ∘ √L
+        return root, 1.0 / (root * (left - mean / (shift * unit)))  # proportional to g ∘ √L
 
     positive = weights if update.momentum else None
-    top = eigen.leading(psi.symmetric, np.diag(root), weights=positive)
+    top = eigen.leading(scaled, np.diag(root / root.max()), weights=positive)
+    top = replace(top, value=top.value * unit, upper=top.upper * unit)
     if top.value <= 0.0:
         return Threshold(cap, 0.0, True, "nothing escapes")
     value = 1.0 / top.value

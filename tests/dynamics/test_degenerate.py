@@ -196,3 +196,30 @@ def test_arrays_of_either_precision_and_library(library, precision, rng):
         value = problem.dynamics(0.1, (2, 1), 0.2).growth_factor()
         exact = expected.dynamics(0.1, (2, 1), 0.2).growth_factor()
         assert value == pytest.approx(exact, rel=tolerance)
+
+
+@pytest.mark.parametrize("scale", [1e-70, 1e-20, 1e-16, 1e-13, 1e20, 1e70])
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_thresholds_scale_with_the_curvature(scale, momentum):
+    """A known fault: factors of 1e-16 gave a threshold 3.7 times too large, called converged."""
+    z = np.random.default_rng(0).standard_normal((8, 3))
+    plain = UnlearningProblem.from_factors(z[:5], z[5:])
+    scaled = UnlearningProblem.from_factors(scale * z[:5], scale * z[5:])
+    one, other = (p.critical_step_size((2, 1), 0.02, momentum=momentum) for p in (plain, scaled))
+    assert other.value * scale * scale == pytest.approx(one.value, rel=1e-12)
+    assert (other.converged, other.status) == (one.converged, one.status)
+    assert other.error_bound * scale * scale == pytest.approx(one.error_bound, rel=0.5)
+    step = 0.1 / scale / scale
+    assert float(scaled.critical_alpha(step, (2, 1), momentum=momentum)) == pytest.approx(
+        float(plain.critical_alpha(0.1, (2, 1), momentum=momentum)), rel=1e-10
+    )
+    dyn = scaled.dynamics(step, (2, 1), 0.1, momentum=momentum)
+    reference = plain.dynamics(0.1, (2, 1), 0.1, momentum=momentum)
+    assert dyn.growth_factor() == pytest.approx(reference.growth_factor(), rel=1e-12)
+    assert dyn.verdict() is reference.verdict()
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-100, 1e100, 1e150])
+def test_curvatures_whose_squares_are_no_floats_are_refused(scale):
+    with pytest.raises(ValueError, match=r"largest singular value in \[1e-75, 1e\+75\]"):
+        UnlearningProblem.from_factors(scale * np.eye(3))
