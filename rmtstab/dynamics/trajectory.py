@@ -16,7 +16,7 @@ from rmtstab.dynamics.momentum import HeavyBall
 from rmtstab.dynamics.powers import IsotropicPowers
 from rmtstab.dynamics.update import Update
 
-HUGE = 1e200  # the state is rescaled beyond this, and below its inverse
+HUGE = 1e50  # a state beyond is rescaled before it is mapped: growth up to 1e250 a step
 
 
 def initial_moment(update: Update, initial: Any, extra: int = 0) -> FloatArray:
@@ -117,15 +117,15 @@ class Walker:
     def step(self) -> None:
         """Advance one step."""
         size = float(np.trace(self.moment))
+        if size > HUGE or (self.source is None and 0.0 < size < 1.0 / HUGE):
+            self.state = self.state / size
+            self.mean = self.mean / math.sqrt(size)
+            self.exponent += math.log(size)
         if self.source is None:
             self.state = self.map(self.state)
         else:
             self.state = self.map(self.state) + self.source.second(self.mean, self.unit)
             self.mean = self.source.first(self.mean, self.unit)
-        if size > HUGE or (self.source is None and 0.0 < size < 1.0 / HUGE):
-            self.state /= size
-            self.mean /= math.sqrt(size)
-            self.exponent += math.log(size)
 
 
 def iterate(

@@ -246,3 +246,12 @@ def test_quantiles_are_refused_without_a_source_of_randomness(rng):
         dyn.trajectory(3, quantiles=[0.5, 2.0], rng=0)
     with pytest.raises(ValueError, match="runs without gradients"):
         dyn.trajectory(3, quantiles=[0.5], rng=0, gradients=np.ones((9, problem.rank)))
+
+
+def test_steps_of_any_size_overflow_to_infinity_without_a_warning():
+    problem = UnlearningProblem.from_factors(np.eye(3))
+    start = 1e60 * np.eye(3)
+    kept = start.copy()
+    path = problem.dynamics(1e60, 1).trajectory(6, start)
+    assert np.isfinite(path.displacement[:2]).all() and np.isinf(path.displacement[4:]).all()
+    np.testing.assert_array_equal(start, kept)
