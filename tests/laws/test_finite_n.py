@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rmtstab.laws import RoysRoot, TracyWidom, WishartMax, WishartMin
+from rmtstab.laws import MarchenkoPastur, RoysRoot, TracyWidom, WishartMax, WishartMin
 from rmtstab.laws.spike_tests import ratio_sf
 from tests import naive
 from tests.laws.reference import entries, number
@@ -161,7 +161,7 @@ def test_size_of_five_percent_tests(n, p):
     """Between 4.5 and 5.5 %, with bidiagonal draws: 20,000 put the standard error at .0015."""
     from rmtstab.laws.fit import _NoiseLaw
 
-    rng, noise = np.random.default_rng(5), _NoiseLaw(n, p)
+    rng, noise = np.random.default_rng(5), _NoiseLaw(MarchenkoPastur, n, p)
     draws = 20000 if p <= 20 else 4000
     tops = np.array([noise.draw(rng)[0] * n for _ in range(draws)])
     assert abs(np.mean(tops > WishartMax(n, p).isf(0.05)) - 0.05) < 0.005 + 3 * 0.22 / draws**0.5
