@@ -16,8 +16,12 @@ PACKAGES = (
     "ensembles",
     "sweeps",
     "figures",
+    "laws",
+    "bridge",
+    "claims",
+    "experiment",
 )
-MODULES = ("sampling",)
+MODULES = ("sampling", "verification")
 
 
 def public_names():

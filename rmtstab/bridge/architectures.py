@@ -231,7 +231,12 @@ class Recurrent(nn.Module):
         self.embedding, self.recurrent, self.head = _seeded(build, seed)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Map tokens (n, length) to outputs (n, classes)."""
+        """Map tokens (n, length) to outputs (n, classes).
+
+        Parameters
+        ----------
+        tokens : Tensor, shape (n, T), int64
+        """
         states, _ = self.recurrent(self.embedding(tokens))
         result: Tensor = self.head(states[:, -1])
         return result

@@ -51,7 +51,12 @@ class Curves:
 
     @classmethod
     def concatenate(cls, parts: list[Curves]) -> Curves:
-        """Join blocks of cells."""
+        """Join blocks of cells.
+
+        Parameters
+        ----------
+        parts : sequence of Curves
+        """
         sets = [
             SetCurves(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
             for blocks in (
@@ -62,7 +67,12 @@ class Curves:
         return cls(parts[0].steps, sets[0], sets[1], sets[2], displacement)
 
     def reshaped(self, shape: tuple[int, ...]) -> Curves:
-        """Give the flat cells their shape."""
+        """Give the flat cells their shape.
+
+        Parameters
+        ----------
+        shape : tuple of int
+        """
 
         def shaped(values: FloatArray) -> FloatArray:
             return values.reshape(*shape, *values.shape[1:])
@@ -94,7 +104,12 @@ class Turns:
     levels: dict[str, float]
 
     def reshaped(self, shape: tuple[int, ...]) -> Turns:
-        """Give the flat cells their shape."""
+        """Give the flat cells their shape.
+
+        Parameters
+        ----------
+        shape : tuple of int
+        """
         forgot, collapsed = (
             steps.reshape(*shape, *steps.shape[1:])
             for steps in (self.forget_step, self.collapse_step)

@@ -120,14 +120,24 @@ class Diagnosis:
         return as_record(self)
 
     def to_json(self, path: Any = None) -> str:
-        """Return `to_dict` as strict JSON, and write it where a path is given."""
+        """Return `to_dict` as strict JSON, and write it where a path is given.
+
+        Parameters
+        ----------
+        path : path-like, optional
+        """
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
         if path is not None:
             Path(path).write_text(text + "\n", encoding="utf-8")
         return text
 
     def to_html(self, path: Any = None) -> str:
-        """Return a self-contained page with figures, and write it where a path is given."""
+        """Return a self-contained page with figures, and write it where a path is given.
+
+        Parameters
+        ----------
+        path : path-like, optional
+        """
         from rmtstab.bridge.diagnosis_page import page
 
         text = page(self)
@@ -205,7 +215,7 @@ def diagnose(
         Predicted runs, each with batches of its own.
     sampling, momentum, weight_decay, schedule, update
         As for `LinearisedNetwork.run`.
-    forget_loss, parameters, output, preconditioner, device, max_samples, seed, memory_budget
+    forget_loss, parameters, output, preconditioner, device, max_samples, seed
         As for `linearise`.
     forget_level : float, default 0.5
         Forgot: accuracy on the forget set below this share of its start.
@@ -219,6 +229,8 @@ def diagnose(
         to that of answers dealt at random.
     advice : bool, default True
         Also search for the largest step and mixing, the smallest batch, and a window.
+    memory_budget : float, optional
+        As for `linearise`.
     progress : bool, default False
         Print memory and time of the plan before it starts, and show a bar.
 

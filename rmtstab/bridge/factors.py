@@ -40,12 +40,16 @@ def sample_factors(
 
     Parameters
     ----------
-    model, loss, parameters, output, preconditioner, device, check_deterministic
+    model, loss
         As for `rmtstab.bridge.problem`.
     data : pair, Dataset or DataLoader
         As for `rmtstab.bridge.problem`.
+    parameters, output, preconditioner, device
+        As for `rmtstab.bridge.problem`.
     chunk_size : int, optional
         Samples differentiated at a time (memory: chunk · C · d numbers).
+    check_deterministic : bool, default True
+        As for `rmtstab.bridge.problem`.
 
     Returns
     -------

@@ -70,12 +70,14 @@ def curvature_gap(
 
     Parameters
     ----------
-    model, loss, data, parameters, **options
+    model, loss, data
         As for `gauss_newton_operator`.
     n_directions : int, default 3
         Leading eigenvectors of the Gauss–Newton matrix on which the two are compared.
     tolerance : float, default 1e-4
         Relative residual asked of the eigenpairs.
+    parameters, **options
+        As for `gauss_newton_operator`.
 
     Returns
     -------

@@ -180,10 +180,12 @@ class LinearisedNetwork:
 
         Parameters
         ----------
-        step_size, alpha : float or array_like
-            η > 0 and the mixing in [0, 1]; they broadcast to the cells.
+        step_size : float or array_like
+            η > 0; broadcasts with ``alpha`` to the cells.
         batch_size : int or (int, int)
             Of the retain and the forget batch.
+        alpha : float or array_like
+            Mixing in [0, 1].
         steps : int
         replicas : int, default 8
             Runs a cell. A replica has the same batches in every cell.
@@ -250,7 +252,14 @@ class LinearisedNetwork:
         return FunctionSpaceRun(curves, found, plan)
 
     def turns(self, curves: Curves, **levels: float) -> Turns:
-        """Read off when runs, in function space or real, forgot and collapsed."""
+        """Read off when runs, in function space or real, forgot and collapsed.
+
+        Parameters
+        ----------
+        curves : Curves
+        **levels : float
+            ``forget_level`` and ``collapse_level``.
+        """
         retain, forget = self.references[:2]
         assert retain is not None  # a linearised network has retain samples
         return turns(curves, retain, forget, **levels)
@@ -278,7 +287,15 @@ class LinearisedNetwork:
         return kept
 
     def weights(self, values: FloatArray, scale: float = 1.0) -> dict[str, Tensor]:
-        """Weights ``scale·w* − P Jᵀ values`` of coefficients (n, C), in the network's precision."""
+        """Weights ``scale·w* − P Jᵀ values`` of coefficients (n, C), in the network's precision.
+
+        Parameters
+        ----------
+        values : array_like
+            Coefficients c.
+        scale : float
+            Of the trained weights.
+        """
         network = self._live_network()
         move = pullback(network, self._drawn(), torch.as_tensor(values, device=network.device))
         scaled = network.preconditioner
@@ -404,7 +421,13 @@ class LinearisedNetwork:
         )
 
     def observe(self, weights: dict[str, Tensor]) -> list[tuple[float, float]]:
-        """Loss and accuracy of the true network at some weights, of the retain and forget set."""
+        """Loss and accuracy of the true network at some weights, of the retain and forget set.
+
+        Parameters
+        ----------
+        weights : dict of str to Tensor
+            Of the parameters that move.
+        """
         network = self._live_network()
         found = []
         with evaluating(network.model):
@@ -415,7 +438,12 @@ class LinearisedNetwork:
         return found
 
     def save(self, path: Any) -> None:
-        """Write arrays and a JSON header to an ``.npz`` file, without pickle; see `load`."""
+        """Write arrays and a JSON header to an ``.npz`` file, without pickle; see `load`.
+
+        Parameters
+        ----------
+        path : path-like
+        """
         save(self, path)
 
     def trained(self) -> Iterator[tuple[SampleLoss, Samples, Tensor, Tensor]]:

@@ -26,6 +26,10 @@ Loss = Callable[[Tensor, Any], Tensor]
 def half_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """``½ mean_i ‖f_i − y_i‖²``: output Hessian 1, the theory's MSE.
 
+    Parameters
+    ----------
+    outputs, targets : Tensor, of one shape
+
     Examples
     --------
     >>> import torch
@@ -39,6 +43,10 @@ def half_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
 
 def logistic(outputs: Tensor, targets: Tensor) -> Tensor:
     """``mean_i log(1 + exp(−y_i f_i))`` for labels ±1: output Hessian p(1 − p).
+
+    Parameters
+    ----------
+    outputs, targets : Tensor, of one shape
 
     Examples
     --------

@@ -53,13 +53,23 @@ class TwoLayerReLUCNN(nn.Module):
         self.register_buffer("signs", torch.tensor([1.0, -1.0], dtype=torch.float64) / filters)
 
     def forward(self, patches: Tensor) -> Tensor:
-        """Map patches (n, P, dim) to outputs (n,)."""
+        """Map patches (n, P, dim) to outputs (n,).
+
+        Parameters
+        ----------
+        patches : Tensor, shape (n, P, dim)
+        """
         responses = torch.relu(self._preactivations(patches)).sum(dim=(1, 3))
         outputs: Tensor = responses @ self.signs
         return outputs
 
     def activation_pattern(self, patches: Tensor) -> Tensor:
-        """Return the boolean masks (n, P, 2, m); an exact zero is inactive."""
+        """Return the boolean masks (n, P, 2, m); an exact zero is inactive.
+
+        Parameters
+        ----------
+        patches : Tensor, shape (n, P, dim)
+        """
         return self._preactivations(patches) > 0
 
     def _preactivations(self, patches: Tensor) -> Tensor:

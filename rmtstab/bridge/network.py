@@ -129,17 +129,33 @@ class Network:
         return int(torch.Size(self.output_shape).numel())
 
     def flatten(self, tree: Weights) -> Tensor:
-        """One vector (d,) of a tensor a moving weight."""
+        """One vector (d,) of a tensor a moving weight.
+
+        Parameters
+        ----------
+        tree : dict of str to Tensor
+        """
         return torch.cat([tree[name].reshape(-1) for name in self.names])
 
     def unflatten(self, vector: Tensor) -> Weights:
-        """Undo `flatten`."""
+        """Undo `flatten`.
+
+        Parameters
+        ----------
+        vector : Tensor, shape (d,)
+        """
         parts = torch.split(vector, [self.weights[name].numel() for name in self.names])
         pairs = zip(self.names, parts, strict=True)
         return {name: part.reshape(self.weights[name].shape) for name, part in pairs}
 
     def apply(self, weights: Weights, inputs: Any) -> Tensor:
-        """Outputs (n, C) of a batch: a pure function, for `torch.func` and autograd."""
+        """Outputs (n, C) of a batch: a pure function, for `torch.func` and autograd.
+
+        Parameters
+        ----------
+        weights : dict of str to Tensor
+        inputs : Tensor or tree of tensors
+        """
         raw = self.raw(weights, inputs)
         n = batch_size(inputs)
         if self.output_shape is None:
@@ -152,7 +168,13 @@ class Network:
         return raw.reshape(n, self.n_outputs)  # a forward that squeezes batches of one is undone
 
     def raw(self, weights: Weights, inputs: Any) -> Tensor:
-        """Return what the model gives for a batch, as one tensor in the model's own shape."""
+        """Return what the model gives for a batch, as one tensor in the model's own shape.
+
+        Parameters
+        ----------
+        weights : dict of str to Tensor
+        inputs : Tensor or tree of tensors
+        """
         inputs = map_tensors(self._as_input, inputs)
         with self._bypass():
             state = {**self.fixed, **weights}
@@ -167,7 +189,14 @@ class Network:
     def outputs(
         self, samples: Samples, weights: Weights | None = None, *, chunk_size: int | None = None
     ) -> Tensor:
-        """Outputs (n, C) of all samples, without gradients, in the mode the user set."""
+        """Outputs (n, C) of all samples, without gradients, in the mode the user set.
+
+        Parameters
+        ----------
+        samples : Samples
+        weights : dict of str to Tensor, optional
+        chunk_size : int, optional
+        """
         weights = self.weights if weights is None else weights
         samples = samples.to(self.device)
         if self.output_shape is None:
@@ -176,12 +205,24 @@ class Network:
             return self.forward(samples, weights, chunk_size or FORWARD_CHUNK)
 
     def forward(self, samples: Samples, weights: Weights, size: int = FORWARD_CHUNK) -> Tensor:
-        """Outputs in chunks of ``size``, without the care that `outputs` takes of the model."""
+        """Outputs in chunks of ``size``, without the care that `outputs` takes of the model.
+
+        Parameters
+        ----------
+        samples : Samples
+        weights : dict of str to Tensor
+        size : int
+        """
         parts = [self.apply(weights, chunk.inputs) for chunk in samples.chunks(size)]
         return torch.cat(parts).detach()
 
     def in_dtype(self, dtype: torch.dtype) -> Network:
-        """Return the same network in another precision, weights, buffers and inputs."""
+        """Return the same network in another precision, weights, buffers and inputs.
+
+        Parameters
+        ----------
+        dtype : torch.dtype
+        """
         other = copy.copy(self)
 
         def cast(tree: Weights) -> Weights:
@@ -292,6 +333,10 @@ class Network:
 
     def learn_shape(self, samples: Samples) -> None:
         """Learn one sample's output shape from a batch of two: batches of one may be squeezed.
+
+        Parameters
+        ----------
+        samples : Samples
 
         Raises
         ------

@@ -134,7 +134,13 @@ class NetworkProblem(UnlearningProblem):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
     ) -> NetworkDynamics:
-        """Linearised dynamics; arguments as for `rmtstab.UnlearningProblem.dynamics`."""
+        """Linearised dynamics; arguments as for `rmtstab.UnlearningProblem.dynamics`.
+
+        Parameters
+        ----------
+        step_size, batch_size, alpha, sampling, weight_decay, momentum
+            As for `rmtstab.UnlearningProblem.dynamics`.
+        """
         return NetworkDynamics.of(
             self, step_size, batch_size, alpha, sampling, weight_decay, momentum
         )

@@ -321,12 +321,14 @@ def mix_hessian_operator(
 
     Parameters
     ----------
-    model, loss, retain, forget, parameters, **options
-        As for `hessian_operator`, and ``forget_loss``.
+    model, loss, retain, forget
+        As for `hessian_operator`.
     alpha : float
         Mixing in [0, 1].
     kind : {"gauss_newton", "hessian"}, default "gauss_newton"
         Which curvature of each set.
+    parameters, **options
+        As for `hessian_operator`, and ``forget_loss``.
 
     Returns
     -------

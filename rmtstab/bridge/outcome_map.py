@@ -41,7 +41,14 @@ class OutcomeMap:
     steps: int
 
     def draw(self, ax: Axes, observed: NDArray[np.str_] | None = None) -> Axes:
-        """Draw the map, with observed outcomes of the same shape as points over it."""
+        """Draw the map, with observed outcomes of the same shape as points over it.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes
+        observed : ndarray of str, optional
+            Of the map's shape.
+        """
         from rmtstab.bridge.pictures import draw_map
 
         return draw_map(ax, self, observed)

@@ -45,28 +45,53 @@ class Samples:
         return len(self.indices)
 
     def take(self, indices: Any) -> Samples:
-        """Return copies of the samples at ``indices`` (positions in this object)."""
+        """Return copies of the samples at ``indices`` (positions in this object).
+
+        Parameters
+        ----------
+        indices : sequence of int
+        """
         at = torch.as_tensor(indices, dtype=torch.int64)
         return self._map(lambda t: t[at.to(t.device)])
 
     def chunks(self, size: int) -> Iterator[Samples]:
-        """Yield consecutive views of at most ``size`` samples."""
+        """Yield consecutive views of at most ``size`` samples.
+
+        Parameters
+        ----------
+        size : int
+        """
         for start in range(0, len(self), size):
             window = slice(start, start + size)
             yield self._map(lambda t, w=window: t[w])
 
     def to(self, device: torch.device | str) -> Samples:
-        """Return the same samples on a device."""
+        """Return the same samples on a device.
+
+        Parameters
+        ----------
+        device : torch.device
+        """
         inputs, targets = (map_tensors(lambda t: t.to(device), part) for part in self.parts)
         return Samples(inputs, targets, self.indices, self.total)
 
     def joins(self, other: Samples) -> bool:
-        """Whether another set's samples have the same shapes, so that both make one batch."""
+        """Whether another set's samples have the same shapes, so that both make one batch.
+
+        Parameters
+        ----------
+        other : Samples
+        """
         pairs = list(zip(tensors(self.inputs), tensors(other.inputs), strict=True))
         return all(a.shape[1:] == b.shape[1:] and a.dtype == b.dtype for a, b in pairs)
 
     def join(self, other: Samples) -> Samples:
-        """Inputs of both sets one after the other; their places stand for targets."""
+        """Inputs of both sets one after the other; their places stand for targets.
+
+        Parameters
+        ----------
+        other : Samples
+        """
         inputs = _concatenate([self.inputs, other.inputs])
         indices = torch.arange(len(self) + len(other))
         return Samples(inputs, indices, indices, len(indices))

@@ -159,11 +159,13 @@ def largest_hessian_eigenvalue(
 
     Parameters
     ----------
-    model, parameters, output, preconditioner, device, check_deterministic
-        As for `rmtstab.bridge.problem`; with a preconditioner, of ``P^{1/2} H P^{1/2}``.
+    model : torch.nn.Module
+        As for `rmtstab.bridge.problem`.
     loss : callable
         ``loss(outputs, targets)`` → scalar; it need not be convex.
     data : pair (inputs, targets), Dataset or DataLoader
+    parameters, output, preconditioner, device, check_deterministic
+        As for `rmtstab.bridge.problem`; with a preconditioner, of ``P^{1/2} H P^{1/2}``.
     tolerance : float, default 1e-10
         Relative accuracy asked of Lanczos.
 

@@ -109,7 +109,12 @@ class Transformer(nn.Module):
         self.tokens.weight = self.head.weight
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Map tokens (n, length) to logits of the next token."""
+        """Map tokens (n, length) to logits of the next token.
+
+        Parameters
+        ----------
+        tokens : Tensor, shape (n, T), int64
+        """
         places = torch.arange(tokens.shape[1], device=tokens.device)
         states = self.blocks(self.tokens(tokens) + self.positions(places))
         if not self.every_token:

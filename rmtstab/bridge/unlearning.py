@@ -102,11 +102,12 @@ def unlearn(
         ``loss(outputs, targets)`` → scalar, of a batch: weights that depend on the batch
         (class weights, padding) are those of each drawn batch.
     retain, forget : pair of tensors, Dataset or DataLoader
-    step_size, alpha : float or array_like
-        η > 0 and the mixing in [0, 1]; they broadcast to the cells. 1 is pure ascent, 0
-        descent on the retain set alone.
+    step_size : float or array_like
+        η > 0; broadcasts with ``alpha`` to the cells.
     batch_size : int or (int, int)
         Sizes of the retain and forget batches.
+    alpha : float or array_like
+        Mixing in [0, 1]: 1 is pure ascent, 0 descent on the retain set alone.
     steps : int
         Horizon.
     rng : numpy.random.Generator or int

@@ -107,7 +107,12 @@ class Claim:
         return self.needs != ("theory",)
 
     def judge_mutated(self, evidence: Evidence) -> Outcome | None:
-        """Judge the wrong theory's record; None where the run has none."""
+        """Judge the wrong theory's record; None where the run has none.
+
+        Parameters
+        ----------
+        evidence : mapping
+        """
         if self.name not in evidence.get("mutations", {}):
             return None
         wrong = {**evidence["theory"], self.name: evidence["mutations"][self.name]}
@@ -117,6 +122,11 @@ class Claim:
         """Judge, and return statement and outcome as JSON values.
 
         A claim that holds of the wrong theory too does not hold: it says nothing.
+
+        Parameters
+        ----------
+        evidence : mapping
+            Numbers of one run.
         """
         outcome, mutated = self.judge(evidence), self.judge_mutated(evidence)
         words = {key: getattr(self, key) for key in WORDS}

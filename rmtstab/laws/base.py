@@ -135,7 +135,12 @@ class Law(abc.ABC):
         return evaluate(self._pdf, points("x", x) - self.loc)
 
     def logpdf(self, x: Any) -> Any:
-        """Logarithm of `pdf`; ``-inf`` where the density vanishes."""
+        """Logarithm of `pdf`; ``-inf`` where the density vanishes.
+
+        Parameters
+        ----------
+        x : array_like of real numbers, any shape
+        """
         return evaluate(self._logpdf, points("x", x) - self.loc)
 
     def cdf(self, x: Any) -> Any:
@@ -152,7 +157,12 @@ class Law(abc.ABC):
         return evaluate(self._cdf, points("x", x) - self.loc)
 
     def logcdf(self, x: Any) -> Any:
-        """Logarithm of `cdf`, accurate also where `cdf` is close to 1."""
+        """Logarithm of `cdf`, accurate also where `cdf` is close to 1.
+
+        Parameters
+        ----------
+        x : array_like of real numbers, any shape
+        """
         return evaluate(self._logcdf, points("x", x) - self.loc)
 
     def sf(self, x: Any) -> Any:
@@ -169,7 +179,12 @@ class Law(abc.ABC):
         return evaluate(self._sf, points("x", x) - self.loc)
 
     def logsf(self, x: Any) -> Any:
-        """Logarithm of `sf`, accurate also where `sf` is close to 1."""
+        """Logarithm of `sf`, accurate also where `sf` is close to 1.
+
+        Parameters
+        ----------
+        x : array_like of real numbers, any shape
+        """
         return evaluate(self._logsf, points("x", x) - self.loc)
 
     def ppf(self, q: Any) -> Any:

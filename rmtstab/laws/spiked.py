@@ -393,7 +393,13 @@ class Spiked(SpectralLaw):
         return self.bulk.atoms()
 
     def moment(self, order: int) -> float:
-        """Moment of the bulk about zero."""
+        """Moment of the bulk about zero.
+
+        Parameters
+        ----------
+        order : int
+            At least 0.
+        """
         return self.bulk.moment(order)
 
     def var(self) -> float:
