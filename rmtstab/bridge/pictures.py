@@ -80,7 +80,9 @@ def draw_map(ax: Axes, found: Any, observed: Any = None) -> Axes:
     ax.tick_params(axis="x", rotation=60)
     ax.set_xlabel(found.names[0].replace("_", " "))
     ax.set_ylabel(found.names[1].replace("_", " "))
-    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 1.18), ncols=3)
+    ax.legend(
+        handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False
+    )
     return ax
 
 
