@@ -82,14 +82,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except (
-        ValueError,
-        EOFError,
-        OSError,
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-    ) as e:
+    except DAMAGE as e:
         raise ValueError(
             f"{path} must be a whole .npz of numbers, got a damaged one: {e}"
         ) from None

@@ -16,6 +16,7 @@ docs/laws/generalized_marchenko_pastur.
 
 from __future__ import annotations
 
+import abc
 import math
 from bisect import bisect
 from collections.abc import Sequence
@@ -40,13 +41,13 @@ class FreePoissonLaw(SpectralLaw):
         """Digits in which edges are sought; more where the parameters span many decades."""
         return DIGITS
 
+    @abc.abstractmethod
     def _jumps(self) -> tuple[Sequence[Decimal], Sequence[Decimal]]:
         """Rates and jumps, exactly; called in a 60-digit context."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _frame(self) -> tuple[Decimal, Decimal, Decimal]:
         """Weight of the continuous part, mass of the atom, shift of the whole law."""
-        raise NotImplementedError
 
     @cached_property
     def _curve(self) -> kernel.Curve:

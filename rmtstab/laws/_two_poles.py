@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from decimal import Decimal, getcontext
 
@@ -62,8 +63,8 @@ class TwoPolesLaw(SpectralLaw):
     """A law with packed constants; subclasses build them."""
 
     @property
-    def _poles(self) -> kernel.Poles:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _poles(self) -> kernel.Poles: ...
 
     def _edges(self) -> FloatArray:
         return np.array([[self._poles.left, self._poles.right]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -22,8 +23,8 @@ class FreeConvolution(SpectralLaw):
     second: SpectralLaw
 
     @property
-    def _pair(self) -> Pair:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _pair(self) -> Pair: ...
 
     def _check(self) -> None:
         for name in ("first", "second"):
