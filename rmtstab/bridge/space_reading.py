@@ -57,7 +57,9 @@ def read_space(
     drift = None
     try:
         drift = pushforward(network, everything, network.weights).double().flatten()
-    except (RuntimeError, NotImplementedError):
+    except torch.cuda.OutOfMemoryError:  # also a RuntimeError, and says nothing of the model
+        raise
+    except RuntimeError:
         network.notes.append("no second derivatives: weight decay cannot be followed")
     square = sum(
         float((w.double() ** 2 / (1.0 if p is None else p.double())).sum())
