@@ -57,7 +57,7 @@ def read_space(
     drift = None
     try:
         drift = pushforward(network, everything, network.weights).double().flatten()
-    except torch.cuda.OutOfMemoryError:  # also a RuntimeError, and says nothing of the model
+    except torch.OutOfMemoryError:  # also a RuntimeError, and says nothing of the model
         raise
     except RuntimeError:
         network.notes.append("no second derivatives: weight decay cannot be followed")

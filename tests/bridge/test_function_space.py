@@ -272,10 +272,10 @@ def test_cuda_gives_the_numbers_of_the_cpu():
 
 def test_lack_of_memory_is_not_read_as_lack_of_second_derivatives(monkeypatch):
     def full(*args, **kwargs):
-        raise torch.cuda.OutOfMemoryError("full")
+        raise torch.OutOfMemoryError("full")
 
     monkeypatch.setattr("rmtstab.bridge.space_reading.pushforward", full)
     torch.manual_seed(0)
     model, x, y = torch.nn.Linear(3, 2), torch.randn(6, 3), torch.tensor([0, 1, 0, 1, 1, 0])
-    with pytest.raises(torch.cuda.OutOfMemoryError):
+    with pytest.raises(torch.OutOfMemoryError):
         bridge.linearise(model, torch.nn.CrossEntropyLoss(), (x[:4], y[:4]), (x[4:], y[4:]))
