@@ -152,11 +152,11 @@ def describe(
         problem.critical_step_size(batch_sizes[0], 0.0, sampling=predictions.SAMPLING)
     )
     frontiers = predictions.finite_time_frontiers(problem, preset, step, batch_sizes, seed)
-    record["map"] = predictions.stability_map(
+    record["map"] = predictions.predicted_map(
         problem, preset, step, batch_sizes, None, frontiers, seed
     )
     if not real:
-        record["common_map"] = predictions.stability_map(
+        record["common_map"] = predictions.predicted_map(
             problem, preset, step, batch_sizes, np.array(preset.common_alphas), frontiers, seed
         )
         sizes = predictions.step_sizes(problem, preset.batch_size, common_step)

@@ -74,7 +74,7 @@ def comparison(problem: UnlearningProblem, preset: Preset, step_size: float) -> 
     return result
 
 
-def stability_map(
+def predicted_map(
     problem: UnlearningProblem,
     preset: Preset,
     step_size: float,
