@@ -2,7 +2,8 @@
 Where does unlearning escape? An exact map over batch size and mixing, checked cell by cell.
 ============================================================================================
 
-The forget set lies in the retain set's range, so that a positive critical mixing exists.
+The forget set lies in the retain set's range, so that a positive critical mixing exists. Each dash
+is a computed setting; the black line, the critical mixing of a batch size, is computed on its own.
 """
 
 import matplotlib.pyplot as plt

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rmtstab._results import Frontier, Verdict
+from rmtstab._results import FloatArray, Frontier, Verdict
 from rmtstab.figures import _style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import ListedColormap
 
-MARKS = {Verdict.ESCAPES: "s", Verdict.STABLE: "o", Verdict.MARGINAL: "D", Verdict.UNDECIDED: "X"}
-WORDS = {
-    Verdict.ESCAPES: "escapes", Verdict.STABLE: "stable",
-    Verdict.MARGINAL: "marginal", Verdict.UNDECIDED: "undecided",
-}  # fmt: skip
+HALF = 0.4  # half the length of a dash, in columns
+CEILING = 1e3  # times the level and below it: growth beyond has the last colour
+SIDES = {0.2: "stable", 0.8: "escapes"}  # colours that stand for either side in the legend
+UNSURE: dict[Verdict, dict[str, Any]] = {
+    Verdict.MARGINAL: {"marker": "D", "color": _style.BLACK, "label": "marginal"},
+    Verdict.UNDECIDED: {"marker": "x", "color": _style.BLACK, "label": "undecided"},
+}
 
 
 def stability_map(ax: Axes, frontier: Frontier) -> Axes:
-    """Draw a stability map: a mark a computed setting, the critical mixing as a line.
+    """Draw a stability map: a dash a computed setting, the critical mixing across them.
 
-    The colour is the logarithm of growth over the level at which a setting escapes, the shape
-    its certified verdict. Nothing is drawn between settings, where nothing was computed.
+    Blue dashes are stable and red ones escape, the deeper the further from the level; a mark says
+    where a certificate leaves the verdict open. A dash stands at its own mixing, and the white
+    between dashes was not computed; the critical mixing is, for each batch size.
 
     Parameters
     ----------
@@ -51,43 +55,86 @@ def stability_map(ax: Axes, frontier: Frontier) -> Axes:
     >>> rs.figures.stability_map(Figure().add_subplot(), found).get_ylabel()
     'mixing α'
     """
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import TwoSlopeNorm
+    from matplotlib.patches import Patch
+    from matplotlib.patheffects import Normal, Stroke
+
     if not isinstance(frontier, Frontier):
         raise TypeError(f"frontier must be a Frontier, got {type(frontier).__name__}")
-    with np.errstate(divide="ignore"):
-        logs = np.log10(np.maximum(frontier.values / frontier.level, 1e-300))
-    finite = logs[np.isfinite(logs)]
-    span = float(np.clip(np.abs(finite).max(initial=0.0), 1e-6, 3.0))
-    drawn = np.clip(np.nan_to_num(logs, nan=span, posinf=span), -span, span)
-    columns = np.arange(len(frontier.batch_sizes))
-    x, y = np.meshgrid(columns, frontier.alphas)
-    size = _mark_size(ax, frontier.values.shape)
-    for verdict, mark in MARKS.items():
-        chosen = frontier.verdicts == verdict
+    alphas, columns = np.asarray(frontier.alphas), np.arange(len(frontier.batch_sizes))
+    growth = np.nan_to_num(frontier.values / frontier.level, nan=CEILING, posinf=CEILING)
+    logs = np.log10(np.clip(growth, 1.0 / CEILING, CEILING))
+    ax.set_xlim(-0.5, len(columns) - 0.5)
+    ax.set_ylim(*_limits(alphas))
+    x, y = (grid.ravel() for grid in np.meshgrid(columns, alphas))
+    dashes = LineCollection(
+        [[(k - HALF, alpha), (k + HALF, alpha)] for k, alpha in zip(x, y, strict=True)],
+        array=logs.ravel(), cmap=_colours(), capstyle="butt", linewidths=_thickness(ax, alphas),
+        norm=TwoSlopeNorm(0.0, min(logs.min(), -1e-3), max(logs.max(), 1e-3)),
+    )  # fmt: skip
+    ax.add_collection(dashes, autolim=False)
+    _colour_bar(ax, dashes, frontier)
+    for verdict, look in UNSURE.items():
+        chosen = (frontier.verdicts == verdict).ravel()
         if chosen.any():
-            points = ax.scatter(
-                x[chosen], y[chosen], c=drawn[chosen], s=size, marker=mark, cmap="RdBu_r",
-                vmin=-span, vmax=span, edgecolors="0.3", linewidths=0.3, label=WORDS[verdict],
-                clip_on=False,
-            )  # fmt: skip
-    name = "ρ" if frontier.horizon is None else f"E‖w‖²/R² after {frontier.horizon} steps"
-    ax.figure.colorbar(points, ax=ax, label=f"log₁₀ {name}")
-    ax.plot(
-        columns, frontier.critical_alpha, color=_style.BLACK, marker="_", markersize=10,
-        label="critical mixing α*",
+            ax.plot(x[chosen], y[chosen], linestyle="none", **look)
+    halo = [Stroke(linewidth=4.0, foreground="white"), Normal()]
+    ax.hlines(
+        frontier.critical_alpha, columns - 0.5, columns + 0.5, color=_style.BLACK, linewidth=1.8,
+        label="critical mixing α*", path_effects=halo, zorder=3,
     )  # fmt: skip
     labels = [f"{r:g}/{f:g}" if f else f"{r:g}" for r, f in frontier.batch_sizes]
-    ax.set_xticks(columns, labels, rotation=45 if len(labels) > 8 else 0)
-    ax.set_xlim(-0.5, len(columns) - 0.5)
+    crowded = len("".join(labels)) > 10 * _inches(ax)[0]
+    ax.set_xticks(columns, labels, rotation=45 if crowded else 0)
     ax.set_xlabel("batch size, retain/forget")
     ax.set_ylabel("mixing α")
-    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, columnspacing=1.0)
+    sides = [Patch(color=dashes.cmap(share), label=word) for share, word in SIDES.items()]
+    handles = [*sides, *ax.get_legend_handles_labels()[0]]
+    ax.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0.2,
+        columnspacing=1.0, handlelength=1.4,
+    )  # fmt: skip
     return ax
 
 
-def _mark_size(ax: Axes, shape: tuple[int, ...]) -> float:
-    """Area of a mark, in points², that leaves a gap to its neighbours."""
-    box = ax.get_position()
+def _limits(alphas: FloatArray) -> tuple[float, float]:
+    """Half a step beyond the outermost mixings, so that their dashes show whole."""
+    low, high = float(alphas.min()), float(alphas.max())
+    margin = 0.6 * (high - low) / max(len(alphas) - 1, 1) or 0.05
+    return low - margin, high + margin
+
+
+def _inches(ax: Axes) -> tuple[float, float]:
+    """Width and height of the axes."""
     width, height = ax.get_figure(root=True).get_size_inches()  # type: ignore[union-attr]
-    rows, columns = shape
-    side = 72.0 * 0.7 * min(box.height * height / rows, 0.8 * box.width * width / columns)
-    return float(np.clip(side, 2.0, 16.0) ** 2)
+    box = ax.get_position()
+    return box.width * width, box.height * height
+
+
+def _thickness(ax: Axes, alphas: FloatArray) -> float:
+    """Width of a dash, in points, that leaves a gap to its neighbours."""
+    low, high = ax.get_ylim()
+    step = float(np.diff(np.sort(alphas)).min()) if len(alphas) > 1 else high - low
+    return float(np.clip(0.75 * 72.0 * _inches(ax)[1] * step / (high - low), 0.6, 12.0))
+
+
+def _colours() -> ListedColormap:
+    """Blue below the level, red above it, and no white between: each side shows at once."""
+    import matplotlib as mpl
+    from matplotlib.colors import ListedColormap
+
+    shares = np.concatenate([np.linspace(0.0, 0.4, 128), np.linspace(0.62, 1.0, 128)])
+    return ListedColormap(mpl.colormaps["RdBu_r"](shares))
+
+
+def _colour_bar(ax: Axes, dashes: Any, frontier: Frontier) -> None:
+    """Label colours by growth itself, not by its logarithm."""
+    norm = dashes.norm
+    ticks = [norm.vmin, norm.vmin / 2, 0.0, norm.vmax / 2, norm.vmax]
+    bar = ax.figure.colorbar(dashes, ax=ax, pad=0.02)
+    values = [float(f"{frontier.level * 10.0**tick:.3g}") for tick in ticks]
+    bar.set_ticks(ticks, labels=[f"{value:g}" for value in values])
+    bar.ax.minorticks_off()
+    steps = frontier.horizon
+    bar.set_label("growth factor ρ" if steps is None else f"E‖w‖²/E‖w₀‖² after {steps} steps")

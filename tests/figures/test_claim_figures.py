@@ -138,9 +138,18 @@ def test_a_map_shows_what_was_computed_and_no_more(axes):
     problem = rmtstab.UnlearningProblem.from_factors(np.eye(4), np.eye(4)[:2])
     found = problem.frontier(1.0, [(1, 1), (4, 2)], [0.0, 0.1, 1.0])
     rmtstab.figures.stability_map(axes, found)
-    drawn = np.vstack([marks.get_offsets() for marks in axes.collections])
-    expected = [[column, alpha] for alpha in (0.0, 0.1, 1.0) for column in (0, 1)]
-    assert sorted(drawn.tolist()) == sorted(expected)
+    dashes, critical = axes.collections
+    drawn = [(segment[:, 0].mean(), *set(segment[:, 1])) for segment in dashes.get_segments()]
+    np.testing.assert_allclose(
+        drawn, [[column, alpha] for alpha in (0.0, 0.1, 1.0) for column in (0, 1)], atol=1e-12
+    )
+    assert np.max(dashes.get_linewidths()) < 12.1  # points: a gap to the next dash
+    levels = [segment[0, 1] for segment in critical.get_segments()]
+    np.testing.assert_allclose(levels, found.critical_alpha)
+    red, _, blue = dashes.cmap(dashes.norm(np.log10([found.values.max(), 1.0, 0.5])))[:, :3].T
+    assert red[0] > blue[0] and blue[2] > red[2]
+    words = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert words[:2] == ["stable", "escapes"] and "critical mixing α*" in words
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1/1", "4/2"]
     with pytest.raises(TypeError, match="frontier must be a Frontier, got dict"):
         rmtstab.figures.stability_map(axes, {})
