@@ -1,4 +1,4 @@
-"""Experiments that a TOML sweep can name: growth, simulation, spectrum, coherence, networks."""
+"""Experiments that a TOML sweep can name: growth, simulation, spectrum, coherence."""
 
 from __future__ import annotations
 
@@ -166,74 +166,3 @@ def problem_coherence(problem: UnlearningProblem, alpha: float) -> dict[str, Any
     found = problem.coherence(alpha=alpha)
     names = ("retain", "forget", "cross", "total", "unlearning")
     return {f"coherence_{name}": getattr(found, name) for name in names}
-
-
-@experiment(
-    "cnn_unlearning",
-    {
-        **SETTING, "filters": "1", "relative_step": "SGD's critical step", "displacement": "‖w*‖",
-        "steps": "steps", "replicas": "runs", "step_size": "inverse curvature",
-        "growth": "1 a step", "log_peak": "1", "log_forget_peak": "1", "escaped": "share of runs",
-        "radius": "1", "training_loss": "½ mean (f − y)²",
-    },
-)  # fmt: skip
-def cnn_unlearning(
-    rng: np.random.Generator,
-    n_retain: int = 24,
-    n_forget: int = 6,
-    dim: int = 60,
-    snr: float = 0.5,
-    filters: int = 8,
-    relative_step: float = 0.5,
-    batch_size: Any = (4, 1),
-    alpha: float = 0.3,
-    displacement: float = 1e-6,
-    steps: int = 50,
-    replicas: int = 8,
-    radius: float = 10.0,
-) -> dict[str, Any]:
-    """Real networks: train a ReLU CNN to interpolation, unlearn, and what theory says of it."""
-    import torch
-
-    from rmtstab import bridge, curvature
-
-    torch.set_num_threads(1)
-    patches, labels = SignalPlusNoise(n_retain + n_forget, dim, snr).sample(rng)
-    data = torch.tensor(patches), torch.tensor(labels)
-    model = bridge.TwoLayerReLUCNN(dim, filters, scale=0.1, seed=int(rng.integers(2**31)))
-
-    def gram() -> FloatArray:
-        return curvature.cnn_gram(model.weights.detach().numpy(), patches, labels)
-
-    slope = 0.5 * len(labels) / float(np.linalg.eigvalsh(gram())[-1])
-    bridge.gradient_descent(model, data, step_size=slope, steps=2000, tolerance=1e-4)
-    training = bridge.gauss_newton(model, data)
-    if not training.converged:
-        raise RuntimeError(f"training must interpolate, got a loss of {training.loss:.3g}")
-    matrix = gram()
-    problem = UnlearningProblem.from_gram(matrix, n_retain)
-    pair = (batch_size, batch_size) if isinstance(batch_size, int) else tuple(batch_size)
-    step_size = relative_step * float(problem.critical_step_size(pair, 0.0))
-    found = problem.dynamics(step_size, pair, alpha).growth()
-    factors = bridge.sample_factors(model, bridge.half_squared_error, data)[:, 0]
-    basis = np.linalg.svd(factors, full_matrices=False)[2][: problem.rank]
-    starts = rng.standard_normal((replicas, len(basis))) @ basis
-    size = displacement * float(np.linalg.norm(model.weights.detach().numpy()))
-    starts *= size / np.linalg.norm(starts, axis=1, keepdims=True)
-    runs = bridge.unlearn(
-        model, bridge.half_squared_error,
-        (data[0][:n_retain], data[1][:n_retain]), (data[0][n_retain:], data[1][n_retain:]),
-        step_size=step_size, batch_size=pair, alpha=alpha, steps=steps, initial=starts, rng=rng,
-    )  # fmt: skip
-    peaks = np.max(runs.displacement / runs.displacement[:, :1], axis=1)
-    forget = np.max(runs.forget_loss / runs.forget_loss[:, :1], axis=1)
-    return {
-        "step_size": step_size,
-        "growth": found.value,
-        "verdict": found.verdict.value,
-        "log_peak": np.median(np.log(peaks)),
-        "log_forget_peak": np.median(np.log(forget)),
-        "escaped": np.mean(peaks >= radius),
-        "training_loss": training.loss,
-        **problem_coherence(problem, alpha),
-    }

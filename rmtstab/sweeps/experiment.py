@@ -140,7 +140,8 @@ def experiments() -> dict[str, Experiment]:
     >>> "growth" in rs.sweeps.experiments()
     True
     """
-    importlib.import_module("rmtstab.experiment.registered")
+    for module in ("registered", "registered_networks"):
+        importlib.import_module(f"rmtstab.experiment.{module}")
     return dict(sorted(REGISTERED.items()))
 
 

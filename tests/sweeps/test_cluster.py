@@ -29,6 +29,7 @@ COMPILED = [  # each process compiles its kernels
     Sweep("growth", {"alpha": [0.1, 0.5], "batch_size": [[4, 2], [8, 2]]}, seed=5),
     Sweep("simulation", {"alpha": [0.1, 0.5]}, {"steps": 20}, seed=5),
     Sweep("cnn_unlearning", {"alpha": [0.1, 0.5]}, {"steps": 20}, seed=5),
+    Sweep("function_space", {"alpha": [0.1, 0.8]}, {"steps": 20, "observe": True}, seed=5),
 ]
 
 

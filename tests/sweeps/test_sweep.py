@@ -180,6 +180,45 @@ def test_networks_unlearn_in_a_sweep():
     assert found["log_peak"][0] < 0.1 < found["log_peak"][1]
 
 
+SMALL = {"n_retain": 8, "n_forget": 4, "dim": 30, "filters": 4, "batch_size": [4, 2], "steps": 30,
+         "replicas": 3}  # fmt: skip
+
+
+def test_a_function_space_map_is_that_of_the_linearised_network(tmp_path):
+    torch = pytest.importorskip("torch")
+    from rmtstab.experiment.registered_networks import trained_network
+
+    path = tmp_path / "map.toml"
+    path.write_text(
+        'experiment = "function_space"\nseed = 3\n[axes]\nalpha = [0.0, 0.9]\n[fixed]\n'
+        + "\n".join(f"{name} = {value}" for name, value in SMALL.items())
+        + "\nobserve = true\n"
+    )
+    threads = torch.get_num_threads()
+    sweep = Sweep.from_toml(path)
+    found = sweep.run(tmp_path / "out")
+    assert torch.get_num_threads() == threads  # the caller's own number is back
+    assert xarray.open_zarr(tmp_path / "out" / "result.zarr").load().identical(found)
+    assert list(found["outcome"].values) == ["keeps", "forgets_then_collapses"]
+    assert found["observed"].values[0] == "keeps" != found["observed"].values[1]
+    assert found["forget_step"].attrs["units"] == "steps" and found["forget_step"][0] == np.inf
+    model, loss, retain, _, net = trained_network("signal_plus_noise", 8, 4, 30, 0.5, 4, 0)
+    with torch.no_grad():
+        assert float(loss(model(retain[0]), retain[1])) < 0.02
+    for cell, loss_there in zip(sweep.cells(), found["forget_loss"].values, strict=True):
+        run = net.run(
+            4.0, (4, 2), cell["alpha"], 30, replicas=3, rng=int(cell.rng().integers(2**63))
+        )
+        assert np.median(run.forget_loss[:, -1]) == pytest.approx(loss_there, rel=1e-12)
+
+
+def test_a_network_that_does_not_train_is_a_failed_cell():
+    pytest.importorskip("torch")
+    one = {"snr": [0.5]}
+    found = Sweep("function_space", one, {**SMALL, "data": "digitz"}).run()
+    assert "data must be one of 'signal_plus_noise', 'digits'" in str(found["error"].values[0])
+
+
 def test_without_xarray_the_core_works_and_a_sweep_says_why():
     code = (
         "import sys, tempfile, importlib.util\n"
