@@ -39,6 +39,8 @@ def plain(value: Any) -> Any:
     >>> plain([1.0, float("nan"), float("-inf")])
     [1.0, None, '-Infinity']
     """
+    if hasattr(value, "detach"):  # a tensor, on whatever device
+        value = value.detach().cpu().numpy()
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if value is None or isinstance(value, bool | str | int):
@@ -51,8 +53,12 @@ def plain(value: Any) -> Any:
         return [plain(value.real), plain(value.imag)]
     if isinstance(value, Enum):
         return plain(value.value)
+    if isinstance(value, Record):
+        return value.to_dict()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if hasattr(value, "_asdict"):  # a named tuple
+        return {key: plain(item) for key, item in value._asdict().items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     if isinstance(value, dict):
@@ -60,15 +66,35 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
+def table(rows: list[dict[str, Any]]) -> pandas.DataFrame:
+    """Make a table of rows, or raise ImportError with the remedy.
+
+    Parameters
+    ----------
+    rows : list of dict
+
+    Returns
+    -------
+    pandas.DataFrame
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(f"to_dataframe() needs pandas; {INSTALL}") from error
+    return pandas.DataFrame(rows)
+
+
 class Record:
     """A frozen dataclass that says what it is in JSON, tables, notebooks and one short line.
 
-    A subclass whose arrays share axes names them in ``dimensions``; one that a function of
-    `rmtstab.figures` draws names it in ``figure``.
+    A subclass whose arrays share axes names them in ``dimensions``, where a leading ``"..."``
+    stands for the axes of a grid of cells, and in ``coordinates`` those arrays that label an axis;
+    one that a function of `rmtstab.figures` draws names it in ``drawn_by``.
     """
 
     dimensions: ClassVar[dict[str, tuple[str, ...]]] = {}
-    figure: ClassVar[str] = ""
+    coordinates: ClassVar[dict[str, str]] = {}
+    drawn_by: ClassVar[str] = ""
 
     def _fields(self) -> dict[str, Any]:
         found = dataclasses.fields(self)  # type: ignore[arg-type]
@@ -106,16 +132,22 @@ class Record:
             raise ImportError(f"to_xarray() needs xarray; {INSTALL}") from error
         fields, variables, attributes = self._fields(), {}, {}
         for name, value in fields.items():
-            axes = self.dimensions.get(name)
-            if axes is None:
+            if name not in self.dimensions:
                 attributes[name] = plain(value)
-            elif value is not None and np.ndim(value) == len(axes) and np.size(value):
+                continue
+            axes = _axes(self.dimensions[name], np.ndim(value))
+            if value is not None and np.ndim(value) == len(axes) and np.size(value):
                 array = np.asarray(value)
                 if array.dtype == object:
                     array = np.array([plain(item) for item in array.flat]).reshape(array.shape)
                 variables[name] = (axes, array)
         known = {name: value for name, value in attributes.items() if value is not None}
-        return xarray.Dataset(variables, attrs=known)
+        labels = {
+            label: variables.pop(name)
+            for name, label in self.coordinates.items()
+            if name in variables
+        }
+        return xarray.Dataset(variables, labels, known)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return the arrays as a table, one row a point of their axes; scalars as one row.
@@ -131,11 +163,7 @@ class Record:
         """
         if self.dimensions:
             return self.to_xarray().to_dataframe()
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError(f"to_dataframe() needs pandas; {INSTALL}") from error
-        return pandas.DataFrame([self.to_dict()])
+        return table([self.to_dict()])
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw the result with the function of `rmtstab.figures` that is made for it.
@@ -156,13 +184,13 @@ class Record:
         TypeError
             If there is no figure of this kind of result.
         """
-        if not self.figure:
+        if not self.drawn_by:
             raise TypeError(f"{type(self).__name__} has no figure: use to_dict()")
         if ax is None:
             import matplotlib.pyplot as plt
 
             ax = plt.subplots(layout="constrained")[1]
-        function = getattr(importlib.import_module("rmtstab.figures"), self.figure)
+        function = getattr(importlib.import_module("rmtstab.figures"), self.drawn_by)
         drawn: Axes = function(ax, self, **options)
         return drawn
 
@@ -181,19 +209,53 @@ class Record:
         return f"<table><caption>{name}</caption><tbody>{rows}</tbody></table>"
 
 
+def _axes(names: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """Names of as many axes: a leading "..." becomes cell_0, cell_1 and so on."""
+    if names[:1] != ("...",):
+        return names
+    return (*(f"cell_{k}" for k in range(count - len(names) + 1)), *names[1:])
+
+
 def _short(value: Any) -> str:
     """Say what a value is in a few words: numbers as they are, arrays by shape and range."""
-    if isinstance(value, np.ndarray):
-        shape = "×".join(map(str, value.shape)) or "scalar"
-        if value.size and value.dtype.kind in "iuf":
-            finite = value[np.isfinite(value)]
-            inside = f", {finite.min():.4g} … {finite.max():.4g}" if finite.size else ""
-            return f"<{shape}{inside}>"
-        return f"<{shape} {value.dtype}>"
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"<{'×'.join(map(str, value.shape))}{_range(value)}>"
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.item()
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, float):
         return f"{value:.10g}"
-    if isinstance(value, list | tuple) and len(value) > 8:
+    if isinstance(value, str) and len(value) > 80:
+        return f"{value[:80]!r}…"
+    if dataclasses.is_dataclass(value) and not isinstance(value, Record):
+        return repr(value) if len(repr(value)) < 80 else f"{type(value).__name__}(…)"
+    if isinstance(value, Record) or hasattr(value, "detach") or hasattr(value, "_asdict"):
+        return f"{type(value).__name__}(…)"
+    if isinstance(value, dict) and (len(value) > 3 or any(map(_is_long, value.values()))):
+        return "{" + ", ".join(map(repr, list(value)[:8])) + (", …}" if len(value) > 8 else "}")
+    if isinstance(value, list | tuple) and (len(value) > 8 or any(map(_is_long, value))):
         return f"<{len(value)} values>"
-    return repr(value) if not isinstance(value, Record) else f"{type(value).__name__}(…)"
+    if isinstance(value, list | tuple):
+        inside = ", ".join(map(_short, value))
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
+    return repr(value)
+
+
+def _range(value: np.ndarray[Any, Any]) -> str:
+    """Say what an array holds: its range, how many are true, which texts."""
+    if not value.size:
+        return ""
+    if value.dtype.kind in "iuf":
+        finite = value[np.isfinite(value)]
+        return f", {finite.min():.4g} … {finite.max():.4g}" if finite.size else ", none finite"
+    if value.dtype.kind == "b":
+        return f", {np.count_nonzero(value)} true"
+    if value.dtype.kind == "U":
+        texts = np.unique(value).tolist()
+        return ": " + ", ".join(texts[:4]) + " …" * (len(texts) > 4)
+    return f" {value.dtype}"
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, np.ndarray) or len(repr(value)) > 30

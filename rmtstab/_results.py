@@ -62,7 +62,7 @@ class Growth(Record):
     reason : Reason
     """
 
-    figure = "participation"
+    drawn_by = "participation"
 
     value: float
     error_bound: float
@@ -216,7 +216,7 @@ class Trajectory(Record):
         "observed": ("observable", "step"),
         "quantiles": ("quantile", "step"),
     }
-    figure = "trajectory"
+    drawn_by = "trajectory"
 
     displacement: FloatArray
     retain_loss: FloatArray
@@ -258,7 +258,7 @@ class Frontier(Record):
         "verdicts": ("alpha", "batch"),
         "critical_error": ("batch",),
     }
-    figure = "stability_map"
+    drawn_by = "stability_map"
 
     batch_sizes: NDArray[np.float64]
     alphas: FloatArray

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge import function_space
 from rmtstab.bridge.curves import Curves, Turns, majority
@@ -22,8 +23,8 @@ REPLICAS = 4
 BRACKETS = 8
 
 
-@dataclass(frozen=True)
-class Advice:
+@dataclass(frozen=True, repr=False)
+class Advice(Record):
     """Settings that keep the retain loss within a budget, one changed and the others held.
 
     Attributes

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import FloatArray
 
+SETS, RECORDED = ("retain", "forget", "test"), ("...", "replica", "step")
 OUTCOMES = ("keeps", "forgets", "forgets_then_collapses", "collapses")
 
 
@@ -29,8 +31,8 @@ class Reference(NamedTuple):
     accuracy: float
 
 
-@dataclass(frozen=True)
-class Curves:
+@dataclass(frozen=True, repr=False)
+class Curves(Record):
     """Loss and accuracy of every cell and replica over the recorded steps.
 
     Attributes
@@ -43,11 +45,24 @@ class Curves:
         ``√((w − w*)ᵀ P⁻¹ (w − w*))``: the Euclidean norm without a preconditioner.
     """
 
+    dimensions: ClassVar = {
+        "steps": ("step",),
+        "displacement": RECORDED,
+        **{f"{name}_{kind}": RECORDED for name in SETS for kind in SetCurves._fields},
+    }
+    coordinates: ClassVar = {"steps": "step"}
+
     steps: NDArray[np.int64]
     retain: SetCurves
     forget: SetCurves
     test: SetCurves
     displacement: FloatArray
+
+    def _fields(self) -> dict[str, Any]:
+        """Return every array under a name of its own, such as ``retain_loss``."""
+        sets = {name: getattr(self, name)._asdict() for name in SETS}
+        flat = {f"{name}_{kind}": v for name, curves in sets.items() for kind, v in curves.items()}
+        return {"steps": self.steps, **flat, "displacement": self.displacement}
 
     @classmethod
     def concatenate(cls, parts: list[Curves]) -> Curves:
@@ -59,9 +74,7 @@ class Curves:
         """
         sets = [
             SetCurves(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
-            for blocks in (
-                [getattr(part, name) for part in parts] for name in ("retain", "forget", "test")
-            )
+            for blocks in ([getattr(part, name) for part in parts] for name in SETS)
         ]
         displacement = np.concatenate([part.displacement for part in parts])
         return cls(parts[0].steps, sets[0], sets[1], sets[2], displacement)
@@ -83,8 +96,8 @@ class Curves:
         return Curves(self.steps, retain, forget, test, shaped(self.displacement))
 
 
-@dataclass(frozen=True)
-class Turns:
+@dataclass(frozen=True, repr=False)
+class Turns(Record):
     """When runs forget and collapse, and what that makes of each cell.
 
     Attributes
@@ -97,6 +110,12 @@ class Turns:
     levels : dict of str to float
         The levels by which this was judged.
     """
+
+    dimensions: ClassVar = {
+        "forget_step": ("...", "replica"),
+        "collapse_step": ("...", "replica"),
+        "outcome": ("...",),
+    }
 
     forget_step: FloatArray
     collapse_step: FloatArray

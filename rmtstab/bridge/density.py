@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
@@ -12,11 +12,12 @@ from scipy.sparse.linalg import LinearOperator
 from scipy.special import erf
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import Estimate, FloatArray
 
 
-@dataclass(frozen=True)
-class SpectralDensity:
+@dataclass(frozen=True, repr=False)
+class SpectralDensity(Record):
     """Eigenvalue distribution as seen by each of several random probes.
 
     Each probe gives a discrete measure with the same first ``2 · n_steps − 1`` moments as
@@ -30,6 +31,12 @@ class SpectralDensity:
     size : int
         d, the number of eigenvalues.
     """
+
+    dimensions: ClassVar = {
+        "nodes": ("probe", "node"),
+        "weights": ("probe", "node"),
+    }
+    drawn_by = "spectral_density"
 
     nodes: FloatArray
     weights: FloatArray

@@ -6,13 +6,14 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge.advice import Advice, advise
 from rmtstab.bridge.batches import batch_sizes, epoch_length
@@ -24,11 +25,15 @@ from rmtstab.bridge.range_check import NEIGHBOURS, RangeCheck
 from rmtstab.bridge.run_plan import Schedule
 from rmtstab.bridge.runs import FunctionSpaceRun
 
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
 MARGIN_OF_BUDGET = 0.1  # of the way from the start's retain loss to the loss without skill
 
 
-@dataclass(frozen=True)
-class SampleShares:
+@dataclass(frozen=True, repr=False)
+class SampleShares(Record):
     """Which samples resist, and which carry the escape, in one predicted run.
 
     Attributes
@@ -44,14 +49,18 @@ class SampleShares:
         Share of each sample in ``‖w − w*‖² = cᵀKc``; sums to 1, may be negative.
     """
 
+    dimensions: ClassVar = {
+        "shares": ("sample",),
+    }
+
     step: int
     resisting: Any
     carrying: Any
     shares: FloatArray
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Record):
     """What a run of unlearning will do, made by `diagnose`.
 
     Attributes
@@ -81,6 +90,8 @@ class Diagnosis:
     net : LinearisedNetwork
         For further runs, maps and checks at no further cost to the network.
     """
+
+    drawn_by = "learning_curves"
 
     outcome: str
     forget_step: FloatArray
@@ -118,6 +129,14 @@ class Diagnosis:
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain numbers, strings and lists; None where a number is not finite."""
         return as_record(self)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the predicted runs as a labelled dataset; see `FunctionSpaceRun`."""
+        return self.run.to_xarray()
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return the predicted runs as a table, one row a replica and step."""
+        return self.run.to_dataframe()
 
     def to_json(self, path: Any = None) -> str:
         """Return `to_dict` as strict JSON, and write it where a path is given.

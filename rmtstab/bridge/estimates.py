@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import Estimate, FloatArray
 
 
-@dataclass(frozen=True)
-class DiagonalEstimate:
+@dataclass(frozen=True, repr=False)
+class DiagonalEstimate(Record):
     """An estimated diagonal.
 
     Attributes
@@ -21,6 +23,11 @@ class DiagonalEstimate:
     standard_errors : ndarray, shape (d,), float64
         From the spread over probes.
     """
+
+    dimensions: ClassVar = {
+        "values": ("coordinate",),
+        "standard_errors": ("coordinate",),
+    }
 
     values: FloatArray
     standard_errors: FloatArray

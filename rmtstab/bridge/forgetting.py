@@ -9,11 +9,12 @@ import numpy as np
 from scipy.special import softmax
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import FloatArray
 
 
 @dataclass(frozen=True)
-class FunctionDistance:
+class FunctionDistance(Record):
     """How far two networks' answers are apart, sample by sample and on average.
 
     Weights are not compared: permuted filters give the same function.
@@ -76,7 +77,7 @@ def retraining_distance(outputs: Any, retrained: Any) -> FunctionDistance:
 
 
 @dataclass(frozen=True)
-class MembershipAttack:
+class MembershipAttack(Record):
     """How well members are told from samples that were not trained on.
 
     Attributes

@@ -11,6 +11,7 @@ import torch
 from scipy.sparse.linalg import eigsh
 from torch import Tensor, nn
 
+from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge.gram import apply_roots
 from rmtstab.bridge.gram_rows import factor_rows
@@ -24,7 +25,7 @@ EXACT_SIDE = 400  # side of a Gram up to which SGD's exact threshold takes no ti
 
 
 @dataclass(frozen=True)
-class SetCurvature:
+class SetCurvature(Record):
     """Mean curvature of one set at the trained weights.
 
     Attributes
@@ -44,8 +45,8 @@ class SetCurvature:
     largest_coherence: float
 
 
-@dataclass(frozen=True)
-class FrozenCurvature:
+@dataclass(frozen=True, repr=False)
+class FrozenCurvature(Record):
     """Linear stability at the trained weights, which a saturated loss blinds.
 
     Attributes

@@ -9,13 +9,14 @@ import numpy as np
 from torch import nn
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab.bridge.operators import operator_of
 from rmtstab.bridge.reading import Reading, read
 from rmtstab.bridge.spectrum import extreme_eigenpairs
 
 
 @dataclass(frozen=True)
-class CurvatureGap:
+class CurvatureGap(Record):
     """Gauss–Newton against exact Hessian of one loss at one point.
 
     Attributes

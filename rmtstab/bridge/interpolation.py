@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import torch
 
+from rmtstab._record import Record
 from rmtstab.bridge.reading import Reading
 
 NEGLIGIBLE = 1e-6  # residuals below this share of an uninformed network's count as none
 
 
 @dataclass(frozen=True)
-class InterpolationGap:
+class InterpolationGap(Record):
     r"""Losses and residual gradients at the trained point, retain and forget.
 
     Attributes

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse.linalg import svds
 
+from rmtstab._record import Record
 from rmtstab._results import FloatArray, Trajectory
 from rmtstab.bridge.gauss_newton_gap import CurvatureGap, gap_of_reading
 from rmtstab.bridge.interpolation import InterpolationGap
@@ -23,7 +24,7 @@ REPORTED = 2e7  # n·d up to which a report measures the gap by itself
 
 
 @dataclass(frozen=True)
-class Disagreement:
+class Disagreement(Record):
     """How far two disjoint halves of a subsample disagree, relative to their mean.
 
     Attributes

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge.curves import majority
 
 if TYPE_CHECKING:
+    import xarray
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True)
-class OutcomeMap:
+@dataclass(frozen=True, repr=False)
+class OutcomeMap(Record):
     """Predicted outcomes over two axes; rows are the second, columns the first.
 
     Attributes
@@ -32,6 +34,11 @@ class OutcomeMap:
     steps : int
     """
 
+    dimensions: ClassVar = {
+        name: ("row", "column") for name in ("outcome", "forget_step", "collapse_step")
+    }
+    drawn_by = "predicted_outcomes"
+
     names: tuple[str, str]
     columns: tuple[Any, ...]
     rows: tuple[Any, ...]
@@ -39,6 +46,21 @@ class OutcomeMap:
     forget_step: FloatArray
     collapse_step: FloatArray
     steps: int
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the map as a labelled dataset, its axes named and labelled by what varies.
+
+        Returns
+        -------
+        xarray.Dataset
+            Batch sizes that are pairs are labelled as text, such as ``"16/8"``.
+        """
+        found = super().to_xarray()
+        for name in ("names", "columns", "rows"):
+            found.attrs.pop(name, None)
+        column, row = self.names
+        labels = {column: _labels(self.columns), row: _labels(self.rows)}
+        return found.rename_dims(column=column, row=row).assign_coords(labels)
 
     def draw(self, ax: Axes, observed: NDArray[np.str_] | None = None) -> Axes:
         """Draw the map, with observed outcomes of the same shape as points over it.
@@ -103,3 +125,10 @@ def _pairs(batch_sizes: Any) -> list[Any]:
     if not isinstance(batch_sizes, list | tuple | np.ndarray):
         return [batch_sizes]
     return [tuple(size) if isinstance(size, list | np.ndarray) else size for size in batch_sizes]
+
+
+def _labels(values: tuple[Any, ...]) -> list[Any]:
+    """Numbers as they are; where some are pairs, all as text."""
+    if not any(isinstance(value, tuple) for value in values):
+        return list(values)
+    return ["/".join(f"{v:g}" for v in np.atleast_1d(value)) for value in values]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
+from rmtstab._record import Record, table
 from rmtstab.bridge.collecting import Side, collect
 from rmtstab.bridge.gram import has_closed_form, read_budget, read_sides
 from rmtstab.bridge.jacobian_rows import jacobian_rows
@@ -17,12 +19,15 @@ from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.schedule import MARGIN, blocks, gram_bytes, schedule
 from rmtstab.bridge.sketching import sketch_bytes
 
+if TYPE_CHECKING:
+    import pandas
+
 SKETCH_SIZES = (1000, 10_000)
 PROBE = 512  # side of the product that measures the machine
 
 
 @dataclass(frozen=True)
-class PlannedRoute:
+class PlannedRoute(Record):
     """One way to a Gram matrix.
 
     Attributes
@@ -46,8 +51,8 @@ class PlannedRoute:
     note: str
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, repr=False)
+class Plan(Record):
     """Every route, its memory and its time; ``print(plan)`` shows the table.
 
     Attributes
@@ -68,6 +73,15 @@ class Plan:
         """The exact route that ``route="auto"`` takes; None where no exact route fits."""
         exact = [route for route in self.routes if not route.name.startswith("sketch")]
         return next((route.name for route in exact if route.fits), None)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return the routes as a table, one a row.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        return table([route.to_dict() for route in self.routes])
 
     def __str__(self) -> str:
         lines = [

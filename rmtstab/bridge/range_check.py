@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge import function_space
 from rmtstab.bridge.curves import Curves, Reference, SetCurves, skill
 
 THIRD = (2.0 / 3.0, 4.0 / 3.0)
+SIDES, POINTS = ("predicted", "observed"), ("...", "point")
+CHECKED = tuple(f"{name}_{kind}" for name in ("retain", "forget") for kind in ("loss", "accuracy"))
 NEIGHBOURS = ("step_size × 2/3", "step_size × 4/3", "alpha × 2/3", "alpha × 4/3")
 
 
-@dataclass(frozen=True)
-class RangeCheck:
+@dataclass(frozen=True, repr=False)
+class RangeCheck(Record):
     """Where the true network at the predicted weights parts from the prediction.
 
     Attributes
@@ -42,6 +45,16 @@ class RangeCheck:
         Backward and forward passes spent, one of each a point.
     """
 
+    dimensions: ClassVar = {
+        "steps": POINTS,
+        "difference": POINTS,
+        "trusted_until": ("...",),
+        "beyond": ("...",),
+        "fragile": ("...",),
+        "neighbours": ("...", "neighbour"),
+        **{f"{side}_{name}": POINTS for side in SIDES for name in CHECKED},
+    }
+
     steps: NDArray[np.int64]
     predicted: dict[str, FloatArray]
     observed: dict[str, FloatArray]
@@ -51,6 +64,12 @@ class RangeCheck:
     neighbours: NDArray[np.str_] | None
     fragile: NDArray[np.bool_]
     evaluations: int
+
+    def _fields(self) -> dict[str, Any]:
+        """Return every array under a name of its own, such as ``observed_retain_loss``."""
+        fields = super()._fields()
+        sides = {side: fields.pop(side) for side in SIDES}
+        return {**fields, **{f"{s}_{name}": v for s, d in sides.items() for name, v in d.items()}}
 
     @property
     def flagged(self) -> NDArray[np.bool_]:

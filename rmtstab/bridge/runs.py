@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge.curves import Curves, Turns
 from rmtstab.bridge.run_plan import RunPlan
 
 
-@dataclass(frozen=True)
-class Runs:
+@dataclass(frozen=True, repr=False)
+class Runs(Record):
     """Runs of a grid of cells: what they recorded, when they turned, how to repeat them.
 
     Attributes
@@ -25,9 +27,28 @@ class Runs:
     plan : RunPlan
     """
 
+    dimensions: ClassVar = {
+        **Curves.dimensions,
+        **Turns.dimensions,
+        "step_size": ("...",),
+        "alpha": ("...",),
+        "schedule": ("time",),
+    }
+    coordinates: ClassVar = {**Curves.coordinates, "step_size": "step_size", "alpha": "alpha"}
+    drawn_by = "learning_curves"
+
     curves: Curves
     turns: Turns
     plan: RunPlan
+
+    def _fields(self) -> dict[str, Any]:
+        """Return what was recorded, when it turned, and the settings of the plan."""
+        plan = self.plan
+        cells = {name: getattr(plan, name).reshape(plan.shape) for name in ("step_size", "alpha")}
+        names = ("batch_size", "sampling", "replicas", "momentum", "weight_decay", "schedule",
+                 "update", "entropy")  # fmt: skip
+        settings = {name: getattr(plan, name) for name in names}
+        return {**self.curves._fields(), **self.turns._fields(), **cells, **settings}
 
     @property
     def steps(self) -> NDArray[np.int64]:
@@ -85,6 +106,6 @@ class Runs:
         return self.turns.collapse_step
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FunctionSpaceRun(Runs):
     """Runs in function space, made by `LinearisedNetwork.run`."""

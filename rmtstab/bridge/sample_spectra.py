@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
+from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge.gram import jacobian_gram
 from rmtstab.bridge.reading import read
@@ -16,8 +17,8 @@ from rmtstab.bridge.reading import read
 CHUNK = 16  # samples whose Gram is made together; only its diagonal blocks are used
 
 
-@dataclass(frozen=True)
-class SampleSharpness:
+@dataclass(frozen=True, repr=False)
+class SampleSharpness(Record):
     """Gauss–Newton curvature ``H_i = n ω_i J_iᵀ ∇²ℓ_i J_i`` of each sample.
 
     Attributes
@@ -27,6 +28,11 @@ class SampleSharpness:
     trace : ndarray, shape (n,), float64
         tr H_i.
     """
+
+    dimensions: ClassVar = {
+        "largest": ("sample",),
+        "trace": ("sample",),
+    }
 
     largest: FloatArray
     trace: FloatArray

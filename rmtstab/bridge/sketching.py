@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge.collecting import Side, collect
 from rmtstab.bridge.gram import read_budget, read_sides
@@ -23,8 +24,8 @@ from rmtstab.bridge.schedule import CHUNK, MARGIN
 PANEL = 100_000  # columns projected at a time
 
 
-@dataclass(frozen=True)
-class Sketch:
+@dataclass(frozen=True, repr=False)
+class Sketch(Record):
     r"""Projected factors ``F = J S`` with ``E[S Sᵀ] = I``, so that ``E[F Fᵀ] = J Jᵀ``.
 
     Attributes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import nn
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge.operators import CurvatureOperator, hessian_operator
 
@@ -19,8 +20,8 @@ _ARPACK = {"top": "LA", "bottom": "SA", "both": "BE"}
 DENSE = 64  # sides up to which the operator is written out
 
 
-@dataclass(frozen=True)
-class Eigenpairs:
+@dataclass(frozen=True, repr=False)
+class Eigenpairs(Record):
     """Eigenvalues and vectors of a symmetric operator, and how far each is from being one.
 
     Attributes
@@ -37,6 +38,12 @@ class Eigenpairs:
     n_products : int
         Products with the operator, those for the residuals included.
     """
+
+    dimensions: ClassVar = {
+        "values": ("pair",),
+        "vectors": ("coordinate", "pair"),
+        "residuals": ("pair",),
+    }
 
     values: FloatArray
     vectors: FloatArray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ Until = Callable[[FloatArray, FloatArray, FloatArray], bool]
 OPTIMIZERS = ("sgd", "adamw")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class UnlearningRuns(Runs):
     """Runs of real unlearning; arrays end where the runs were stopped.
 
@@ -48,10 +48,20 @@ class UnlearningRuns(Runs):
         What in these runs no linear stability or function-space prediction covers.
     """
 
+    dimensions: ClassVar = {
+        **Runs.dimensions,
+        "final": ("...", "replica", "parameter"),
+        "flipped": ("...", "replica"),
+    }
+
     final: FloatArray
     stopped_early: bool
     flipped: FloatArray
     outside_theory: tuple[str, ...] = ()
+
+    def _fields(self) -> dict[str, Any]:
+        own = ("final", "stopped_early", "flipped", "outside_theory")
+        return {**super()._fields(), **{name: getattr(self, name) for name in own}}
 
 
 def unlearn(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from rmtstab._record import Record
+
 if TYPE_CHECKING:
     pass
 
@@ -20,7 +22,7 @@ WORDS = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Record):
     """What a check found.
 
     Attributes

@@ -40,7 +40,7 @@ class Simulation(Record):
         "log_retain_loss": ("replica", "step"),
         "log_forget_loss": ("replica", "step"),
     }
-    figure = "runs"
+    drawn_by = "runs"
 
     log_displacement: FloatArray
     log_retain_loss: FloatArray | None = None

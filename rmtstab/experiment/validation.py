@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab.claims import CLAIMS, Claim
 from rmtstab.experiment import run
 from rmtstab.experiment.presets import PRESETS, Preset
@@ -21,7 +22,7 @@ Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True)
-class Validation:
+class Validation(Record):
     """A finished validation run.
 
     Attributes

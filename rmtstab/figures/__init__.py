@@ -11,6 +11,7 @@ from rmtstab.figures.bound_tightness import bound_tightness
 from rmtstab.figures.check_series import check_series
 from rmtstab.figures.density_band import spectral_density
 from rmtstab.figures.gram_spectrum import gram_spectrum
+from rmtstab.figures.network_runs import learning_curves, predicted_outcomes
 from rmtstab.figures.outcome_map import outcome_map
 from rmtstab.figures.results import participation, runs, trajectory
 from rmtstab.figures.spectrum import spectrum
@@ -25,9 +26,11 @@ __all__ = [
     "coherence_against_snr",
     "escape_against_snr",
     "gram_spectrum",
+    "learning_curves",
     "losses",
     "outcome_map",
     "participation",
+    "predicted_outcomes",
     "resistance_against_snr",
     "runs",
     "spectral_density",

@@ -16,9 +16,9 @@ QUANTILES = 4000  # points that stand for the law
 
 
 def spectral_density(
+    ax: Axes,
     density: Any,
     law: SpectralLaw | None = None,
-    ax: Axes | None = None,
     *,
     width: float | None = None,
     logarithmic: bool = False,
@@ -30,12 +30,11 @@ def spectral_density(
 
     Parameters
     ----------
+    ax : matplotlib Axes
     density : rmtstab.bridge.SpectralDensity
         Of `rmtstab.bridge.spectral_density`.
     law : SpectralLaw, optional
         What the spectrum should follow.
-    ax : matplotlib Axes, optional
-        Where to draw; a new figure when not given.
     width : float, optional
         Standard deviation of the smoothing; 1/60 of the support when not given.
     logarithmic : bool, default False
@@ -52,14 +51,14 @@ def spectral_density(
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
     >>> import numpy as np
+    >>> from matplotlib.figure import Figure
     >>> from scipy.sparse.linalg import aslinearoperator
     >>> from rmtstab import bridge, figures, laws
     >>> x = np.random.default_rng(0).standard_normal((100, 200)) / np.sqrt(200)
     >>> found = bridge.spectral_density(aslinearoperator(x @ x.T), 4, 30)
-    >>> figures.spectral_density(found, laws.MarchenkoPastur(0.5)).get_xlabel()
+    >>> ax = Figure().add_subplot()
+    >>> figures.spectral_density(ax, found, laws.MarchenkoPastur(0.5)).get_xlabel()
     'eigenvalue'
     """
     if law is not None and not isinstance(law, SpectralLaw):
@@ -67,10 +66,6 @@ def spectral_density(
     low, high = density.support
     span = max(high - low, 1e-300)
     width = span / 60 if width is None else _checks.real("width", width, low=0.0, low_open=True)
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.subplots()[1]
     x = np.linspace(low - 4 * width, high + 4 * width, 600)
     mean, error = density.pdf(x, width)
     n_probes = len(density.nodes)

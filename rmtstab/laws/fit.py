@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab.laws.base import FloatArray, SpectralLaw
 from rmtstab.laws.generalized_marchenko_pastur import GeneralizedMarchenkoPastur
 from rmtstab.laws.spike_tests import number_of_spikes, read_spectrum
@@ -24,8 +25,8 @@ GROUPS = 40  # atoms that stand for the weights of the samples
 Family = Callable[[float, float], SpectralLaw]
 
 
-@dataclass(frozen=True)
-class SpectrumFit:
+@dataclass(frozen=True, repr=False)
+class SpectrumFit(Record):
     """A noise law fitted to eigenvalues.
 
     Attributes
@@ -46,6 +47,10 @@ class SpectrumFit:
         without spikes and of the law.
     method : str
     """
+
+    dimensions: ClassVar = {
+        "spikes": ("spike",),
+    }
 
     law: SpectralLaw
     scale: float

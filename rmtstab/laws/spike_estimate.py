@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import special
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab.laws.base import FloatArray
 
 
-@dataclass(frozen=True)
-class SpikeEstimate:
+@dataclass(frozen=True, repr=False)
+class SpikeEstimate(Record):
     """Spikes estimated from outliers, in the order given.
 
     Attributes
@@ -32,6 +33,13 @@ class SpikeEstimate:
     confidence : float
         Of each interval.
     """
+
+    dimensions: ClassVar = {
+        "spikes": ("outlier",),
+        "standard_errors": ("outlier",),
+        "intervals": ("outlier", "side"),
+        "overlaps": ("outlier",),
+    }
 
     law: Any
     spikes: FloatArray

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import special
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab.laws._interval_probability import wishart
 from rmtstab.laws.base import FloatArray
 from rmtstab.laws.tracy_widom import TracyWidom
@@ -17,8 +18,8 @@ from rmtstab.laws.tracy_widom import TracyWidom
 EXACT_RATIO = 40  # eigenvalues up to which the law of λ₁/trace is computed, not expanded
 
 
-@dataclass(frozen=True)
-class SpikeCount:
+@dataclass(frozen=True, repr=False)
+class SpikeCount(Record):
     """Number of eigenvalues above the noise, and the tests that gave it.
 
     Attributes
@@ -32,6 +33,11 @@ class SpikeCount:
     scales : ndarray, shape (n_spikes + 1,), float64
         Noise variance under each hypothesis.
     """
+
+    dimensions: ClassVar = {
+        "p_values": ("test",),
+        "scales": ("test",),
+    }
 
     n_spikes: int
     level: float
@@ -206,8 +212,8 @@ def _inverted(x: float, n: int, p: int, dyson_index: int, shape: float) -> float
     return min(max(1.0 - inside, 0.0), 1.0)
 
 
-@dataclass(frozen=True)
-class PattersonTest:
+@dataclass(frozen=True, repr=False)
+class PattersonTest(Record):
     """Tracy–Widom statistics of principal components, as EIGENSOFT prints them.
 
     Attributes
@@ -218,6 +224,12 @@ class PattersonTest:
     effective_samples : ndarray, shape (n_eigenvalues,), float64
         The effective number of markers.
     """
+
+    dimensions: ClassVar = {
+        "statistics": ("component",),
+        "p_values": ("component",),
+        "effective_samples": ("component",),
+    }
 
     statistics: FloatArray
     p_values: FloatArray
@@ -286,8 +298,8 @@ def patterson_tw(eigenvalues: Any) -> PattersonTest:
     return PattersonTest(statistics, TracyWidom(1).sf(statistics), effective)
 
 
-@dataclass(frozen=True)
-class ParallelAnalysis:
+@dataclass(frozen=True, repr=False)
+class ParallelAnalysis(Record):
     """Components whose eigenvalues exceed those of data without structure.
 
     Attributes
@@ -299,6 +311,11 @@ class ParallelAnalysis:
     thresholds : ndarray, shape (rank,), float64
         Quantiles of the same eigenvalues over the draws.
     """
+
+    dimensions: ClassVar = {
+        "eigenvalues": ("component",),
+        "thresholds": ("component",),
+    }
 
     n_components: int
     eigenvalues: FloatArray

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab.sweeps.files import FolderInUse, locked, read_sealed, write_atomically, write_sealed
 from rmtstab.sweeps.grid import Cell
 from rmtstab.sweeps.provenance import fingerprint as fingerprint_of
@@ -28,8 +29,8 @@ Result = dict[str, Any]
 IN_FLIGHT = 1024  # tasks an executor holds at once: its memory does not grow with the grid
 
 
-@dataclass(frozen=True)
-class Failure:
+@dataclass(frozen=True, repr=False)
+class Failure(Record):
     """A cell that raised.
 
     Attributes

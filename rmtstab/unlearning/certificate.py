@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab._results import FloatArray, Verdict
 from rmtstab.dynamics.certificate import EPS, Enclosure
 from rmtstab.dynamics.update import Update
@@ -20,7 +21,7 @@ SOLVES = 400  # conjugate-gradient steps of one resolvent
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(Record):
     """A statement about ρ(Φ), and the numbers that let a stranger prove it.
 
     Attributes

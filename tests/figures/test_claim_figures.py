@@ -170,3 +170,28 @@ def test_wrong_results_are_named(axes):
     for name in ("trajectory", "runs", "participation"):
         with pytest.raises(TypeError, match=r"must .*, got int"):
             getattr(rmtstab.figures, name)(axes, 3)
+
+
+def test_curves_and_maps_of_networks(axes):
+    torch = pytest.importorskip("torch")
+    from rmtstab import bridge, figures
+
+    x, y = torch.eye(6, dtype=torch.float64), torch.arange(6) % 2
+    model = torch.nn.Linear(6, 2, dtype=torch.float64)
+    net = bridge.linearise(model, torch.nn.CrossEntropyLoss(), (x[:4], y[:4]), (x[4:], y[4:]))
+    run = net.run([0.5, 1.0], 1, 0.5, steps=4, rng=0)
+    figures.learning_curves(axes, run, cell=1)
+    np.testing.assert_array_equal(
+        line(axes, "forget").get_ydata(),
+        np.quantile(run.forget_loss[1], 0.5, axis=0, method="inverted_cdf"),
+    )
+    with pytest.raises(ValueError, match=r"cell must be an index into cells .*, got 7"):
+        figures.learning_curves(axes, run, cell=7)
+    with pytest.raises(TypeError, match="runs must be Runs or a Diagnosis, got int"):
+        figures.learning_curves(axes, 3)
+    found = net.map([0.1, 1.0], [0.2, 0.5, 0.9], 1, 4, rng=0)
+    other = axes.figure.add_subplot()
+    figures.predicted_outcomes(other, found, found.outcome)
+    assert [label.get_text() for label in other.get_yticklabels()] == ["0.2", "0.5", "0.9"]
+    with pytest.raises(ValueError, match=r"observed must have the map's shape \(3, 2\)"):
+        figures.predicted_outcomes(other, found, found.outcome.T)
