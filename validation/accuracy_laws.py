@@ -1,4 +1,4 @@
-"""Regenerate the accuracy tables of docs/laws: worst relative errors against 30 digits or more.
+"""Measure the accuracy of the laws: worst relative errors against 30 digits or more.
 
 Each number is the largest relative error over the points listed, input doubles taken
 exactly. Independent routes: textbook formulas at 80 digits (Marchenko–Pastur), quadrature
@@ -6,12 +6,15 @@ at 30 (two poles), all roots of the defining polynomial at 40 (compound free Poi
 Painlevé II at 170 between the nodes of the tables (Tracy–Widom; needs python-flint); laws
 with another name (free convolutions); the other solver (Tracy–Widom of any index, absolute).
 
-    python validation/accuracy_laws.py            # rewrite the tables (minutes)
+    python validation/accuracy_laws.py            # into validation/results (minutes)
     python validation/accuracy_laws.py --only marchenko_pastur
+    python validation/write_pages.py              # docs/accuracy.md and the tables of docs/laws
 """
 
 import argparse
+import datetime
 import importlib.util
+import json
 import math
 import sys
 from pathlib import Path
@@ -23,10 +26,11 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT)]
 
 from rmtstab import laws  # noqa: E402
+from rmtstab.sweeps import versions  # noqa: E402
 from tests import naive  # noqa: E402
 
 PARTS = [1e-12, 1e-9, 1e-6, 1e-3, 0.03, 0.2, 0.5, 0.8, 0.97, 1 - 1e-4, 1 - 1e-7, 1 - 1e-10]
-MARK = "<!-- accuracy: {} -->"
+RESULTS = ROOT / "validation" / "results" / "accuracy.json"
 
 
 def error(value, exact):
@@ -272,17 +276,8 @@ def tracy_widom_general(rng):
     return rows
 
 
-def render(rows):
-    """Return a Markdown table."""
-    names = ("pdf", "cdf", "sf", "ppf", "isf")[: len(rows[0][1])]
-    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for label, worst in rows:
-        lines.append(f"| {label} | " + " | ".join(f"{v:.1e}" for v in worst) + " |")
-    return "\n".join(lines)
-
-
 def main():
-    """Rewrite the table between the marks of each page."""
+    """Measure, and keep each law's rows as soon as they are there."""
     pages = [
         marchenko_pastur,
         semicircle,
@@ -300,12 +295,17 @@ def main():
     for make in pages:
         if only not in (None, make.__name__):
             continue
-        table = render(make(np.random.default_rng(0)))
-        path = ROOT / "docs" / "laws" / f"{make.__name__}.md"
-        begin, end = MARK.format("begin"), MARK.format("end")
-        before, rest = path.read_text().split(begin)
-        path.write_text(f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}")
-        print(make.__name__, table, sep="\n", flush=True)
+        rows = [[label, worst.tolist()] for label, worst in make(np.random.default_rng(0))]
+        kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        kept[make.__name__] = {
+            "kind": "absolute" if make is tracy_widom_general else "relative",
+            "rows": rows,
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "versions": versions(),
+        }
+        ordered = {page.__name__: kept[page.__name__] for page in pages if page.__name__ in kept}
+        RESULTS.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n")
+        print(make.__name__, *rows, sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,10 @@ found = sweep.run()
 figure, ax = plt.subplots()
 for name in ("retain", "forget", "cross"):
     found[f"coherence_{name}"].plot.line("o-", ax=ax, label=name)
-ax.set(xscale="symlog", yscale="log", ylabel="coherence σ (1: each sample has its own direction)")
-ax.set_xlabel("signal-to-noise ratio")
+ax.set_xscale("symlog", linthresh=0.25)
+ax.set_xticks(found["snr"].values, [f"{snr:g}" for snr in found["snr"].values], minor=False)
+ax.minorticks_off()
+ax.set(yscale="log", ylabel="coherence σ", xlabel="signal-to-noise ratio")
 ax.legend()
 
 retain = found["coherence_retain"].values

@@ -36,11 +36,11 @@ risks = {
     "shrunk": risk(found.law.shrink(values, "stein")),
 }
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-rs.figures.spectrum(left, values[: n_assets - found.n_spikes], found.law)
-left.set_title(f"bulk of variance {found.scale:.3f}, {found.n_spikes} spikes above it")
-right.bar(list(risks), list(risks.values()))
-right.set_ylabel("variance of the portfolio / least possible")
+figure, (top, bottom) = plt.subplots(2, 1, figsize=(5.5, 6))
+rs.figures.spectrum(top, values[: n_assets - found.n_spikes], found.law)
+top.set_title(f"bulk of variance {found.scale:.3f}, {found.n_spikes} spikes above it")
+bottom.bar(list(risks), list(risks.values()))
+bottom.set_ylabel("portfolio variance / least")
 
 exact = np.sort(np.linalg.eigvalsh(truth))[:-4:-1]
 assert found.n_spikes == 3 and abs(found.scale - 1) < 0.02

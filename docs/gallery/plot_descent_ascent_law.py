@@ -14,7 +14,7 @@ import rmtstab as rs
 rng = np.random.default_rng(0)
 dim, n_retain, n_forget = 200, 600, 100
 retain, forget = (rng.standard_normal((dim, n)) for n in (n_retain, n_forget))
-figure, axes = plt.subplots(1, 2, figsize=(8, 3.2))
+figure, axes = plt.subplots(2, 1, figsize=(5.5, 6))
 lowest = {}
 for ax, alpha in zip(axes, (0.03, 0.5), strict=True):
     mixed = (1 - alpha) * retain @ retain.T / n_retain - alpha * forget @ forget.T / n_forget

@@ -82,7 +82,7 @@ together = bridge.diagnose(
 )  # fmt: skip
 print(together)
 
-figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+figure, axes = plt.subplots(2, 1, figsize=(5.5, 6))
 axes[0].bar(list(attacks), list(attacks.values()), color="#0072B2")
 axes[0].axhline(0.5, color="black", linestyle="--", label="no knowledge")
 axes[0].set_ylabel("membership attack, AUC")

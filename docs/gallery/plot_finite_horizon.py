@@ -20,7 +20,7 @@ batches, alphas = [(2, 1), (4, 2), (12, 4), (24, 8)], np.linspace(0.0, 0.5, 11)
 forever = problem.frontier(step_size, batches, alphas)
 assert np.all(forever.critical_alpha == 0.0)
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
+figure, axes = plt.subplots(2, 1, figsize=(5.5, 6))
 critical = {}
 for ax, horizon in zip(axes, (10, 60), strict=True):
     found = problem.frontier(step_size, batches, alphas, horizon=horizon, radius=3.0)

@@ -39,6 +39,9 @@ ax.errorbar(found["n"], mean, spread, fmt="o", capsize=3, label="mean and standa
 guide = float(mean[0]) * (found["n"] / 10.0) ** -1
 ax.plot(found["n"], guide, "--", label="proportional to 1/n")
 ax.set(xscale="log", yscale="log", xlabel="samples", ylabel="closed form over exact, less 1")
+ax.set_xticks(sweep.axes["n"], map(str, sweep.axes["n"]))
+ax.set_yticks([0.05, 0.1, 0.2, 0.4], ["0.05", "0.1", "0.2", "0.4"])
+ax.minorticks_off()
 ax.legend()
 
 assert -1.5 < slope < -0.6, slope

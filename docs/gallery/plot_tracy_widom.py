@@ -29,9 +29,9 @@ ax.hist(scaled, 30, density=True, color="0.8", label=f"{draws} matrices, n = {n}
 ax.plot(x, law.pdf(x), label="Tracy–Widom")
 mean, spread = law.mean(), np.sqrt(law.var())
 ax.plot(x, np.exp(-(((x - mean) / spread) ** 2) / 2) / spread / np.sqrt(2 * np.pi), "k:",
-        label="normal of equal mean and variance")  # fmt: skip
+        label="normal, same moments")  # fmt: skip
 ax.set(xlabel="scaled largest eigenvalue", ylabel="density")
-ax.legend()
+ax.legend(loc="upper right")
 
 error = spread / np.sqrt(draws)
 assert abs(scaled.mean() - mean) < 5 * error

@@ -20,7 +20,7 @@ dyn = problem.dynamics(step_size, (10, 3), 0.3)
 start = rng.standard_normal(problem.rank)
 path, runs = dyn.trajectory(30, start), dyn.simulate(30, 4000, 1, start)
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.4))
+figure, axes = plt.subplots(2, 1, figsize=(5.5, 6))
 path.plot(axes[0])
 runs.plot(axes[1])
 axes[1].plot(np.sqrt(path.displacement), "k--", label="root of E‖w‖²")

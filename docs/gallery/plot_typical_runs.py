@@ -19,7 +19,7 @@ steps = 100
 noisy = problem.dynamics(1.1 * float(problem.critical_step_size((2, 1), 0.1)), (2, 1), 0.1)
 driven = problem.dynamics(0.1 * float(problem.critical_step_size((20, 5))), (30, 8), 0.6)
 
-figure, axes = plt.subplots(1, 2, figsize=(8, 3.2))
+figure, axes = plt.subplots(2, 1, figsize=(5.5, 6))
 paths = []
 for ax, dyn in zip(axes, (noisy, driven), strict=True):
     path = dyn.trajectory(steps, quantiles=(0.1, 0.5, 0.9), replicas=400, rng=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from rmtstab.laws.marchenko_pastur import MarchenkoPastur
 from rmtstab.sweeps.experiment import experiment
 from rmtstab.unlearning import Dynamics, UnlearningProblem
 
+SMALL = 256  # samples
 SETTING = {
     "n_retain": "samples", "n_forget": "samples", "dim": "1", "snr": "1", "alpha": "1",
     "batch_size": "samples", "step_size": "inverse curvature", "weight_decay": "curvature",
@@ -38,6 +40,22 @@ def rows(rng: np.random.Generator, n: int, dim: int, snr: float) -> FloatArray:
     return total
 
 
+def drawn_problem(
+    rng: np.random.Generator, n_retain: int, n_forget: int, dim: int, snr: float
+) -> UnlearningProblem:
+    """Draw the problem of a linear model on signal-plus-noise data."""
+    drawn = rows(rng, n_retain + n_forget, dim, snr)
+    return UnlearningProblem.from_factors(drawn[:n_retain], drawn[n_retain:])
+
+
+@functools.lru_cache(maxsize=64)  # small ones, which cost as much to draw as to solve
+def shared_problem(
+    instance: int, n_retain: int, n_forget: int, dim: int, snr: float
+) -> UnlearningProblem:
+    """Draw the problem of an instance, once for all of its cells that follow."""
+    return drawn_problem(np.random.default_rng(instance), n_retain, n_forget, dim, snr)
+
+
 def dynamics_of(
     rng: np.random.Generator,
     n_retain: int,
@@ -48,9 +66,12 @@ def dynamics_of(
     **settings: Any,
 ) -> Dynamics:
     """Draw a problem and set it in motion; the same problem in all cells of one ``instance``."""
-    source = rng if instance is None else np.random.default_rng(instance)
-    drawn = rows(source, n_retain + n_forget, dim, snr)
-    problem = UnlearningProblem.from_factors(drawn[:n_retain], drawn[n_retain:])
+    if instance is None:
+        problem = drawn_problem(rng, n_retain, n_forget, dim, snr)
+    elif n_retain + n_forget <= SMALL:
+        problem = shared_problem(instance, n_retain, n_forget, dim, snr)
+    else:
+        problem = drawn_problem(np.random.default_rng(instance), n_retain, n_forget, dim, snr)
     batch_size = settings.pop("batch_size")
     pair = batch_size if isinstance(batch_size, int) else tuple(batch_size)
     return problem.dynamics(batch_size=pair, **settings)
@@ -156,9 +177,7 @@ def coherence(
     alpha: float = 0.3,
 ) -> dict[str, Any]:
     """Coherence of the retain set, the forget set, between them, and under the mixing."""
-    drawn = rows(rng, n_retain + n_forget, dim, snr)
-    problem = UnlearningProblem.from_factors(drawn[:n_retain], drawn[n_retain:])
-    return problem_coherence(problem, alpha)
+    return problem_coherence(drawn_problem(rng, n_retain, n_forget, dim, snr), alpha)
 
 
 def problem_coherence(problem: UnlearningProblem, alpha: float) -> dict[str, Any]:

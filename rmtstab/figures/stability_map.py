@@ -66,7 +66,7 @@ def stability_map(ax: Axes, frontier: Frontier) -> Axes:
     growth = np.nan_to_num(frontier.values / frontier.level, nan=CEILING, posinf=CEILING)
     logs = np.log10(np.clip(growth, 1.0 / CEILING, CEILING))
     ax.set_xlim(-0.5, len(columns) - 0.5)
-    ax.set_ylim(*_limits(alphas))
+    ax.set_ylim(*_limits(frontier))
     x, y = (grid.ravel() for grid in np.meshgrid(columns, alphas))
     dashes = LineCollection(
         [[(k - HALF, alpha), (k + HALF, alpha)] for k, alpha in zip(x, y, strict=True)],
@@ -89,7 +89,10 @@ def stability_map(ax: Axes, frontier: Frontier) -> Axes:
     ax.set_xticks(columns, labels, rotation=45 if crowded else 0)
     ax.set_xlabel("batch size, retain/forget")
     ax.set_ylabel("mixing α")
-    sides = [Patch(color=dashes.cmap(share), label=word) for share, word in SIDES.items()]
+    there = {"stable": logs.min() <= 0.0, "escapes": logs.max() > 0.0}
+    sides = [
+        Patch(color=dashes.cmap(share), label=word) for share, word in SIDES.items() if there[word]
+    ]
     handles = [*sides, *ax.get_legend_handles_labels()[0]]
     ax.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0.2,
@@ -98,11 +101,12 @@ def stability_map(ax: Axes, frontier: Frontier) -> Axes:
     return ax
 
 
-def _limits(alphas: FloatArray) -> tuple[float, float]:
-    """Half a step beyond the outermost mixings, so that their dashes show whole."""
-    low, high = float(alphas.min()), float(alphas.max())
-    margin = 0.6 * (high - low) / max(len(alphas) - 1, 1) or 0.05
-    return low - margin, high + margin
+def _limits(frontier: Frontier) -> tuple[float, float]:
+    """Half a step beyond the outermost mixings and critical ones, so that all show whole."""
+    alphas, critical = frontier.alphas, frontier.critical_alpha
+    shown = np.concatenate([alphas, critical[np.isfinite(critical)]])
+    margin = 0.6 * float(np.ptp(alphas)) / max(len(alphas) - 1, 1) or 0.05
+    return float(shown.min()) - margin, float(shown.max()) + margin
 
 
 def _inches(ax: Axes) -> tuple[float, float]:
@@ -131,7 +135,9 @@ def _colours() -> ListedColormap:
 def _colour_bar(ax: Axes, dashes: Any, frontier: Frontier) -> None:
     """Label colours by growth itself, not by its logarithm."""
     norm = dashes.norm
+    logs = dashes.get_array()
     ticks = [norm.vmin, norm.vmin / 2, 0.0, norm.vmax / 2, norm.vmax]
+    ticks = ticks[0 if logs.min() <= 0.0 else 2 : 5 if logs.max() > 0.0 else 3]
     bar = ax.figure.colorbar(dashes, ax=ax, pad=0.02)
     values = [float(f"{frontier.level * 10.0**tick:.3g}") for tick in ticks]
     bar.set_ticks(ticks, labels=[f"{value:g}" for value in values])

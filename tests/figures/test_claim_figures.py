@@ -148,9 +148,16 @@ def test_a_map_shows_what_was_computed_and_no_more(axes):
     np.testing.assert_allclose(levels, found.critical_alpha)
     red, _, blue = dashes.cmap(dashes.norm(np.log10([found.values.max(), 1.0, 0.5])))[:, :3].T
     assert red[0] > blue[0] and blue[2] > red[2]
+    assert axes.get_ylim()[0] < 0.0 and axes.get_ylim()[1] > 1.0
     words = [text.get_text() for text in axes.get_legend().get_texts()]
     assert words[:2] == ["stable", "escapes"] and "critical mixing α*" in words
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1/1", "4/2"]
+    calm = problem.frontier(0.1, [(4, 2)], [0.0, 0.05])  # nothing escapes: no word or colour for it
+    other = axes.figure.add_subplot()
+    rmtstab.figures.stability_map(other, calm)
+    words = [text.get_text() for text in other.get_legend().get_texts()]
+    assert words[0] == "stable" and "escapes" not in words
+    assert other.get_ylim()[1] > calm.critical_alpha[0]
     with pytest.raises(TypeError, match="frontier must be a Frontier, got dict"):
         rmtstab.figures.stability_map(axes, {})
 

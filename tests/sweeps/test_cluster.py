@@ -27,6 +27,7 @@ def client(cluster):
 SWEEP = Sweep("spectrum", {"snr": [0.0, 0.5, 2.0], "n": [20, 40]}, seed=5)
 COMPILED = [  # each process compiles its kernels
     Sweep("growth", {"alpha": [0.1, 0.5], "batch_size": [[4, 2], [8, 2]]}, seed=5),
+    Sweep("growth", {"alpha": [0.1, 0.5], "instance": [0, 1]}, seed=5),  # a shared problem
     Sweep("simulation", {"alpha": [0.1, 0.5]}, {"steps": 20}, seed=5),
     Sweep("cnn_unlearning", {"alpha": [0.1, 0.5]}, {"steps": 20}, seed=5),
     Sweep("function_space", {"alpha": [0.1, 0.8]}, {"steps": 20, "observe": True}, seed=5),
