@@ -33,10 +33,23 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(f"rmtstab.cli.{name}"), name)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the group's own options; wrong ones give one line."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            ctx.exit(_usage(error))
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what the machine refuses is one line and a code of its own."""
+        """Run a command; wrong input and what the machine refuses are one line and a code."""
         try:
             return super().invoke(ctx)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            code = _usage(error)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             code = exits.INTERRUPTED
@@ -51,7 +64,17 @@ class LazyGroup(click.Group):
         ctx.exit(code)
 
 
+def _usage(error: click.UsageError) -> int:
+    """Say in one line what is wrong, and where the usage stands; return the exit code."""
+    command = error.ctx.command_path if error.ctx else "rmtstab"
+    message = " ".join(error.format_message().split())
+    end = "" if message.endswith((".", "?")) else "."
+    click.echo(f"Error: {message}{end} See {command} --help.", err=True)
+    return exits.USAGE
+
+
 @click.group(
+    name="rmtstab",
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 a claim fails, 2 wrong input, 3 cells of a sweep raised, "

@@ -114,6 +114,7 @@ def _command(name: str, cls: type) -> click.Command:
         _print(answer, as_json)
 
     text = (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " ")
+    text = re.sub(r" with density\b.*", ".", text).replace("``", "")  # its formula is in the docs
     text = re.sub(":math:`([^`]*)`", r"\1", text)
     return click.Command(name, params=options, callback=run, help=text)
 

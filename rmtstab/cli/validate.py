@@ -13,7 +13,7 @@ import click
 
 from rmtstab.cli import exits
 from rmtstab.cli.progress import progress
-from rmtstab.experiment.presets import Preset
+from rmtstab.experiment.presets import PRESETS, Preset
 from rmtstab.experiment.provenance import take_folder
 from rmtstab.experiment.validation import Validation, read_preset
 from rmtstab.experiment.validation import validate as gather
@@ -22,9 +22,22 @@ if TYPE_CHECKING:
     from rmtstab.claims import Claim
 
 
+def _presets(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a preset."""
+    return [name for name in PRESETS if name.startswith(incomplete)]
+
+
+def _claims(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a claim."""
+    from rmtstab.claims import CLAIMS
+
+    return [claim.name for claim in CLAIMS if claim.name.startswith(incomplete)]
+
+
 @click.command()
 @click.option(
     "--preset",
+    shell_complete=_presets,
     default="quick",
     show_default=True,
     help="quick: minutes; full: about an hour; tiny: seconds, for tests only.",
@@ -47,6 +60,7 @@ if TYPE_CHECKING:
 @click.option(
     "--only",
     multiple=True,
+    shell_complete=_claims,
     metavar="NAME",
     help="Judge this claim alone, from the evidence that it needs; repeatable. The report goes to "
     "the folder `only` below the report folder, the cells are shared with a whole run.",

@@ -143,6 +143,8 @@ def test_completion_names_commands_and_values():
     for words, current, expected in (
         ("rmtstab fro", 1, "plain,frontier"),
         ("rmtstab frontier --sampling with_", 3, "plain,with_replacement"),
+        ("rmtstab validate --preset qu", 3, "plain,quick"),
+        ("rmtstab validate --only escape-q", 3, "plain,escape-quickens-with-snr"),
     ):
         settings = {"COMP_WORDS": words, "COMP_CWORD": str(current)}
         run = subprocess.run(
@@ -150,3 +152,33 @@ def test_completion_names_commands_and_values():
             env={**environment, **settings}, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert expected in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--foo"], "No such option '--foo'. See rmtstab --help."),
+        (["froniter"], "No such command 'froniter'"),
+        (["frontier"], "Missing argument 'DATA'. See rmtstab frontier --help."),
+        (["law", "mpp"], "'mpp' is not one of mp, "),
+        (["law", "mp"], "Missing option '--aspect-ratio'. See rmtstab law mp --help."),
+        (["law", "mp", "--aspect-ratio", "-1"], "aspect_ratio must lie in [1e-150, 1e+150]"),
+        (["verify", "nothing.json"], "File 'nothing.json' does not exist"),
+        (["report", "nowhere"], "Directory 'nowhere' does not exist"),
+        (["sweep"], "FILE must be given, or --list"),
+        (["validate", "--preset", "quik"], "preset must be one of quick, full, tiny, got 'quik'"),
+        (["validate", "--only", "escape"], "did you mean 'escape-"),
+        (["diagnose", "x.py:f"], "Missing option '--step-size'"),
+    ],
+)
+def test_wrong_input_is_one_line_and_code_2(arguments, message):
+    result = call(*arguments)
+    assert result.exit_code == exits.USAGE and not result.stdout
+    assert len(result.stderr.splitlines()) == 1 and message in result.stderr
+    assert result.stderr.startswith("Error: ") and ".." not in result.stderr
+
+
+def test_no_arguments_show_the_help():
+    for arguments in ([], ["law"]):
+        result = call(*arguments)
+        assert result.exit_code == exits.USAGE and "Commands:" in result.output
