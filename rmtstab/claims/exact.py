@@ -163,7 +163,8 @@ def typical_below_mean_square(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
     problem = UnlearningProblem.from_factors(patches[:32, 1], patches[32:, 1])
     threshold = float(problem.critical_step_size((2, 1), 0.0, sampling="without_replacement"))
     rows: list[dict[str, Any]] = []
-    for batch in ((2, 1), (32, 8)):
+    batches = ((2, 1), (4, 1), (8, 2), (16, 4), (32, 8))
+    for batch in batches:
         dyn = problem.dynamics(
             step_size=4.0 * threshold, batch_size=batch, alpha=0.1, sampling="without_replacement"
         )
@@ -179,7 +180,7 @@ def typical_below_mean_square(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
     lines = [
         series(
             name,
-            ["2/1", "32/8"],
+            [f"{r}/{f}" for r, f in batches],
             [row[key] for row in rows],
             error=None if error is None else [row[error] for row in rows],
         )
@@ -193,7 +194,7 @@ def typical_below_mean_square(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
 
 def judge_typical(r: Record) -> Outcome:
     """A gap of five standard errors with noise, none without."""
-    noisy, quiet = r["rows"]
+    noisy, quiet = r["rows"][0], r["rows"][-1]
     gap = noisy["mean_square_rate"] - noisy["lyapunov"]
     rest = quiet["mean_square_rate"] - quiet["lyapunov"]
     text = (

@@ -16,10 +16,10 @@ Record = dict[str, Any]
 Kind = tuple[str, dict[str, Any]]
 EXACT: dict[str, Any] = {"marker": "o", "linestyle": "none"}
 MEASURED: dict[str, Any] = {"marker": "o", "linestyle": "none", "markerfacecolor": "white"}
-DASH: dict[str, Any] = {"marker": "_", "linestyle": "none", "markersize": 9}
+CROSS: dict[str, Any] = {"marker": "x", "linestyle": "none"}
 KINDS_OF_RESISTANCE: tuple[Kind, ...] = (
     ("exact, from Φ", EXACT),
-    ("exact, at 10× forget loss", DASH),
+    ("exact, at 10× forget loss", CROSS),
     ("measured, at 10× forget loss", MEASURED),
     ("closed form", {}),
 )
@@ -55,9 +55,10 @@ def resistance_against_snr(
         exact = _by_snr(networks, _at("protocols", name, "resistance"))
         seen = _by_snr([e for e in escapes if e["protocol"] == name], _at("resistance"))
         soon = _by_snr(networks, _at("protocols", name, "finite_resistance"))
-        _points(ax, exact, k, color=colour, marker=marker)
-        _points(ax, soon, k + 0.5, color=colour, marker="_", markersize=9)
-        _points(ax, seen, k + 0.5, color=colour, marker=marker, markerfacecolor="white")
+        middle = 4.0 * k - 3.0
+        _points(ax, exact, middle - 1.0, color=colour, marker=marker)
+        _points(ax, soon, middle, color=colour, marker="x")
+        _points(ax, seen, middle + 1.0, color=colour, marker=marker, markerfacecolor="white")
     ax.plot(*_curve(networks, curves, _at("resistance")), color="k")
     _axes(ax, "resistance Ψ (retain / forget loss)", _ratios(networks))
     ax.legend(handles=_legend(KINDS_OF_RESISTANCE), **BELOW)
@@ -205,7 +206,7 @@ def _axes(ax: Axes, label: str, ratios: list[float]) -> None:
     has_zero = 0.0 in ratios
     ax.set_xscale("log")
     left = zero if has_zero else positive[0]
-    ax.set_xlim(left / 1.25, positive[-1] * 1.25)
+    ax.set_xlim(left / 1.45, positive[-1] * 1.45)  # points stand up to a factor 1.26 aside
     if has_zero:
         ax.axvspan(
             zero * 10.0 ** (0.4 * BREAK), zero * 10.0 ** (0.6 * BREAK), facecolor="none",

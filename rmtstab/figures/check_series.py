@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,7 @@ def check_series(ax: Axes, figure: dict[str, Any]) -> Axes:
     Returns
     -------
     matplotlib Axes
+        A dashed line is the power law that is claimed, through the middle of its points.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def check_series(ax: Axes, figure: dict[str, Any]) -> Axes:
         ax.errorbar(
             series["x"], series["y"], series.get("error"), linestyle="none", capsize=2,
             marker=MARKERS[k % len(MARKERS)], color=COLOURS[k % len(COLOURS)],
-            label=series["label"],
+            label=_label(series),
         )  # fmt: skip
         if "slope" in series:
             _guide(ax, series, COLOURS[k % len(COLOURS)])
@@ -67,6 +69,14 @@ def check_series(ax: Axes, figure: dict[str, Any]) -> Axes:
     return ax
 
 
+def _label(series: dict[str, Any]) -> str:
+    """Name of a series, with the exponent claimed of it as a fraction."""
+    if "slope" not in series:
+        return str(series["label"])
+    slope = Fraction(float(series["slope"])).limit_denominator(12)
+    return f"{series['label']} (claimed slope {str(slope).replace('-', '−')})"
+
+
 def _guide(ax: Axes, series: dict[str, Any], colour: str) -> None:
     """Draw the power law of the claimed exponent through the middle of the points."""
     x, y = (np.asarray(series[key], dtype=float) for key in ("x", "y"))
@@ -76,4 +86,4 @@ def _guide(ax: Axes, series: dict[str, Any], colour: str) -> None:
     x, y, slope = x[shown], y[shown], float(series["slope"])
     level = np.exp(np.mean(np.log(y) - slope * np.log(x)))
     ends = np.array([x.min(), x.max()])
-    ax.plot(ends, level * ends**slope, "--", color=colour, lw=0.8, label=f"claimed: {slope:g}")
+    ax.plot(ends, level * ends**slope, "--", color=colour, lw=0.8)

@@ -32,6 +32,8 @@ def gram_spectrum(ax: Axes, eigenvalues: Any, theory: dict[str, Any]) -> Axes:
     grid = np.asarray(theory["grid"])
     inside = values[values <= grid[-1]]
     heights, edges = np.histogram(inside, bins=14)
+    shown = [v for v in (*inside, *theory["outliers"]) if v <= grid[-1]]
+    right = min(grid[-1], 1.25 * max([*shown, grid[-1] / 4.0]))
     heights = heights / (len(values) * np.diff(edges))
     ax.stairs(heights, edges, fill=True, color="0.82", label="eigenvalues (measured)")
     ax.plot(grid, theory["limit"], "--", color=_style.SKY, label="Marchenko–Pastur, m → ∞ (theory)")
@@ -46,7 +48,7 @@ def gram_spectrum(ax: Axes, eigenvalues: Any, theory: dict[str, Any]) -> Axes:
         (0.78, outliers, "theory", _style.VERMILION),
     ):
         if len(found):
-            numbers = ", ".join(f"{v:.3g}" for v in found)
+            numbers = ", ".join(f"{float(f'{v:.3g}'):,g}" for v in found)
             ax.annotate(
                 f"beyond, {words}: {numbers}", (1.0, height), (0.5, height),
                 xycoords="axes fraction", ha="center", va="center", fontsize="x-small",
@@ -54,6 +56,6 @@ def gram_spectrum(ax: Axes, eigenvalues: Any, theory: dict[str, Any]) -> Axes:
             )  # fmt: skip
     ax.set_xlabel("eigenvalue of K (squared gradient)")
     ax.set_ylabel("density")
-    ax.set_xlim(0.0, grid[-1])
+    ax.set_xlim(0.0, right)
     ax.set_ylim(top=1.45 * ax.get_ylim()[1])  # room for what lies beyond the axis
     return ax

@@ -86,10 +86,15 @@ def _theory_drawings(results: Evidence) -> Drawings:
 def _check(figure: Record) -> Any:
     import matplotlib.pyplot as plt
 
-    drawn, ax = plt.subplots(figsize=(1.3 * COLUMN, 0.9 * COLUMN))
+    height = 0.75 + 0.05 * len(figure["series"])  # the legend stands below, clear of the points
+    drawn, ax = plt.subplots(figsize=(1.3 * COLUMN, height * COLUMN))
     check_series(ax, figure)
-    ax.legend()
+    drawn.legend(loc="outside lower center", ncols=1 if _is_wordy(figure) else 2)
     return drawn
+
+
+def _is_wordy(figure: Record) -> bool:
+    return max(len(series["label"]) + 20 * ("slope" in series) for series in figure["series"]) > 32
 
 
 def _tightness(results: Evidence) -> Any:

@@ -14,6 +14,7 @@ from rmtstab.report.words import mutation, number, there, verdict
 Record = dict[str, Any]
 FACTS = ("assumptions", "normalisation", "horizon", "source")
 HEADLINE = "against_snr"
+WIDE = 360.0  # points: on a narrow screen a wider figure keeps its size, and scrolls
 
 STYLE = """
 :root { color-scheme: light }
@@ -37,7 +38,7 @@ figcaption { font-size: .9rem; color: #333 }
 code { font-size: .9em }
 @media (max-width: 34rem) {
   dl { grid-template-columns: 1fr } dd { margin-left: 1rem }
-  figure { overflow-x: auto } figure img { max-width: none; width: 40rem }
+  figure.wide { overflow-x: auto } figure.wide img { max-width: none }
 }
 @media print {
   body { max-width: none; font-size: 10pt } section.claim, tr { break-inside: avoid }
@@ -215,9 +216,11 @@ def _facts(facts: dict[str, Any]) -> str:
 
 
 def _figure(name: str, shown: Picture) -> str:
+    size = re.search(rb'<svg [^>]*?width="([\d.]+)pt"', shown.svg)
+    wide = ' class="wide"' if size and float(size[1]) > WIDE else ""
     source = f"data:image/svg+xml;base64,{base64.b64encode(shown.svg).decode()}"
     return (
-        f'<figure id="figure-{anchor(name)}"><img alt="Figure {_text(name)}: '
+        f'<figure id="figure-{anchor(name)}"{wide}><img alt="Figure {_text(name)}: '
         f'{_text(shown.caption.split(". ")[0])}" src="{source}">'
         f"<figcaption>{_text(shown.caption)}</figcaption></figure>\n"
     )

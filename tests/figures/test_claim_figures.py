@@ -77,10 +77,15 @@ def test_check_series(axes):
 def test_claimed_slopes_are_drawn(axes):
     lines = [{**series("gap", [40, 160], [0.2, 0.05]), "slope": -1.0}]
     rmtstab.figures.check_series(axes, figure_of("n", "gap", lines, logarithmic="xy"))
-    guide = line(axes, "claimed: -1")
+    assert axes.get_legend_handles_labels()[1] == ["gap (claimed slope −1)"]
+    (guide,) = (found for found in axes.lines if found.get_linestyle() == "--")
     x, y = guide.get_xydata().T
     np.testing.assert_allclose(x, [40, 160])
     np.testing.assert_allclose(y, [0.2, 0.05])  # the points follow the claim exactly
+    edge = {**series("edge", [40, 160], [0.2, 0.05]), "slope": -2 / 3}
+    other = axes.figure.add_subplot()
+    rmtstab.figures.check_series(other, figure_of("n", "gap", [edge], logarithmic="xy"))
+    assert other.get_legend_handles_labels()[1] == ["edge (claimed slope −2/3)"]
 
 
 def test_a_box_a_bound(axes):
@@ -171,6 +176,7 @@ def test_what_lies_beyond_a_spectrums_axis_is_said(axes):
     assert [text.get_text() for text in axes.texts] == [
         "beyond, measured: 70.2, 55.5", "beyond, theory: 99"
     ]  # fmt: skip
+    assert 3.75 <= axes.get_xlim()[1] <= 5.0  # where the bulk ends, not where the grid does
 
 
 def test_wrong_results_are_named(axes):
