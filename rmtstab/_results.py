@@ -132,6 +132,37 @@ class EscapeProbability(Record):
 
 
 @dataclass(frozen=True)
+class LyapunovBounds(Record):
+    """The typical rate of growth (top Lyapunov exponent) between two proved ends, per step.
+
+    Attributes
+    ----------
+    lower, upper : float
+        ``lower ≤ λ₁ ≤ upper``, up to rounding; −inf, inf where nothing was proved.
+    lower_method, upper_method : str
+        What proves each end (docs/theory/lyapunov).
+    mean_square : float
+        ``½ log ρ``, Jensen's upper bound; ``upper`` is never above it.
+    """
+
+    lower: float
+    lower_method: str
+    upper: float
+    upper_method: str
+    mean_square: float
+
+    @property
+    def is_contracting(self) -> bool:
+        """Whether almost every run is proved to shrink, whatever its mean square does."""
+        return self.upper < 0.0
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether almost every run is proved to grow."""
+        return self.lower > 0.0
+
+
+@dataclass(frozen=True)
 class Coherence(Record):
     """Coherence on the three axes, and of the whole (dimensionless, ≥ 1 on the diagonal blocks).
 

@@ -17,12 +17,14 @@ from rmtstab._results import (
     Estimate,
     FloatArray,
     Growth,
+    LyapunovBounds,
     Reason,
     Trajectory,
     Verdict,
 )
 from rmtstab.bounds.escape_directions import mirror_law, resistance_with_noise
 from rmtstab.bounds.escape_probability import escape_probability
+from rmtstab.bounds.lyapunov import lyapunov_bounds
 from rmtstab.dynamics import gradients as affine
 from rmtstab.dynamics import growth as spectral
 from rmtstab.dynamics import simulate as monte_carlo
@@ -762,6 +764,45 @@ class Dynamics(Update):
         (-0.693147, True)
         """
         return monte_carlo.lyapunov(self, rng, replicas, steps, workers)
+
+    def lyapunov_bounds(self, batches: int = 4096) -> LyapunovBounds:
+        """Proved lower and upper bound on the typical rate of growth, beyond Jensen's ½ log ρ.
+
+        Where the upper one is negative almost every run shrinks, also where ρ > 1.
+
+        Parameters
+        ----------
+        batches : int
+            Most batches that are listed one by one; the lower bounds, and both ends in the
+            plane, need the list.
+
+        Returns
+        -------
+        LyapunovBounds
+
+        Raises
+        ------
+        TypeError, ValueError
+            With momentum; if ``batches`` is no integer ≥ 0.
+
+        See Also
+        --------
+        lyapunov : the same rate by simulation, with a standard error.
+        mirror_law : its closed form for small noise.
+
+        References
+        ----------
+        Derived in docs/theory/lyapunov.
+
+        Examples
+        --------
+        >>> import rmtstab as rs
+        >>> dyn = rs.UnlearningProblem.from_factors([[1.0], [2.0]]).dynamics(0.61, 1)
+        >>> found = dyn.lyapunov_bounds()  # E log|1 − ηh| of one batch
+        >>> round(dyn.escape_rate(), 3), round(found.upper, 3), found.upper_method
+        (0.053, -0.288, 'exact')
+        """
+        return lyapunov_bounds(self, self._enclosure.upper, batches)
 
     # --- words -------------------------------------------------------------------------------
 
