@@ -130,6 +130,7 @@ def _changed(preset: Preset, snr: str | None, sizes: dict[str, int | None]) -> P
     if snr is not None:
         try:
             changes["snrs"] = tuple(float(value) for value in snr.split(","))
+            changes["escape_snrs"] = ()  # the same
         except ValueError:
             raise ValueError(f"snr must be numbers like 0,.1,.3,1, got {snr!r}") from None
     if not changes:

@@ -27,6 +27,15 @@ def network_specs(preset: Preset, digits: bool) -> list[dict[str, Any]]:
     return specs
 
 
+def escape_specs(preset: Preset) -> list[dict[str, Any]]:
+    """List the networks whose escapes are compared: every ratio on every data set."""
+    return [
+        {"data": "signal_plus_noise", "snr": snr, "forget": "balanced", "index": index}
+        for index in range(preset.data_sets)
+        for snr in preset.compared_snrs
+    ]
+
+
 def outcome_cells(
     preset: Preset, networks: list[dict[str, Any]], cell: Callable[..., Cell]
 ) -> list[Cell]:
@@ -82,7 +91,7 @@ def compute(
     import torch
 
     torch.set_num_threads(1)
-    from rmtstab.experiment import networks, observations
+    from rmtstab.experiment import escapes, networks, observations
 
     spec = {k: cell[k] for k in ("data", "snr", "forget", "index")} | {"seed": cell.seed}
     if cell.task == "ledger":
@@ -90,6 +99,8 @@ def compute(
         real = cell["data"] == "digits"
         batches = preset.digits_batch_sizes if real else preset.batch_sizes
         return ledger.network(trained.problem(), batches, "digits" if real else "trained CNNs")
+    if cell.task == "escape":
+        return escapes.describe(preset, spec, cell["common_step"], device)
     if cell.task == "network":
         return networks.describe(preset, spec, cell["common_step"], device)
     record = _network_record(cell, folder)
@@ -117,9 +128,6 @@ def compute(
         return observations.one_step(
             network, preset, step_size, batch, preset.alpha, cell["fraction"], cell.rng()
         )
-    if cell.task == "escape":
-        step_size = record["protocols"][cell["protocol"]]["step_size"]
-        return observations.escape(network, preset, step_size, cell.rng())
     chosen = _most(record["map"]["cells"], cell["kind"])
     found = observations.trajectory(
         network, preset, step_size, tuple(chosen["batch_size"]), chosen["alpha"], cell.rng()

@@ -26,8 +26,9 @@ def closed_forms(preset: Preset) -> dict[str, Any]:
         values = cnn.spectrum(n_retain, preset.dim, snr, preset.filters)
         return volterra_step_size(values, n_retain, batch, sampling)
 
-    common = 0.5 * min(threshold(snr, preset.batch_sizes[0][0]) for snr in preset.snrs)
-    positive = [snr for snr in preset.snrs if snr > 0]
+    ratios = sorted({*preset.snrs, *preset.compared_snrs})
+    common = 0.5 * min(threshold(snr, preset.batch_sizes[0][0]) for snr in ratios)
+    positive = [snr for snr in ratios if snr > 0]
     grid = np.geomspace(min(positive) / 10.0, max(positive) * 1.5, 60)
     curves: list[dict[str, Any]] = []
     for snr in grid:

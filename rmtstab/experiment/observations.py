@@ -60,47 +60,6 @@ def outcome(
     }
 
 
-def escape(
-    network: Network,
-    preset: Preset,
-    step_size: float,
-    rng: np.random.Generator,
-) -> dict[str, Any]:
-    """Observe escape time and resistance at the preset's mixing under one step size.
-
-    The observed resistance is ``(R_t/R_0)/(F_t/F_0)`` at the first tenfold
-    forget loss, of losses averaged over the replicas (a single isotropic start
-    may hold next to nothing of the few signal directions, which spoils R_0).
-    """
-    factor = predictions.FORGET_FACTOR
-
-    def done(norms: FloatArray, _: FloatArray, forget: FloatArray) -> bool:
-        # growth, once there, is monotone: looking at the last step costs O(1) a step
-        far = norms[:, -1] >= preset.radius * norms[:, 0]
-        return bool(far.all() and forget[:, -1].mean() >= factor * forget[:, 0].mean())
-
-    runs = network.unlearn(
-        step_size=step_size,
-        batch_size=preset.batch_size,
-        alpha=preset.alpha,
-        steps=preset.escape_horizon,
-        initial=network.starts(preset.escape_replicas, preset.displacement, rng),
-        rng=rng,
-        until=done,
-    )
-    keep = np.arange(len(runs.final))
-    jackknife = [
-        _finite_resistance(runs.retain_loss[keep != k], runs.forget_loss[keep != k]) for k in keep
-    ]
-    left_out = [value for value in jackknife if value is not None]
-    return {
-        "resistance": _finite_resistance(runs.retain_loss, runs.forget_loss),
-        "resistance_error": float(np.std(left_out) * np.sqrt(max(len(left_out) - 1, 0))),
-        "escape_time": _median_passage(runs.displacement, preset.radius),
-        "flipped": float(runs.flipped.max()),
-    }
-
-
 def trajectory(
     network: Network,
     preset: Preset,
@@ -268,13 +227,6 @@ def _log_peak(values: FloatArray) -> FloatArray:
     """``max_t log(x_t/x_0)`` of each row."""
     peaks: FloatArray = np.log(values.max(axis=1) / values[:, 0])
     return peaks
-
-
-def _finite_resistance(retain: FloatArray, forget: FloatArray) -> float | None:
-    """``(R_t/R_0)/(F_t/F_0)`` at the first tenfold mean forget loss; None if it never is."""
-    r, f = retain.mean(axis=0), forget.mean(axis=0)
-    grown = np.flatnonzero(f >= predictions.FORGET_FACTOR * f[0])
-    return float(r[grown[0]] / r[0] / (f[grown[0]] / f[0])) if grown.size else None
 
 
 def _median_passage(norms: FloatArray, radius: float) -> int | None:

@@ -12,8 +12,9 @@ SHARES = (1 / 12, 1 / 6, 1 / 3, 2 / 3, 1.0)  # of the sets, in the batches of a 
 
 LEAST = {
     "repeats": 1, "n": 4, "n_alphas": 2, "horizon": 1, "replicas": 1, "check_replicas": 2,
-    "linear_replicas": 2, "escape_horizon": 1, "escape_replicas": 2, "digits_repeats": 1,
-    "dim": 2, "filters": 1, "resamples": 2, "digits_n": 20, "digits_filters": 1,
+    "data_sets": 2, "linear_replicas": 2, "escape_horizon": 1, "escape_replicas": 2,
+    "digits_repeats": 1, "dim": 2, "filters": 1, "resamples": 2, "digits_n": 20,
+    "digits_filters": 1,
 }  # fmt: skip
 POSITIVE = (("radius", 1.0, 1e100), ("displacement", 0.0, 1.0),
             ("natural_displacement", 0.0, 1.0), ("alpha", 0.0, 1.0))  # fmt: skip
@@ -55,8 +56,13 @@ class Preset:
         Mixing at which resistance and escape time are compared across SNR.
     batch_size : (int, int)
         Batch sizes of that comparison; (0, 0): a third of the sets.
+    escape_snrs : tuple of float
+        Ratios of that comparison; empty: ``snrs``.
+    data_sets : int
+        Data sets of that comparison, the blocks of its trend tests: each trains a network
+        a ratio, with the same noise and labels.
     escape_horizon, escape_replicas : int
-        Steps and replicas of that comparison.
+        Its longest run, and its real runs a network.
     resamples : int
         Batches behind a one-step moment.
     digits_n, digits_filters, digits_repeats : int
@@ -89,8 +95,10 @@ class Preset:
     replicas: int = 16
     check_replicas: int = 64
     linear_replicas: int = 150
-    escape_horizon: int = 4000
-    escape_replicas: int = 8
+    escape_snrs: tuple[float, ...] = ()
+    data_sets: int = 8
+    escape_horizon: int = 8000
+    escape_replicas: int = 4
     digits_repeats: int = 1
     n: int = 60
     n_forget: int = 12
@@ -117,9 +125,9 @@ class Preset:
         _checks.integer("n_forget", self.n_forget, low=2, high=self.n - 2, high_label="n - 2")
         for field, low, high in POSITIVE:
             _checks.real(field, getattr(self, field), low=low, high=high, low_open=True)
-        for field, high in (("snrs", 1e100), ("common_alphas", 1.0)):
+        for field, high in (("snrs", 1e100), ("escape_snrs", 1e100), ("common_alphas", 1.0)):
             values = getattr(self, field)
-            if not isinstance(values, tuple | list) or not values:
+            if not isinstance(values, tuple | list) or not (values or field == "escape_snrs"):
                 raise TypeError(f"{field} must be a tuple of numbers, got {values!r}")
             given = tuple(_checks.real(field, v, low=0.0, high=high) for v in values)
             if len(set(given)) < len(given):
@@ -133,6 +141,11 @@ class Preset:
         chosen = _share(sizes, 1 / 3) if tuple(self.batch_size) == (0, 0) else self.batch_size
         one = _batches("batch_size", chosen, sizes)
         object.__setattr__(self, "batch_size", one)
+
+    @property
+    def compared_snrs(self) -> tuple[float, ...]:
+        """Ratios at which resistance and escape time are compared."""
+        return self.escape_snrs or self.snrs
 
     def describe(self) -> dict[str, Any]:
         """Return the sizes as JSON values."""
@@ -156,7 +169,7 @@ def _batches(name: str, value: Any, sizes: Batches) -> Batches:
     return retain, forget
 
 
-QUICK = Preset("quick")
+QUICK = Preset("quick", escape_snrs=(0.0, 0.3, 0.7, 1.3, 2.0))
 
 FULL = Preset(
     "full",
@@ -168,8 +181,10 @@ FULL = Preset(
     replicas=32,
     check_replicas=128,
     linear_replicas=1000,
-    escape_horizon=8000,
-    escape_replicas=16,
+    escape_snrs=(0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 4.0),
+    data_sets=12,
+    escape_horizon=30_000,
+    escape_replicas=8,
     digits_repeats=3,
 )
 
@@ -189,6 +204,7 @@ TINY = Preset(
     replicas=4,
     check_replicas=8,
     linear_replicas=20,
+    data_sets=2,
     escape_horizon=60,
     escape_replicas=3,
     batch_size=(6, 2),

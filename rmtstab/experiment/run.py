@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rmtstab.claims import CLAIMS, Claim
-from rmtstab.claims.networks.records import PROTOCOLS
-from rmtstab.experiment.cells import compute, network_specs, outcome_cells
+from rmtstab.experiment.cells import compute, escape_specs, network_specs, outcome_cells
 from rmtstab.experiment.closed_form import closed_forms, spectra
 from rmtstab.experiment.presets import Preset
 from rmtstab.sweeps import Cell, run
@@ -101,6 +100,11 @@ def collect(
         return evidence
     evidence["closed_form"] = closed_forms(preset)
     common = evidence["closed_form"]["common_step_size"]
+    if "escapes" in wanted:  # these networks are trained in their cells
+        cells = [cell("escape", s, common_step=common) for s in escape_specs(preset)]
+        evidence["escapes"] = stage("escapes", cells)
+    if wanted <= {"theory", "ledger", "escapes"}:
+        return evidence
     networks = stage("networks", [cell("network", s, common_step=common) for s in specs])
     for network in networks:
         network["weights"] = None  # megabytes; they stay in the cell's file
@@ -128,10 +132,6 @@ def collect(
                 if n["index"] == 0
                 for kind in ("mean_driven", "noise_driven")
             ],
-        ),
-        "escapes": (
-            "escapes",
-            [cell("escape", n, common_step=common, protocol=p) for n in plots for p in PROTOCOLS],
         ),
         "outcomes": (
             "unlearning",

@@ -108,6 +108,18 @@ def _tightness(results: Evidence) -> Any:
 
 
 def _network_drawings(results: Evidence) -> Drawings:
+    found: Drawings = {}
+    if "escapes" in results:
+        found["against_snr"] = (
+            lambda: _against_snr(results),
+            f"Resistance, escape time and coherence of {_counted(results)}. Points: mean; error "
+            "bars: one standard error over networks (filled: exact from Φ; open: measured on real "
+            "runs); curves: closed forms.",
+        )
+    return found | _map_drawings(results)
+
+
+def _map_drawings(results: Evidence) -> Drawings:
     if "networks" not in results:
         return {}
     horizon, radius = results["preset"]["horizon"], results["preset"]["radius"]
@@ -118,12 +130,6 @@ def _network_drawings(results: Evidence) -> Drawings:
         "square."
     )
     drawings: Drawings = {
-        "against_snr": (
-            lambda: _against_snr(results),
-            f"Resistance, escape time and coherence of {_counted(results)}. Points: mean; error "
-            "bars: one standard error over networks (filled: exact from Φ; open: measured on real "
-            "runs); curves: closed forms.",
-        ),
         "maps": (
             lambda: _maps(results, "map", SYNTHETIC),
             maps + " Mixings chosen for each panel.",
@@ -148,12 +154,12 @@ def _network_drawings(results: Evidence) -> Drawings:
             lambda: _maps(results, "map", "digits"),
             maps + " Digits 0–4 against 5–9.",
         )
-    needs = {"against_snr": "escapes", "spectra": "spectra", "trajectories": "trajectories"}
+    needs = {"spectra": "spectra", "trajectories": "trajectories"}
     return {k: v for k, v in drawings.items() if needs.get(k, "outcomes") in results}
 
 
 def _counted(results: Evidence) -> str:
-    networks = [n for n in results["networks"] if n["data"] == SYNTHETIC]
+    networks = results["escapes"]
     ratios = sorted({n["snr"] for n in networks})
     return f"{len(networks)} networks at SNR {', '.join(f'{snr:g}' for snr in ratios)}"
 
@@ -161,11 +167,16 @@ def _counted(results: Evidence) -> str:
 def _against_snr(results: Evidence) -> Any:
     import matplotlib.pyplot as plt
 
-    networks = [n for n in results["networks"] if n["data"] == SYNTHETIC]
+    networks = results["escapes"]
     curves = results["closed_form"]["curves"]
     figure, axes = plt.subplots(1, 3, figsize=(3 * COLUMN, 1.25 * COLUMN))
-    resistance_against_snr(axes[0], networks, results["escapes"], curves)
-    escape_against_snr(axes[1], networks, results["escapes"], curves)
+    seen = [
+        {"snr": n["snr"], "protocol": name, **found["observed"]}
+        for n in networks
+        for name, found in n["protocols"].items()
+    ]
+    resistance_against_snr(axes[0], networks, seen, curves)
+    escape_against_snr(axes[1], networks, seen, curves)
     coherence_against_snr(axes[2], networks, curves)
     return figure
 
