@@ -51,7 +51,7 @@ def test_a_finished_run_resumes_to_the_same_bytes(tiny):
     folder, _ = tiny
     before = (folder / "results.json").read_bytes()
     stamp = {p.name: p.stat().st_mtime_ns for p in (folder / "cells").iterdir()}
-    removed = sorted((folder / "cells").glob("outcome-*"))[0]
+    removed = sorted((folder / "cells").glob("line-*"))[0]
     removed.unlink()
     validate("--preset", "tiny", "--seed", 3, "--workers", 1, "--out", folder)
     assert (folder / "results.json").read_bytes() == before

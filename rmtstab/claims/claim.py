@@ -80,6 +80,9 @@ class Claim:
         in the record is drawn by `rmtstab.figures.check_series`.
     mutation : float or None
         The scale at which the check is run once more, and must fail; None: it is not.
+    judge_wrong : callable or None
+        Of a network claim with a ``mutation``: the same judge of the wrong theory, from the
+        same evidence.
     long : bool
         Whether the check takes ten seconds or more: the tiny preset leaves it out.
 
@@ -101,6 +104,7 @@ class Claim:
     uses: tuple[str, ...] = ()
     check: Check | None = None
     mutation: float | None = None
+    judge_wrong: Callable[[Evidence], Outcome] | None = None
     long: bool = False
 
     @property
@@ -115,6 +119,8 @@ class Claim:
         ----------
         evidence : mapping
         """
+        if self.judge_wrong is not None:
+            return self.judge_wrong(evidence)
         if self.name not in evidence.get("mutations", {}):
             return None
         wrong = {**evidence["theory"], self.name: evidence["mutations"][self.name]}
@@ -213,6 +219,7 @@ def theory_claim(
         uses=uses,
         check=check,
         mutation=mutation,
+        judge_wrong=None,
         long=long,
         **words,
     )

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from rmtstab.claims import ledger
 from rmtstab.claims.claim import Check
+from rmtstab.experiment import predictions
+from rmtstab.experiment.planes import Plane, frontier_key
 from rmtstab.experiment.presets import Preset
 from rmtstab.sweeps import Cell, load
 
@@ -36,31 +40,61 @@ def escape_specs(preset: Preset) -> list[dict[str, Any]]:
     ]
 
 
-def outcome_cells(
+def plane_specs(preset: Preset) -> list[dict[str, Any]]:
+    """List the networks that only planes need: ratios that are not the preset's."""
+    ratios = sorted({snr for plane in preset.planes for snr in plane.snrs} - set(preset.snrs))
+    return [
+        {"data": "signal_plus_noise", "snr": snr, "forget": "balanced", "index": index}
+        for snr in ratios
+        for index in range(preset.repeats)
+    ]
+
+
+def plane_cells(
     preset: Preset, networks: list[dict[str, Any]], cell: Callable[..., Cell]
 ) -> list[Cell]:
-    """List the cells of the maps: real unlearning at each predicted cell."""
-    maps = []
-    for n in networks:
-        scales = [("map", preset.displacement)]
-        if n["data"] == "signal_plus_noise" and n["index"] == 0:
-            scales += [("common_map", preset.displacement), ("map", preset.natural_displacement)]
-        for scale, displacement in scales:
-            predicted = n[scale]["cells"]
-            if displacement == preset.natural_displacement:
-                predicted = predicted[::3]
-            maps += [
+    """List the cells of the maps: of a network, one batch size or one line of a plane each."""
+    found: list[Cell] = []
+    for plane in preset.planes:
+        ratios = plane.snrs or preset.snrs
+        chosen = [n for n in networks if n["snr"] in ratios]
+        if plane.digits:
+            chosen += [n for n in networks if n["data"] == "digits"]
+        key = frontier_key(plane.share)
+        frontiers: dict[Any, list[float]] = {}
+        for n in chosen:  # one axis of mixings for all networks of a map
+            frontiers.setdefault(_panel(plane, n), []).append(n["mean_frontier"][key])
+        for n in chosen:
+            sizes = n["n_retain"], len(n["active_filters"]) - n["n_retain"]
+            batches = plane.batch_sizes(n["map"]["batch_sizes"][0][0], *sizes)
+            alphas: tuple[float, ...] = (plane.alpha,)
+            if plane.axes[1] == "alpha":
+                alphas = plane.alphas(_reach(plane, frontiers[_panel(plane, n)]))
+            if plane.axes == ("snr", "alpha"):
+                batches = batches[:1]
+            lines = [batches] if plane.axes[0] == "snr" else [(b,) for b in batches]
+            found += [
                 cell(
                     n,
-                    scale=scale,
-                    displacement=displacement,
-                    step_size=n[scale]["step_size"],
-                    alpha=p["alpha"],
-                    batch_size=tuple(p["batch_size"]),
+                    plane=plane.name,
+                    step_size=plane.share * n["threshold"],
+                    batch_sizes=line,
+                    alphas=alphas,
+                    horizons=plane.horizons or (preset.horizon,),
                 )
-                for p in predicted
+                for line in lines
             ]
-    return maps
+    return found
+
+
+def _panel(plane: Plane, network: dict[str, Any]) -> Any:
+    """Tell the map in which a network's cells are drawn."""
+    return plane.name if plane.axes[0] == "snr" else (network["snr"], network["forget"])
+
+
+def _reach(plane: Plane, frontiers: list[float]) -> float:
+    """Frontier that sets the axis: the middle network's, or the largest over the ratios."""
+    return float(max(frontiers) if plane.axes[0] == "snr" else np.median(frontiers))
 
 
 def compute(
@@ -107,16 +141,8 @@ def compute(
     network = networks.restore(preset, spec, record["weights"], device)
     step_size = record["map"]["step_size"]
     smallest = tuple(record["map"]["batch_sizes"][0])
-    if cell.task == "outcome":
-        return observations.outcome(
-            network,
-            preset,
-            cell["step_size"],
-            tuple(cell["batch_size"]),
-            cell["alpha"],
-            cell["displacement"],
-            cell.rng(),
-        )
+    if cell.task == "line":
+        return _line(network, preset, cell)
     if cell.task == "collapse":
         step_size = 0.5 / float(record["sharpness_retain"])
         found = observations.outcome(
@@ -133,6 +159,24 @@ def compute(
         network, preset, step_size, tuple(chosen["batch_size"]), chosen["alpha"], cell.rng()
     )
     return {**found, "alpha": chosen["alpha"], "batch_size": chosen["batch_size"]}
+
+
+def _line(network: Any, preset: Preset, cell: Cell) -> dict[str, Any]:
+    """Predict and observe each batch size of a line of a map."""
+    from rmtstab.experiment import observations
+
+    problem, rng, columns = network.problem(), cell.rng(), []
+    for given in cell["batch_sizes"]:
+        ours, theirs = rng.spawn(2)  # what is predicted and what is observed share no draw
+        setting = cell["step_size"], (given[0], given[1]), cell["alphas"], cell["horizons"]
+        columns.append(
+            {
+                "batch_size": given,
+                "predicted": predictions.column(problem, preset, *setting, ours),
+                "observed": observations.column(network, preset, *setting, theirs),
+            }
+        )
+    return {"columns": columns}
 
 
 def _network_record(cell: Cell, folder: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rmtstab._results import FloatArray
 from rmtstab.bridge.factors import Data, resolve_device
 from rmtstab.curvature import cnn_gram, kink_margin
 from rmtstab.experiment import data, predictions
+from rmtstab.experiment.planes import frontier_key, shares
 from rmtstab.experiment.presets import Preset
 from rmtstab.unlearning.problem import UnlearningProblem
 
@@ -128,7 +129,6 @@ def describe(
     coherence = problem.coherence(alpha=preset.alpha)
     real = spec["data"] == "digits"
     batch_sizes = preset.digits_batch_sizes if real else preset.batch_sizes
-    seed = spec["seed"]
     record: dict[str, Any] = {
         "weights": weights.tolist(),
         "training": training,
@@ -148,17 +148,24 @@ def describe(
             for axis in ("retain", "forget", "cross", "total", "unlearning")
         },
     }
-    step = 0.5 * float(
+    threshold = float(
         problem.critical_step_size(batch_sizes[0], 0.0, sampling=predictions.SAMPLING)
     )
-    frontiers = predictions.finite_time_frontiers(problem, preset, step, batch_sizes, seed)
-    record["map"] = predictions.predicted_map(
-        problem, preset, step, batch_sizes, None, frontiers, seed
+    record["threshold"] = threshold
+    record["mean_frontier"] = {
+        frontier_key(share): predictions.mean_frontier(problem, preset, share * threshold)
+        for share in shares(preset.planes)
+    }
+    step = 0.5 * threshold
+    record["map"] = predictions.growth_cells(
+        problem, step, batch_sizes, predictions.mean_frontier(problem, preset, step)
     )
+    record["sgd_growth_upper"] = [
+        predictions.growth_upper(problem, share * threshold, batch_size)
+        for share in shares(preset.planes)
+        for batch_size in batch_sizes
+    ]
     if not real:
-        record["common_map"] = predictions.predicted_map(
-            problem, preset, step, batch_sizes, np.array(preset.common_alphas), frontiers, seed
-        )
         sizes = predictions.step_sizes(problem, preset.batch_size, common_step)
         record["protocols"] = {
             name: predictions.comparison(problem, preset, size) for name, size in sizes.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from rmtstab.experiment import networks, predictions
 from rmtstab.experiment.networks import Network
 from rmtstab.experiment.presets import Preset
 
+LIMIT = 60.0  # of a logarithm: runs that overflow have this displacement
+
 
 def outcome(
     network: Network,
@@ -24,7 +27,7 @@ def outcome(
     displacement: float,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Run one map cell: how far replicas got, by displacement and by forget loss.
+    """Run one setting: how far replicas got, by displacement and by forget loss.
 
     Runs end once more than half of the replicas have passed both levels,
     ``radius`` for the displacement and ``radius²`` for the forget loss: the
@@ -58,6 +61,74 @@ def outcome(
         "escape_time": _median_passage(runs.displacement, preset.radius),
         "flipped": float(runs.flipped.max()),
     }
+
+
+def column(
+    network: Network,
+    preset: Preset,
+    step_size: float,
+    batch_size: tuple[int, int],
+    alphas: Sequence[float],
+    horizons: Sequence[int],
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Unlearn at one batch size of a map: every mixing, in as few compiled calls as draws allow.
+
+    Neighbouring mixings have draws of their own (two calls, of every second mixing each);
+    within a call all mixings share them.
+
+    Parameters
+    ----------
+    network : Network
+    preset : Preset
+    step_size : float
+    batch_size : (int, int)
+    alphas : sequence of float
+    horizons : sequence of int
+        Ascending.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    dict
+        One list a horizon, of one number a mixing: how many runs ``escaped`` (displacement
+        ``radius`` times the start's), ``forgot`` (forget loss radius² times the start's), and
+        did ``both``; ``mean`` and ``median`` of the log displacement at the horizon; and
+        ``flipped``, the largest share of masks that differ after the last step, one number.
+    """
+    every, level = predictions.record_step(horizons), np.log(preset.radius)
+    shape = len(alphas), preset.map_replicas, horizons[-1] // every + 1
+    norms, losses, flipped = np.empty(shape), np.empty(shape), 0.0
+    for part in range(min(2, len(alphas))):
+        runs = network.unlearn(
+            step_size=step_size,
+            batch_size=batch_size,
+            alpha=np.array(alphas[part::2]),
+            steps=horizons[-1],
+            initial=network.starts(preset.map_replicas, preset.displacement, rng),
+            rng=rng,
+            record_every=every,
+        )
+        norms[part::2], losses[part::2] = runs.displacement, runs.forget_loss
+        flipped = max(flipped, float(runs.flipped.max()))
+    with np.errstate(over="ignore", divide="ignore"):
+        logs, forget = (np.log(v / v[..., :1]).clip(-LIMIT, LIMIT) for v in (norms, losses))
+    found: dict[str, Any] = {"flipped": flipped}
+    for horizon in horizons:
+        last = horizon // every + 1
+        final = logs[..., last - 1]
+        escaped = logs[..., :last].max(axis=-1) >= level
+        forgot = forget[..., :last].max(axis=-1) >= 2.0 * level
+        values = {
+            "escaped": escaped.sum(axis=1),
+            "forgot": forgot.sum(axis=1),
+            "both": (escaped & forgot).sum(axis=1),
+            "mean": final.mean(axis=1).round(predictions.DIGITS),
+            "median": np.median(final, axis=1).round(predictions.DIGITS),
+        }
+        for name, value in values.items():
+            found.setdefault(name, []).append(value.tolist())
+    return found
 
 
 def trajectory(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.claims.networks.records import PROTOCOLS
+from rmtstab.claims.networks.records import PROTOCOLS, WRONG
+from rmtstab.dynamics.mixings import simulate_mixings
 from rmtstab.experiment.presets import Preset
 from rmtstab.unlearning.problem import UnlearningProblem
 
 SAMPLING = "without_replacement"  # what the real runs do
 FORGET_FACTOR = 10.0  # κ of the finite-horizon resistance
+DIGITS = 5  # decimals of what a map keeps
+Batched = Sequence[tuple[int, int]]
 
 
 def step_sizes(
@@ -74,73 +78,137 @@ def comparison(problem: UnlearningProblem, preset: Preset, step_size: float) -> 
     return result
 
 
-def predicted_map(
-    problem: UnlearningProblem,
-    preset: Preset,
-    step_size: float,
-    batch_sizes: tuple[tuple[int, int], ...],
-    alphas: FloatArray | None,
-    frontiers: list[dict[str, float | None]],
-    seed: int,
+def growth_cells(
+    problem: UnlearningProblem, step_size: float, batch_sizes: Batched, frontier: float
 ) -> dict[str, Any]:
-    """Predict each cell of a (mixing × batch size) map.
-
-    Without ``alphas``, the mixings are spread around both frontiers.
-    """
-    if alphas is None:
-        levels = [level for f in frontiers for level in (f["mean_square"], f["typical"])]
-        alphas = _spread(levels, preset.n_alphas)
-    cells = [
-        _cell(problem, preset, step_size, batch, float(alpha), seed)
-        for alpha in alphas
-        for batch in batch_sizes
-    ]
+    """Certified growth without ascent, and a little and well beyond the mean's frontier."""
+    alphas = [0.0, *sorted({min(1.0, factor * frontier) for factor in (0.9, 1.15, 1.4)})]
     return {
         "step_size": step_size,
-        "alphas": [float(a) for a in alphas],
+        "alphas": alphas,
         "batch_sizes": [list(b) for b in batch_sizes],
-        "frontier_mean_square": [f["mean_square"] for f in frontiers],
-        "frontier_typical": [f["typical"] for f in frontiers],
-        "cells": cells,
+        "cells": [
+            _growth(problem, step_size, batch, alpha) for alpha in alphas for batch in batch_sizes
+        ],
     }
 
 
-def finite_time_frontiers(
-    problem: UnlearningProblem,
-    preset: Preset,
-    step_size: float,
-    batch_sizes: tuple[tuple[int, int], ...],
-    seed: int,
-) -> list[dict[str, float | None]]:
-    """Smallest escaping mixing at each batch size, mean-square and typical."""
-    return [
-        {
-            kind: _frontier(escapes)
-            for kind, escapes in (
-                ("mean_square", _mean_square_test(problem, preset, step_size, batch)),
-                ("typical", _typical_test(problem, preset, step_size, batch, seed)),
-            )
-        }
-        for batch in batch_sizes
-    ]
+def growth_upper(
+    problem: UnlearningProblem, step_size: float, batch_size: tuple[int, int]
+) -> float:
+    """Certified upper end of plain SGD's growth factor."""
+    growth = problem.dynamics(
+        step_size=step_size, batch_size=batch_size, alpha=0.0, sampling=SAMPLING
+    ).growth()
+    return growth.value + growth.error_bound
 
 
-def linear_peaks(
+def mean_frontier(problem: UnlearningProblem, preset: Preset, step_size: float) -> float:
+    """Smallest mixing at which full batches escape within the horizon, to 1 %; at most 1."""
+    sizes = problem.n_retain, problem.n_forget
+
+    def escapes(alpha: float) -> bool:
+        dyn = problem.dynamics(
+            step_size=step_size, batch_size=sizes, alpha=alpha, sampling=SAMPLING
+        )
+        path = dyn.trajectory(preset.horizon).displacement
+        return bool(path.max() >= preset.radius**2 * path[0])
+
+    low, high = 1e-3, 1.0
+    if not escapes(high):
+        return high
+    while high / low > 1.01:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if escapes(middle) else (middle, high)
+    return math.sqrt(low * high)
+
+
+def column(
     problem: UnlearningProblem,
     preset: Preset,
     step_size: float,
     batch_size: tuple[int, int],
-    alpha: float,
-    seed: int,
-) -> FloatArray:
-    """``max_{k≤K} log(‖w_k‖/‖w_0‖)`` of each linearised run, isotropic starts."""
-    dyn = problem.dynamics(
-        step_size=step_size, batch_size=batch_size, alpha=alpha, sampling=SAMPLING
-    )
-    runs = dyn.simulate(preset.horizon, preset.linear_replicas, np.random.default_rng(seed))
-    logs = runs.log_displacement
-    peaks: FloatArray = logs.max(axis=1) - logs[:, 0]
-    return peaks
+    alphas: Sequence[float],
+    horizons: Sequence[int],
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Predict one batch size of a map: typical runs and the mean square at every mixing.
+
+    The linearised runs at all mixings share starts and batches. Everything is looked at
+    every `record_step` steps, as the real runs are.
+
+    Parameters
+    ----------
+    problem : UnlearningProblem
+    preset : Preset
+    step_size : float
+    batch_size : (int, int)
+    alphas : sequence of float
+    horizons : sequence of int
+        Ascending.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    dict
+        One list a horizon, of one number a mixing: ``peak`` (median log peak displacement)
+        and its standard error ``peak_error``, ``probability`` that a run escapes, the same
+        of a theory whose log growth is `WRONG` times as large (``probability_wrong``),
+        ``forgets`` and ``forgets_wrong`` (that its forget loss reaches radius²), ``mean`` and
+        ``spread`` of the log displacement at the horizon, and half the logarithm of the mean
+        square, ``mean_square`` at the horizon and ``mean_square_peak``.
+    """
+    every, level = record_step(horizons), math.log(preset.radius)
+    runs = simulate_mixings(
+        problem, step_size, batch_size, alphas, SAMPLING, steps=horizons[-1],
+        replicas=preset.map_linear_replicas, rng=rng, record_every=every,
+    )  # fmt: skip
+    logs = runs.log_displacement - runs.log_displacement[:, :1]
+    with np.errstate(invalid="ignore"):
+        forget = runs.log_forget_loss - runs.log_forget_loss[:, :1]
+    moments = np.array(
+        [
+            problem.dynamics(
+                step_size=step_size, batch_size=batch_size, alpha=alpha, sampling=SAMPLING
+            ).trajectory(horizons[-1]).displacement[::every]
+            for alpha in alphas
+        ]
+    ).T  # fmt: skip
+    squares = 0.5 * np.log(moments / moments[0])
+    found: dict[str, list[Any]] = {}
+    for horizon in horizons:
+        last = horizon // every + 1
+        peaks, final = logs[:, :last].max(axis=1), logs[:, last - 1]
+        lost = forget[:, :last].max(axis=1)
+        values = {
+            "peak": np.median(peaks, axis=0),
+            "peak_error": median_error(peaks),
+            "probability": (peaks >= level).mean(axis=0),
+            "probability_wrong": (WRONG * peaks >= level).mean(axis=0),
+            "forgets": (lost >= 2.0 * level).mean(axis=0),
+            "forgets_wrong": (WRONG * lost >= 2.0 * level).mean(axis=0),
+            "mean": final.mean(axis=0),
+            "spread": final.std(axis=0, ddof=1),
+            "mean_square": squares[last - 1],
+            "mean_square_peak": squares[:last].max(axis=0),
+        }
+        for name, value in values.items():
+            found.setdefault(name, []).append(np.round(value, DIGITS).tolist())
+    return found
+
+
+def record_step(horizons: Sequence[int]) -> int:
+    """Steps between two looks at a run: a tenth of the shortest horizon."""
+    return max(1, horizons[0] // 10)
+
+
+def median_error(values: FloatArray) -> FloatArray:
+    """Standard error of the median over rows, from the order statistics on either side of it."""
+    count = len(values)
+    ordered = np.sort(values, axis=0)
+    low = max(0, math.floor(0.5 * (count - math.sqrt(count))))
+    result: FloatArray = 0.5 * (ordered[count - 1 - low] - ordered[low])
+    return result
 
 
 def bootstrap_error(values: FloatArray, seed: int = 0) -> float:
@@ -150,20 +218,11 @@ def bootstrap_error(values: FloatArray, seed: int = 0) -> float:
     return float(np.median(draws, axis=1).std(ddof=1))
 
 
-def _cell(
-    problem: UnlearningProblem,
-    preset: Preset,
-    step_size: float,
-    batch: tuple[int, int],
-    alpha: float,
-    seed: int,
+def _growth(
+    problem: UnlearningProblem, step_size: float, batch: tuple[int, int], alpha: float
 ) -> dict[str, Any]:
     dyn = problem.dynamics(step_size=step_size, batch_size=batch, alpha=alpha, sampling=SAMPLING)
     growth = dyn.growth()
-    rate = dyn.lyapunov(np.random.default_rng(seed), replicas=64, steps=preset.horizon)
-    path = dyn.trajectory(preset.horizon).displacement
-    passed = np.flatnonzero(path >= preset.radius**2 * path[0])
-    peaks = linear_peaks(problem, preset, step_size, batch, alpha, seed)
     mean = float(np.max((1.0 - step_size * np.asarray(dyn.mean_eigenvalues)) ** 2))
     return {
         "alpha": alpha,
@@ -173,64 +232,6 @@ def _cell(
         "growth_converged": growth.converged,
         "verdict": growth.verdict.value,
         "reason": growth.reason.name,
-        "lyapunov": rate.value,
-        "lyapunov_error": rate.standard_error,
         # how much of the growth the noise-free mean carries
         "mean_share": float(np.log(mean) / np.log(growth.value)) if growth.value > 1 else None,
-        "escape_time_mean_square": int(passed[0]) if passed.size else None,
-        "log_peak_mean_square": float(0.5 * np.log(path.max() / path[0])),
-        "log_peak_typical": float(np.median(peaks)),
-        "log_peak_error": bootstrap_error(peaks, seed),
-        "bounds": [
-            {"name": b.name, "kind": b.kind, "rho_bound": b.rho_bound, "satisfied": b.satisfied}
-            for b in dyn.bounds()
-        ],
     }
-
-
-Test = Callable[[float], bool]
-
-
-def _mean_square_test(
-    problem: UnlearningProblem, preset: Preset, step_size: float, batch: tuple[int, int]
-) -> Test:
-    def escapes(alpha: float) -> bool:
-        dyn = problem.dynamics(
-            step_size=step_size, batch_size=batch, alpha=alpha, sampling=SAMPLING
-        )
-        path = dyn.trajectory(preset.horizon).displacement
-        return bool(path.max() >= preset.radius**2 * path[0])
-
-    return escapes
-
-
-def _typical_test(
-    problem: UnlearningProblem, preset: Preset, step_size: float, batch: tuple[int, int], seed: int
-) -> Test:
-    def escapes(alpha: float) -> bool:  # the same draws at every mixing
-        peaks = linear_peaks(problem, preset, step_size, batch, alpha, seed)
-        return bool(np.median(peaks) >= np.log(preset.radius))
-
-    return escapes
-
-
-def _frontier(escapes: Test) -> float | None:
-    """Smallest mixing that escapes within the horizon, to 1 %; None if α = 1 does not."""
-    if escapes(0.0):
-        return 0.0
-    if not escapes(1.0):
-        return None
-    low, high = 1e-4, 1.0
-    if escapes(low):
-        return low
-    while high / low > 1.01:
-        middle = np.sqrt(low * high)
-        low, high = (low, middle) if escapes(middle) else (middle, high)
-    return float(np.sqrt(low * high))
-
-
-def _spread(frontier: list[float | None], n_alphas: int) -> FloatArray:
-    """α = 0 and a geometric range around the frontiers, its ends included."""
-    known = [max(f, 1e-3) if f is not None else 1.0 for f in frontier]
-    low, high = min(known) / 1.35, min(1.0, max(known) * 1.35)
-    return np.concatenate([[0.0], np.geomspace(low, high, n_alphas - 1)])

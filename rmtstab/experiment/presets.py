@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rmtstab import _checks
+from rmtstab.experiment.planes import Plane, read_planes
 
 Batches = tuple[int, int]
-SHARES = (1 / 12, 1 / 6, 1 / 3, 2 / 3, 1.0)  # of the sets, in the batches of a map
+SHARES = (1 / 12, 1 / 6, 1 / 3, 2 / 3, 1.0)  # of the sets, in the batches compared
 
 LEAST = {
-    "repeats": 1, "n": 4, "n_alphas": 2, "horizon": 1, "replicas": 1, "check_replicas": 2,
-    "data_sets": 2, "linear_replicas": 2, "escape_horizon": 1, "escape_replicas": 2,
-    "digits_repeats": 1, "dim": 2, "filters": 1, "resamples": 2, "digits_n": 20,
-    "digits_filters": 1,
+    "repeats": 1, "n": 4, "horizon": 10, "replicas": 1, "check_replicas": 2, "data_sets": 2,
+    "linear_replicas": 2, "map_replicas": 1, "map_linear_replicas": 4, "escape_horizon": 1,
+    "escape_replicas": 2, "digits_repeats": 1, "dim": 2, "filters": 1,
+    "resamples": 2, "digits_n": 20, "digits_filters": 1,
 }  # fmt: skip
-POSITIVE = (("radius", 1.0, 1e100), ("displacement", 0.0, 1.0),
-            ("natural_displacement", 0.0, 1.0), ("alpha", 0.0, 1.0))  # fmt: skip
+POSITIVE = (("radius", 1.0, 1e100), ("displacement", 0.0, 1.0), ("alpha", 0.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -36,22 +36,22 @@ class Preset:
         Samples, forget samples (balanced between the classes), patch dimension,
         filters per sign.
     batch_sizes : tuple of (int, int)
-        Retain and forget batch sizes of the maps; the first is the smallest. Empty:
-        from a twelfth of the sets to the whole.
-    n_alphas : int
-        Mixings of a map, α = 0 included.
-    common_alphas : tuple of float
-        Mixings of the map on one common scale.
+        Retain and forget batch sizes of all but the maps; the first, the smallest, is the
+        maps' too. Empty: from a twelfth of the sets to the whole.
+    planes : tuple of Plane
+        What the maps show.
     horizon : int
-        Steps K of a map.
+        Steps K, unless a plane has its own.
     radius : float
         A run escapes when ``‖w_k − w*‖ ≥ radius · ‖w_0 − w*‖`` for some k ≤ K.
+    map_replicas, map_linear_replicas : int
+        Real and linearised runs of one network at one cell of a map.
     replicas, check_replicas : int
-        Real runs a cell; real runs in the cells checked against Φᵏ.
+        Real runs in the check of plain SGD's collapse; in the cells checked against Φᵏ.
     linear_replicas : int
-        Linearised runs behind a typical frontier.
-    displacement, natural_displacement : float
-        Start displacement over ‖w*‖: in the linear regime, and of natural size.
+        Linearised runs beside the latter.
+    displacement : float
+        Start displacement over ‖w*‖.
     alpha : float
         Mixing at which resistance and escape time are compared across SNR.
     batch_size : (int, int)
@@ -89,8 +89,9 @@ class Preset:
     name: str
     snrs: tuple[float, ...] = (0.0, 0.3, 0.7, 2.0)
     repeats: int = 3
-    n_alphas: int = 6
-    common_alphas: tuple[float, ...] = (0.0, 0.02, 0.06, 0.15, 0.4, 0.8)
+    planes: tuple[Plane, ...] = (Plane("half", digits=True), Plane("near", share=0.95))
+    map_replicas: int = 4
+    map_linear_replicas: int = 120
     horizon: int = 100
     replicas: int = 16
     check_replicas: int = 64
@@ -107,7 +108,6 @@ class Preset:
     batch_sizes: tuple[Batches, ...] = ()
     radius: float = 10.0
     displacement: float = 1e-7
-    natural_displacement: float = 0.05
     alpha: float = 0.3
     batch_size: Batches = (0, 0)
     resamples: int = 40_000
@@ -125,7 +125,7 @@ class Preset:
         _checks.integer("n_forget", self.n_forget, low=2, high=self.n - 2, high_label="n - 2")
         for field, low, high in POSITIVE:
             _checks.real(field, getattr(self, field), low=low, high=high, low_open=True)
-        for field, high in (("snrs", 1e100), ("escape_snrs", 1e100), ("common_alphas", 1.0)):
+        for field, high in (("snrs", 1e100), ("escape_snrs", 1e100)):
             values = getattr(self, field)
             if not isinstance(values, tuple | list) or not (values or field == "escape_snrs"):
                 raise TypeError(f"{field} must be a tuple of numbers, got {values!r}")
@@ -133,6 +133,7 @@ class Preset:
             if len(set(given)) < len(given):
                 raise ValueError(f"{field} must differ from each other, got {given}")
             object.__setattr__(self, field, given)
+        object.__setattr__(self, "planes", read_planes(self.planes))
         sizes = self.n - self.n_forget, self.n_forget
         given_batches = self.batch_sizes or tuple(_share(sizes, share) for share in SHARES)
         object.__setattr__(
@@ -171,14 +172,24 @@ def _batches(name: str, value: Any, sizes: Batches) -> Batches:
 
 QUICK = Preset("quick", escape_snrs=(0.0, 0.3, 0.7, 1.3, 2.0))
 
+MAPPED = (0.0, 0.1, 0.3, 0.5, 1.0, 2.0)  # ratios of the full maps
+AXIS = tuple(round(0.05 * 60.0 ** (k / 23), 3) for k in range(24))  # 0.05 … 3
+SQUARE = Plane("square", columns=24, rows=24)
+
 FULL = Preset(
     "full",
     snrs=(0.0, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0),
     repeats=5,
-    n_alphas=11,
-    common_alphas=(0.0, 0.01, 0.02, 0.04, 0.08, 0.15, 0.25, 0.4, 0.6, 0.8, 1.0),
-    horizon=150,
-    replicas=32,
+    planes=(
+        replace(SQUARE, name="half", snrs=MAPPED, digits=True),
+        replace(SQUARE, name="closer", share=0.8, snrs=MAPPED),
+        replace(SQUARE, name="near", share=0.95, snrs=MAPPED),
+        replace(SQUARE, name="longer", horizons=(100, 300, 1000), snrs=(0.3, 2.0)),
+        replace(SQUARE, name="snr-alpha", axes=("snr", "alpha"), snrs=AXIS),
+        replace(SQUARE, name="snr-batch", axes=("snr", "batch_size"), snrs=AXIS),
+    ),
+    map_linear_replicas=160,
+    horizon=100,
     check_replicas=128,
     linear_replicas=1000,
     escape_snrs=(0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 4.0),
@@ -198,9 +209,13 @@ TINY = Preset(
     dim=60,
     filters=4,
     batch_sizes=((3, 1), (18, 6)),
-    n_alphas=3,
-    common_alphas=(0.0, 0.5),
-    horizon=25,
+    planes=(
+        Plane("half", columns=3, rows=4, digits=True),
+        Plane("snr-batch", axes=("snr", "batch_size"), columns=2, rows=2, snrs=(0.5, 1.0)),
+    ),
+    map_replicas=2,
+    map_linear_replicas=20,
+    horizon=20,
     replicas=4,
     check_replicas=8,
     linear_replicas=20,

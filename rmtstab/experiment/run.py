@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rmtstab.claims import CLAIMS, Claim
-from rmtstab.experiment.cells import compute, escape_specs, network_specs, outcome_cells
+from rmtstab.experiment.cells import compute, escape_specs, network_specs, plane_cells, plane_specs
 from rmtstab.experiment.closed_form import closed_forms, spectra
 from rmtstab.experiment.presets import Preset
 from rmtstab.sweeps import Cell, run
@@ -86,7 +86,7 @@ def collect(
             [
                 Cell.of("mutation", seed, name=claim.name, scale=claim.mutation)
                 for claim in claims
-                if claim.mutation is not None
+                if claim.mutation is not None and claim.check is not None
             ],
         )
         evidence["mutations"] = {result["name"]: result for result in wrong}
@@ -133,12 +133,17 @@ def collect(
                 for kind in ("mean_driven", "noise_driven")
             ],
         ),
-        "outcomes": (
-            "unlearning",
-            outcome_cells(preset, networks, partial(cell, "outcome", common_step=common)),
-        ),
     }
     for key, (name, cells) in stages.items():
         if key in wanted:
             evidence[key] = stage(name, cells)
+    if "maps" in wanted:
+        others = [cell("network", s, common_step=common) for s in plane_specs(preset)]
+        mapped = networks + (stage("networks of the planes", others) if others else [])
+        lines = plane_cells(preset, mapped, partial(cell, "line", common_step=common))
+        evidence["maps"] = [
+            {**{k: v for k, v in line.items() if k not in ("columns", "batch_sizes")}, **column}
+            for line in stage("maps", lines)
+            for column in line["columns"]
+        ]
     return evidence

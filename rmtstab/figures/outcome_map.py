@@ -1,4 +1,4 @@
-"""Observed outcomes over (batch size × mixing), with both predicted frontiers."""
+"""Maps of what real unlearning does: every cell measured, the predicted frontiers over them."""
 
 from __future__ import annotations
 
@@ -6,95 +6,158 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rmtstab._results import FloatArray
+from rmtstab.claims.networks.map_cells import Panel, frontier
 from rmtstab.figures import _style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
 
-CLASSES = {
-    "resisted": ("#DCE9F5", "resisted (measured)"),
-    "escaped": ("#F2B680", "escaped and forgot (measured)"),
-    "escaped_not_forgot": ("#F7E3A1", "escaped, forget loss below its level (measured)"),
-    "collapse": ("#555555", "collapse without forgetting, α = 0 (measured)"),
+COLOURS = ("#EEF3F8", "#FBD795", "#E8783C", "#7D1D2D")  # no run escaped … all did
+FRONTIERS: tuple[tuple[str, Any, str], ...] = (
+    (_style.BLACK, "-", "typical frontier (theory)"),
+    (_style.BLUE, (0, (3, 1.2)), "mean-square frontier (theory)"),
+)
+MARKS = {
+    "forgot": (_style.GREEN, "o", "forgot without escaping"),
+    "escaped": (_style.BLACK, "x", "escaped without forgetting"),
 }
+FRAMES = (
+    ("undecided", "0.45", 0.35, "within the prediction's error"),
+    ("off", _style.PINK, 1.1, "off the prediction"),
+)
+LABELS = {"alpha": "mixing α", "batch_size": "retain batch", "snr": "SNR"}
+DISPLACEMENT = (-2.0, 1.0, 4.0)  # decades of the colour scale: its ends, and the escape level
 
 
-def classify(cell: dict[str, Any]) -> str:
-    """Name the class of an observed cell: see `CLASSES`."""
-    if not cell["escaped"]:
-        return "resisted"
-    if cell["alpha"] == 0.0:
-        return "collapse"
-    return "escaped" if cell["forgot"] else "escaped_not_forgot"
-
-
-def outcome_map(ax: Axes, predicted: dict[str, Any], observed: list[dict[str, Any]]) -> Axes:
-    """Draw one network's map: cells measured, lines theory, the heavy-tailed zone hatched.
+def outcome_map(ax: Axes, panel: Panel, shown: str = "share") -> QuadMesh:
+    """Draw one map: cells at their place and in their extent, frontiers with their spread.
 
     Parameters
     ----------
     ax : matplotlib Axes
-    predicted : dict
-        ``alphas`` (ascending, the first may be 0), ``batch_sizes`` (pairs),
-        ``frontier_mean_square`` and ``frontier_typical`` (a mixing or None a batch size).
-    observed : list of dict
-        Cells with ``alpha``, ``batch_size``, ``escaped``, ``forgot``.
+    panel : Panel
+        From `rmtstab.claims.networks.map_cells.panel`.
+    shown : {"share", "displacement"}
+        Colour: share of runs that escaped, or median displacement at the horizon in decades.
 
     Returns
     -------
-    matplotlib Axes
+    matplotlib QuadMesh
+        The cells, for a colour bar.
     """
-    from matplotlib.colors import to_rgb
+    from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 
-    alphas = np.array(predicted["alphas"])
-    batches = [tuple(b) for b in predicted["batch_sizes"]]
-    image = np.ones((len(alphas), len(batches), 3))
-    for cell in observed:
-        row = int(np.argmin(np.abs(alphas - cell["alpha"])))
-        image[row, batches.index(tuple(cell["batch_size"]))] = to_rgb(CLASSES[classify(cell)][0])
-    ax.imshow(image, origin="lower", aspect="auto", interpolation="nearest")
-    ax.set_xticks(range(len(batches)), [f"{r}/{f}" for r, f in batches])
-    ax.set_yticks(range(len(alphas)), [f"{a:.2g}" for a in alphas])
-    ax.set_xlabel("batch size, retain/forget")
-    ax.set_ylabel("mixing α")
-    ax.set_xticks(np.arange(len(batches) - 1) + 0.5, minor=True)
-    ax.set_yticks(np.arange(len(alphas) - 1) + 0.5, minor=True)
-    ax.grid(which="minor", color="white", linewidth=0.6)
-    ax.tick_params(which="minor", length=0)
-
-    x = np.arange(len(batches), dtype=float)
-    mean_square = _rows(predicted["frontier_mean_square"], alphas)
-    typical = _rows(predicted["frontier_typical"], alphas)
-    ax.fill_between(
-        x, mean_square, typical, facecolor="none", edgecolor=_style.PINK, hatch="/////",
-        linewidth=0, label="heavy-tailed zone (theory)",
-    )  # fmt: skip
-    ax.plot(x, mean_square, "--", color=_style.VERMILION, label="mean-square frontier (theory)")
-    ax.plot(x, typical, "-", color=_style.BLACK, label="typical frontier (theory)")
-    ax.set_xlim(-0.5, len(batches) - 0.5)
-    ax.set_ylim(-0.5, len(alphas) - 0.5)
-    return ax
+    x, y = (
+        _edges(v, axis != "alpha") for v, axis in zip((panel.x, panel.y), panel.axes, strict=True)
+    )
+    if shown == "share":
+        colours = LinearSegmentedColormap.from_list("escaped", COLOURS)
+        mesh = ax.pcolormesh(x, y, panel.share, cmap=colours, vmin=0.0, vmax=1.0)
+        _classes(ax, panel)
+    else:
+        low, level, high = DISPLACEMENT
+        decades = np.clip(panel.displacement / np.log(10.0), low, high)
+        mesh = ax.pcolormesh(x, y, decades, cmap="RdBu_r", norm=TwoSlopeNorm(level, low, high))
+    mesh.set_rasterized(False)
+    for name, colour, width, _ in FRAMES:
+        _frames(ax, x, y, getattr(panel, name), colour, width)
+    for (colour, dashes, label), peaks in zip(
+        FRONTIERS, (panel.peaks, panel.mean_square_peaks), strict=True
+    ):
+        _line(ax, panel, peaks, colour, dashes, label)
+    for axis, name, edges in ((ax.xaxis, panel.axes[0], x), (ax.yaxis, panel.axes[1], y)):
+        if name != "alpha":
+            (ax.set_xscale if axis is ax.xaxis else ax.set_yscale)("log")
+            _ticks(axis, edges)
+    ax.set_xlim(x[0], x[-1])
+    ax.set_ylim(y[0], y[-1])
+    return mesh
 
 
-def class_handles(classes: set[str]) -> list[Any]:
-    """Legend handles of the classes that occur, in a fixed order."""
+def map_handles(panels: list[Panel], shown: str) -> list[Any]:
+    """Legend handles of what the panels show: frontiers always, marks where they occur.
+
+    Parameters
+    ----------
+    panels : list of Panel
+    shown : str
+        As for `outcome_map`.
+    """
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    return [
-        Patch(facecolor=colour, label=label)
-        for name, (colour, label) in CLASSES.items()
-        if name in classes
+    handles: list[Any] = [
+        Line2D([], [], color=colour, linestyle=dashes, label=label)
+        for colour, dashes, label in FRONTIERS
     ]
+    if shown == "share":
+        handles += [
+            Line2D([], [], color=colour, marker=mark, markersize=2.5, linestyle="", label=label)
+            for kind, (colour, mark, label) in MARKS.items()
+            if any((panel.kind == kind).any() for panel in panels)
+        ]
+    for name, colour, width, label in FRAMES:
+        if any(getattr(panel, name).any() for panel in panels):
+            handles.append(Patch(fc="none", ec=colour, lw=width, label=label))
+    return handles
 
 
-def _rows(frontier: list[float | None], alphas: Any) -> Any:
-    """Row coordinates of mixings: logarithmic between positive rows, clipped to the map."""
-    positive = np.flatnonzero(alphas > 0)
-    heights = np.interp(
-        np.log([f if f else (1e-9 if f == 0.0 else 1e9) for f in frontier]),
-        np.log(alphas[positive]),
-        positive.astype(float),
-        left=positive[0] - 0.5,
-        right=len(alphas) - 0.5,
-    )
-    return heights
+def _edges(values: FloatArray, logarithmic: bool) -> FloatArray:
+    """Borders half-way between neighbours, on the axis's scale."""
+    placed = np.log(np.maximum(values, 1e-300)) if logarithmic else values
+    middle = 0.5 * (placed[1:] + placed[:-1])
+    ends = 2.0 * placed[0] - middle[0], 2.0 * placed[-1] - middle[-1]
+    edges = np.concatenate([[ends[0]], middle, [ends[1]]])
+    result: FloatArray = np.exp(edges) if logarithmic else edges
+    return result
+
+
+def _classes(ax: Axes, panel: Panel) -> None:
+    """Mark the two classes that the colour does not tell."""
+    x, y = np.meshgrid(panel.x, panel.y)
+    for kind, (colour, mark, _) in MARKS.items():
+        chosen = panel.kind == kind
+        size = 3.0 if mark == "o" else 5.0
+        ax.scatter(x[chosen], y[chosen], s=size, c=colour, marker=mark, linewidths=0.5, zorder=3)
+
+
+def _frames(ax: Axes, x: FloatArray, y: FloatArray, chosen: Any, colour: str, width: float) -> None:
+    """Frame cells."""
+    from matplotlib.collections import LineCollection
+
+    frames = [
+        [(x[j], y[i]), (x[j + 1], y[i]), (x[j + 1], y[i + 1]), (x[j], y[i + 1]), (x[j], y[i])]
+        for i, j in np.argwhere(chosen)
+    ]
+    ax.add_collection(LineCollection(frames, colors=colour, linewidths=width, zorder=2))
+
+
+def _line(ax: Axes, panel: Panel, peaks: FloatArray, colour: str, dashes: Any, label: str) -> None:
+    """Draw a frontier: of the networks' mean, and the range over networks shaded."""
+    if panel.axes[1] != "alpha":  # no axis along which it rises: a contour
+        mean = np.nanmean(peaks, axis=0)
+        ax.contour(panel.x, panel.y, mean, [panel.level], colors=colour, linestyles=[dashes])
+        return
+    lines = np.array([frontier(p, panel.y, panel.level) for p in peaks])
+    top = 2.0 * panel.y[-1]
+    bounded = np.where(np.isnan(lines), top, lines)
+    known = ~np.isnan(peaks).all(axis=1)
+    low = np.where(known, bounded, np.inf).min(axis=0)
+    high = np.where(known, bounded, -np.inf).max(axis=0)
+    ax.fill_between(panel.x, low, high, color=colour, alpha=0.18, linewidth=0)
+    middle = np.where(known, bounded, 0.0).sum(axis=0) / known.sum(axis=0)
+    ax.plot(panel.x, middle, color=colour, linestyle=dashes, linewidth=1.1, label=label)
+
+
+def _ticks(axis: Any, edges: FloatArray) -> None:
+    """Plain numbers at 1, 2, 5 times the powers of ten, or at powers of two over one decade."""
+    from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullFormatter, NullLocator
+
+    ticks = [m * 10.0**e for e in range(-3, 5) for m in (1.0, 2.0, 5.0)]
+    shown = [t for t in ticks if edges[0] <= t <= edges[-1]]
+    axis.set_major_locator(FixedLocator(shown))
+    axis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())

@@ -19,7 +19,7 @@ from rmtstab.figures.against_snr import (
 from rmtstab.figures.bound_tightness import bound_tightness
 from rmtstab.figures.check_series import check_series
 from rmtstab.figures.gram_spectrum import gram_spectrum
-from rmtstab.figures.outcome_map import class_handles, classify, outcome_map
+from rmtstab.figures.maps import map_drawings
 from rmtstab.figures.trajectories import losses, trajectories
 
 Record = dict[str, Any]
@@ -122,22 +122,7 @@ def _network_drawings(results: Evidence) -> Drawings:
 def _map_drawings(results: Evidence) -> Drawings:
     if "networks" not in results:
         return {}
-    horizon, radius = results["preset"]["horizon"], results["preset"]["radius"]
-    maps = (
-        f"Outcome of real unlearning within {horizon} steps (class: median replica; escape: "
-        f"{radius:g} times the start displacement), η = ½ of plain SGD's threshold at the smallest "
-        "batch. Lines: predicted finite-time frontiers; between them rare runs carry the mean "
-        "square."
-    )
     drawings: Drawings = {
-        "maps": (
-            lambda: _maps(results, "map", SYNTHETIC),
-            maps + " Mixings chosen for each panel.",
-        ),
-        "maps_common": (
-            lambda: _maps(results, "common_map", SYNTHETIC),
-            maps + " One common scale of mixings.",
-        ),
         "spectra": (
             lambda: _spectra(results),
             "Eigenvalues of the trained networks' Gram matrices, the Marchenko–Pastur bulk of wide "
@@ -149,13 +134,9 @@ def _map_drawings(results: Evidence) -> Drawings:
             "cell, below: its least mean-driven escaping cell. Right: retain and forget loss.",
         ),
     }
-    if any(n["data"] == "digits" for n in results["networks"]):
-        drawings["maps_digits"] = (
-            lambda: _maps(results, "map", "digits"),
-            maps + " Digits 0–4 against 5–9.",
-        )
     needs = {"spectra": "spectra", "trajectories": "trajectories"}
-    return {k: v for k, v in drawings.items() if needs.get(k, "outcomes") in results}
+    found = {k: v for k, v in drawings.items() if needs[k] in results}
+    return found | map_drawings(results)
 
 
 def _counted(results: Evidence) -> str:
@@ -178,32 +159,6 @@ def _against_snr(results: Evidence) -> Any:
     resistance_against_snr(axes[0], networks, seen, curves)
     escape_against_snr(axes[1], networks, seen, curves)
     coherence_against_snr(axes[2], networks, curves)
-    return figure
-
-
-def _maps(results: Evidence, scale: str, data: str) -> Any:
-    import matplotlib.pyplot as plt
-
-    networks = [n for n in results["networks"] if n["data"] == data and n["index"] == 0]
-    size = results["preset"]["displacement"]
-    figure, axes = plt.subplots(
-        1, len(networks), figsize=(0.75 * COLUMN * len(networks), 1.05 * COLUMN), squeeze=False
-    )
-    classes: set[str] = set()
-    for ax, network in zip(axes[0], networks, strict=True):
-        cells = [
-            c
-            for c in results["outcomes"]
-            if network_key(c) == network_key(network)
-            and c["scale"] == scale
-            and c["displacement"] == size
-        ]
-        outcome_map(ax, network[scale], cells)
-        classes |= {classify(c) for c in cells}
-        subject = f"SNR {network['snr']:g}" if data == SYNTHETIC else f"forget {network['forget']}"
-        ax.set_title(f"{subject}, η = {network[scale]['step_size']:.3g}")
-    lines, _ = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles=[*class_handles(classes), *lines], loc="outside lower center", ncols=2)
     return figure
 
 

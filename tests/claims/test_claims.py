@@ -122,7 +122,7 @@ def test_the_failing_setting_is_measured(theory_evidence):
 
 
 def test_every_stage_named_is_one_that_runs():
-    stages = {"networks", "escapes", "outcomes", "collapse", "one_step", "trajectories"}
+    stages = {"networks", "escapes", "maps", "collapse", "one_step", "trajectories"}
     for claim in NETWORKS:
         assert claim.needs[0] == "networks" and set(claim.needs) <= stages and not claim.uses
         assert claim.check is None

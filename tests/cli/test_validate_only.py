@@ -79,15 +79,18 @@ def test_a_claim_runs_its_stages_only(claim, monkeypatch, tmp_path):
 
     def pretend(cells, task, folder, executor, on_done, fingerprint):
         ran.extend(cell.task for cell in cells)
-        spots = {"step_size": 1.0, "cells": [{"alpha": 0.1, "batch_size": [1, 1]}]}
-        return {cell: {"map": spots, "common_map": spots} for cell in cells}
+        network = {
+            "map": {"step_size": 1.0, "batch_sizes": [[3, 1]]}, "n_retain": 18,
+            "active_filters": [1] * 24, "threshold": 1.0, "mean_frontier": {"0.5": 0.2},
+        }  # fmt: skip
+        return {cell: {**network, "columns": []} for cell in cells}
 
     monkeypatch.setattr(experiment, "has_torch", lambda: True)
     monkeypatch.setattr(experiment, "run", pretend)
     monkeypatch.setattr(experiment, "closed_forms", lambda preset: {"common_step_size": 1.0})
     monkeypatch.setattr(experiment, "spectra", lambda preset, networks: [])
     evidence = experiment.collect(PRESETS["tiny"], 0, tmp_path, None, claims=[claim])
-    tasks = {"networks": "network", "escapes": "escape", "outcomes": "outcome",
+    tasks = {"networks": "network", "escapes": "escape", "maps": "line",
              "trajectories": "trajectory"}  # fmt: skip
     stages = (*claim.needs, *claim.uses)
     assert set(ran) == {tasks.get(stage, stage) for stage in stages}

@@ -13,6 +13,7 @@ from rmtstab.claims.claim import Evidence, Outcome
 Record = dict[str, Any]
 # what the step size of a comparison across networks is measured in
 PROTOCOLS = ("sgd_scaled", "sharpness_scaled", "common")
+WRONG = 1.1  # the wrong theory of the maps: log growth times this
 MODEL = "two-layer ReLU CNN, half squared error, interpolating weights, signal-plus-noise data"
 MAP = "η = ½ η*(α = 0) at the map's smallest batch, so that plain SGD is stable at every cell"
 

@@ -1,92 +1,146 @@
-"""Made-up maps that do not follow the frontier are refused."""
+"""Made-up maps: a right theory's hold, and those of wrong ones are refused."""
 
+import copy
 import math
 
+import numpy as np
 import pytest
 
-from rmtstab.claims.networks import maps
+from rmtstab.claims.networks import map_cells, maps
 from rmtstab.claims.networks.records import PROTOCOLS
+from rmtstab.claims.networks.redraw import redraw
+
+LEVEL = math.log(10.0)
 
 
 @pytest.mark.parametrize(
-    ("predicted", "actual", "value"),
+    ("predicted", "share", "value"),
     [
         ([1, 1, 0, 0], [1, 1, 0, 0], 1.0),
         ([1, 1, 1, 1], [1, 1, 1, 0], 0.5),  # a majority vote
         ([0, 0, 1, 1], [1, 1, 0, 0], 0.0),
-        ([1, 0, 0, 0], [1, 1, 0, 0], 0.75),
+        ([1, 0], [0.75, 0.25], 0.75),  # runs, not cells
     ],
 )
-def test_balanced_accuracy(predicted, actual, value):
-    assert maps.balanced_accuracy(predicted, actual) == value
+def test_balanced_accuracy(predicted, share, value):
+    assert maps.balanced_accuracy(predicted, share) == value
 
 
 def test_balanced_accuracy_of_one_class_is_not_a_number():
     assert math.isnan(maps.balanced_accuracy([1, 1], [1, 1]))
 
 
-def map_evidence(wrong=0):
-    """A 2 × 10 map whose observed classes follow the typical frontier but for some cells."""
-    cells, observed = [], []
-    for k in range(20):
-        escapes = k >= 10
-        peak = math.log(10.0) + (1.0 if escapes else -1.0)
-        spot = {"alpha": 0.01 * (k + 1), "batch_size": [4, 1]}
-        cells.append(
-            {**spot, "log_peak_typical": peak, "log_peak_error": 0.1,
-             "log_peak_mean_square": math.log(10.0) + 0.5}
-        )  # fmt: skip
-        seen = escapes != (k < wrong)
-        observed.append(
-            {**spot, "data": "signal_plus_noise", "snr": 1.0, "forget": "balanced", "index": 0,
-             "scale": "map", "displacement": 1e-7, "escaped": seen, "forgot": seen,
-             "log_peak_error": 0.1, "flipped": 0.0}
-        )  # fmt: skip
-    network = {
-        "data": "signal_plus_noise", "snr": 1.0, "forget": "balanced", "index": 0,
-        "map": {"cells": cells}, "kink_margin": 1e-6, "weight_norm": 1.0,
-    }  # fmt: skip
-    preset = {
-        "radius": 10.0, "displacement": 1e-7, "natural_displacement": 0.05,
-        "replicas": 16, "linear_replicas": 16,
-    }  # fmt: skip
-    return {"preset": preset, "networks": [network], "outcomes": observed}
+def truth(data="signal_plus_noise", networks=12):
+    """Predictions of a made-up theory on 12 × 16 maps, two planes, frontiers that move."""
+    lines = []
+    for k in range(networks):
+        for plane, share in (("half", 0.5), ("near", 0.95)):
+            eta = share * (0.1 + 0.02 * (k % 4))
+            alphas = np.linspace(0.0, 0.4, 16)
+            for column, batch in enumerate(np.geomspace(4, 48, 12).astype(int)):
+                spread = 0.3 + 0.5 / math.sqrt(batch) + 0.0 * alphas
+                mean = 30.0 * (alphas - 0.02 - 0.03 * (k % 4) - 0.1 * share) - 0.05 * column
+                square = mean + 1.6 * spread
+                z = (np.maximum(mean, 0.0) - LEVEL) / spread
+                chance = [0.5 * math.erfc(-v / math.sqrt(2)) for v in z]
+                early = [0.5 * math.erfc(-(v + 0.7) / math.sqrt(2)) for v in z]
+                told = {
+                    "peak": np.maximum(mean, 0.0), "peak_error": 0.1 * spread,
+                    "probability": chance, "probability_wrong": chance, "forgets": early,
+                    "forgets_wrong": early, "mean": mean, "spread": spread,
+                    "mean_square": square, "mean_square_peak": np.maximum(square, 0.0),
+                }  # fmt: skip
+                lines.append(
+                    {
+                        "data": data, "snr": 0.5 * (k % 4), "forget": "balanced", "index": k // 4,
+                        "plane": plane, "step_size": eta, "batch_size": [int(batch), 1],
+                        "alphas": alphas.tolist(), "horizons": [100],
+                        "predicted": {n: [np.asarray(v).tolist()] for n, v in told.items()},
+                        "observed": {"flipped": 0.0},
+                    }
+                )  # fmt: skip
+    planes = [{"name": n, "axes": ["batch_size", "alpha"], "share": 0.5} for n in ("half", "near")]
+    preset = {"radius": 10.0, "displacement": 1e-7, "map_replicas": 4, "map_linear_replicas": 120,
+              "planes": planes}  # fmt: skip
+    kept = [{"data": d, "sgd_growth_upper": [0.9]} for d in ("signal_plus_noise", "digits")]
+    return {"preset": preset, "networks": kept, "maps": lines}
 
 
-def test_frontier_accuracy_needs_97_percent():
-    assert maps.heatmaps(map_evidence()).holds
-    outcome = maps.heatmaps(map_evidence(wrong=1))
-    assert outcome.value == pytest.approx(0.5 * (1 + 10 / 11)) and not outcome.holds
-    assert "mean-square frontier 50.0%" in maps.heatmaps(map_evidence()).measured
+@pytest.fixture(scope="module")
+def right():
+    return redraw(truth(), np.random.default_rng(0))
 
 
-def test_cells_within_the_monte_carlo_error_do_not_count():
-    close = map_evidence(wrong=1)
-    close["networks"][0]["map"]["cells"][0]["log_peak_error"] = 2.0
-    outcome = maps.heatmaps(close)
-    assert outcome.holds and "19 of 20 cells" in outcome.measured
-    assert "(95.5% on all)" in outcome.measured
+JUDGED = [claim for claim in maps.CLAIMS if "maps" in claim.needs]
 
 
-def test_what_was_observed_does_not_select_cells():
-    noisy = map_evidence(wrong=7)
-    for cell in noisy["outcomes"][:7]:
-        cell["log_peak_error"] = math.nan
-    assert not maps.heatmaps(noisy).holds
+@pytest.mark.parametrize("claim", JUDGED, ids=lambda c: c.name)
+def test_a_right_theory_holds_and_a_wrong_one_does_not(claim, right):
+    evidence = right
+    if "digits" in claim.name:
+        evidence = redraw(truth("digits", 2), np.random.default_rng(1))
+    record = claim.record(evidence)
+    assert record["holds"] is True, record["measured"]
+    if claim.judge_wrong is not None:
+        assert record["mutation"]["holds"] is False and record["mutation"]["scale"] == 1.1
 
 
-def test_mostly_undecided_maps_prove_nothing():
-    vague = map_evidence()
-    for cell in vague["networks"][0]["map"]["cells"][:15]:
-        cell["log_peak_error"] = 2.0
-    assert not maps.heatmaps(vague).holds
+def test_runs_that_grow_faster_than_predicted_are_refused():
+    faster = redraw(truth(), np.random.default_rng(2), growth=1.1)
+    for judge in (maps.displacement, maps.calibration, maps.forgetting, maps.heavy_tailed_zone):
+        assert judge(faster).holds is False, judge
+    assert maps.displacement(faster).value == pytest.approx(1.1, abs=0.02)
+    assert not maps.displacement(redraw(truth(), np.random.default_rng(3), growth=1.05)).holds
 
 
-def test_heavy_tailed_zone_is_where_the_frontiers_disagree():
-    resisting = map_evidence()  # the made-up mean square escapes everywhere
-    outcome = maps.heavy_tailed_zone(resisting)
-    assert outcome.holds and "10 decided cells" in outcome.measured
-    assert not maps.heavy_tailed_zone(map_evidence(wrong=3)).holds
+def test_classes_that_a_number_tells_prove_nothing(right):
+    """Where one step size and one frontier serve all, theory leads no rule."""
+    alike = copy.deepcopy(right)
+    for line in alike["maps"]:
+        alphas = np.array(line["alphas"])
+        line["step_size"] = 0.1
+        line["predicted"]["peak"] = [(40.0 * alphas).tolist()]
+        line["predicted"]["probability"] = [(40.0 * alphas >= LEVEL).astype(float).tolist()]
+        line["observed"]["escaped"] = [(4 * (40.0 * alphas >= LEVEL)).tolist()]
+    outcome = maps.classes(alike)
+    assert outcome.value == 1.0 and not outcome.holds and "at least 0.0%" in outcome.measured
+
+
+def test_cells_left_open_by_an_error_band_fail_the_claim(right):
+    vague = copy.deepcopy(right)
+    for line in vague["maps"][::5]:
+        line["predicted"]["peak_error"] = [[9.0] * 16]
+    assert maps.classes(right).holds and not maps.classes(vague).holds
+    assert "% of the cells within the prediction's error" in maps.classes(vague).measured
+
+
+def test_the_zone_is_where_the_frontiers_disagree(right):
+    cells = map_cells.read(right)
+    assert 0 < cells.zone.sum() < len(cells)
+    escaping = copy.deepcopy(right)
+    for line in escaping["maps"]:
+        square = np.array(line["predicted"]["mean_square_peak"])
+        line["observed"]["escaped"] = (4 * (square >= LEVEL)).tolist()
+    outcome = maps.heavy_tailed_zone(escaping)
+    assert outcome.value == 0.0 and not outcome.holds
+
+
+def test_maps_of_two_networks_prove_nothing():
+    two = redraw(truth(networks=2), np.random.default_rng(0))
+    for judge in (maps.displacement, maps.calibration, maps.classes, maps.heavy_tailed_zone):
+        assert judge(two).holds is False
+
+
+@pytest.mark.slow
+def test_false_alarms_are_rare():
+    """A judge at one in a thousand fails at most five times in five hundred."""
+    failed = {claim.name: 0 for claim in JUDGED if "digits" not in claim.name}
+    for rng in np.random.default_rng(7).spawn(500):
+        drawn = redraw(truth(), rng)
+        for claim in JUDGED:
+            if claim.name in failed:
+                failed[claim.name] += claim.judge(drawn).holds is False
+    assert max(failed.values()) <= 5, failed
 
 
 def test_collapse_needs_both_ends():
@@ -99,10 +153,34 @@ def test_collapse_needs_both_ends():
 def test_plain_sgd_needs_every_certificate():
     network = {
         "data": "signal_plus_noise",
-        "map": {"cells": [{"alpha": 0.0, "growth_factor": 0.9, "growth_error": 0.01}]},
+        "sgd_growth_upper": [0.91],
         "protocols": {p: {"sgd_growth_upper": 0.9} for p in PROTOCOLS},
     }
     assert maps.plain_sgd_stable({"networks": [network]}).holds
     for wrong in (math.nan, 1.0):
         broken = {**network, "protocols": {p: {"sgd_growth_upper": wrong} for p in PROTOCOLS}}
         assert not maps.plain_sgd_stable({"networks": [network, broken]}).holds
+        assert not maps.plain_sgd_stable(
+            {"networks": [network, {**network, "sgd_growth_upper": [wrong]}]}
+        ).holds
+
+
+def test_a_panel_lays_the_networks_of_a_ratio_out(right):
+    lines = [x for x in right["maps"] if x["plane"] == "half" and x["snr"] == 0.5]
+    found = map_cells.panel(right, lines, 100)
+    assert found.share.shape == (16, 12) and found.networks == 3 and found.runs == 12
+    first = [x for x in lines if x["batch_size"][0] == 4]
+    seen = np.array([x["observed"]["escaped"][0] for x in first]).sum(axis=0) / 12
+    np.testing.assert_allclose(found.share[:, 0], seen)
+    assert set(np.unique(found.kind)) <= {"resisted", "forgot", "escaped and forgot", "escaped"}
+    assert not found.off.any() and 0 < found.undecided.sum() < 60
+    shifted = copy.deepcopy(lines)
+    for line in shifted:
+        line["observed"]["escaped"][0][-1] = 0  # surely escaping, and none did
+    assert map_cells.panel(right, shifted, 100).off[-1].all()
+
+
+def test_a_frontier_is_where_a_column_first_reaches_the_level():
+    peaks = np.array([[0.0, 3.0, 0.0], [1.0, 4.0, 0.5], [3.0, 5.0, 0.9]])
+    found = map_cells.frontier(peaks, np.array([0.0, 0.1, 0.2]), 2.0)
+    np.testing.assert_allclose(found, [0.15, 0.0, math.nan])
