@@ -40,6 +40,19 @@ def escape_specs(preset: Preset) -> list[dict[str, Any]]:
     ]
 
 
+def one_step_settings(network: dict[str, Any], preset: Preset) -> list[dict[str, Any]]:
+    """Where one step is checked: middle batches, and half the forget samples at twice the
+    preset's mixing, where the forget batch's noise shows.
+    """
+    batches = network["map"]["batch_sizes"]
+    n_forget = len(network["active_filters"]) - network["n_retain"]
+    half = batches[0][0], max(1, n_forget // 2)
+    return [
+        {"noise": "both", "batch_size": batches[len(batches) // 2], "alpha": preset.alpha},
+        {"noise": "forget", "batch_size": half, "alpha": min(1.0, 2.0 * preset.alpha)},
+    ]
+
+
 def plane_specs(preset: Preset) -> list[dict[str, Any]]:
     """List the networks that only planes need: ratios that are not the preset's."""
     ratios = sorted({snr for plane in preset.planes for snr in plane.snrs} - set(preset.snrs))
@@ -150,9 +163,9 @@ def compute(
         )
         return {**found, "step_size": step_size, "batch_size": list(smallest)}
     if cell.task == "one_step":
-        batch = tuple(record["map"]["batch_sizes"][len(record["map"]["batch_sizes"]) // 2])
+        batch = cell["batch_size"][0], cell["batch_size"][1]
         return observations.one_step(
-            network, preset, step_size, batch, preset.alpha, cell["fraction"], cell.rng()
+            network, preset, step_size, batch, cell["alpha"], cell["fraction"], cell.rng()
         )
     chosen = _most(record["map"]["cells"], cell["kind"])
     found = observations.trajectory(

@@ -197,8 +197,9 @@ def one_step(
 
     The point lies a fraction of the predicted escape time along the run. Many
     batches are drawn there, with the network's own gradients; no rare run can
-    spoil the mean. The z-scores of two wrong formulas (drawing with
-    replacement, and no batch noise at all) stand beside it.
+    spoil the mean. The z-scores of three wrong formulas (drawing with replacement,
+    from both sets or from the forget set alone, and no batch noise at all) stand
+    beside it.
     """
     problem = network.problem()
     true = problem.dynamics(
@@ -228,22 +229,30 @@ def one_step(
     inside = problem.from_predictions(network.gradients() @ point)
     outside = float(point @ point - inside @ inside)
 
-    def predicted(sampling: str) -> float:
+    def predicted(sampling: str, batches: tuple[int, int] = batch_size) -> float:
         dyn = problem.dynamics(
-            step_size=step_size, batch_size=batch_size, alpha=alpha, sampling=sampling
+            step_size=step_size, batch_size=batches, alpha=alpha, sampling=sampling
         )
         return float(np.trace(dyn.apply(np.outer(inside, inside)))) + outside
 
     observed = float(squares.mean())
     error = float(squares.std(ddof=1) / np.sqrt(len(squares)))
+    own = predicted(predictions.SAMPLING)
+    # noise of the forget batch: (n − B)/(n − 1) of what it is with replacement
+    n_retain, n_forget = network.n_retain, len(network.labels) - network.n_retain
+    noise = predicted(predictions.SAMPLING, (n_retain, batch_size[1])) - predicted(
+        predictions.SAMPLING, (n_retain, n_forget)
+    )
+    replaced = own + noise * ((n_forget - 1) / (n_forget - batch_size[1]) - 1.0)
     mean_step = point - step_size * (_signed_mean(network, alpha) @ slopes)
     return {
         "steps": steps,
         "observed": observed,
         "error": error,
-        "predicted": predicted(predictions.SAMPLING),
-        "z": _z(observed, predicted(predictions.SAMPLING), error),
+        "predicted": own,
+        "z": _z(observed, own, error),
         "z_with_replacement": _z(observed, predicted("with_replacement"), error),
+        "z_forget_with_replacement": _z(observed, replaced, error),
         "z_mean_only": _z(observed, float(mean_step @ mean_step), error),
         "flipped": float(runs.flipped.max()),
     }

@@ -184,7 +184,7 @@ FULL = Preset(
         replace(SQUARE, name="half", snrs=MAPPED, digits=True),
         replace(SQUARE, name="closer", share=0.8, snrs=MAPPED),
         replace(SQUARE, name="near", share=0.95, snrs=MAPPED),
-        replace(SQUARE, name="longer", horizons=(100, 300, 1000), snrs=(0.3, 2.0)),
+        replace(SQUARE, name="longer", horizons=(100, 300, 1000), snrs=(0.3,)),
         replace(SQUARE, name="snr-alpha", axes=("snr", "alpha"), snrs=AXIS),
         replace(SQUARE, name="snr-batch", axes=("snr", "batch_size"), snrs=AXIS),
     ),

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from rmtstab.claims import CLAIMS, Claim
-from rmtstab.experiment.cells import compute, escape_specs, network_specs, plane_cells, plane_specs
+from rmtstab.experiment.cells import (
+    compute,
+    escape_specs,
+    network_specs,
+    one_step_settings,
+    plane_cells,
+    plane_specs,
+)
 from rmtstab.experiment.closed_form import closed_forms, spectra
 from rmtstab.experiment.presets import Preset
 from rmtstab.sweeps import Cell, run
@@ -119,9 +126,10 @@ def collect(
         "one_step": (
             "one-step moments",
             [
-                cell("one_step", n, common_step=common, fraction=fraction)
+                cell("one_step", n, common_step=common, fraction=fraction, **setting)
                 for n in networks
                 for fraction in (0.0, 0.5, 1.0)
+                for setting in one_step_settings(n, preset)
             ],
         ),
         "trajectories": (

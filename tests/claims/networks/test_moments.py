@@ -20,12 +20,19 @@ def test_the_median_must_lie_below_the_mean_square():
 
 
 def test_one_wrong_moment_is_enough():
-    cells = [{"z": 0.5, "z_with_replacement": 9.0, "z_mean_only": 20.0}] * 5
+    cell = {
+        "observed": 1.0005, "predicted": 1.0, "error": 1e-3, "batch_size": [4, 6],
+        "z_with_replacement": 9.0, "z_forget_with_replacement": 9.0, "z_mean_only": 20.0,
+    }  # fmt: skip
+    cells = [{**cell, "noise": kind} for kind in ("both", "forget")] * 5
     assert moments.one_step({"one_step": cells}).holds
-    weak = [{**cells[0], "z_with_replacement": 4.0}] * 5  # a wrong formula would pass too
-    assert not moments.one_step({"one_step": weak}).holds
-    for wrong in (-5.1, math.nan):
-        assert not moments.one_step({"one_step": [*cells, {**cells[0], "z": wrong}]}).holds
+    assert moments.one_step_wrong({"one_step": cells}).holds is False
+    for weak in ("z_with_replacement", "z_forget_with_replacement", "z_mean_only"):
+        assert not moments.one_step({"one_step": [{**c, weak: 4.0} for c in cells]}).holds
+    for wrong in (1.0051, math.nan):
+        off = {**cells[0], "observed": wrong}
+        assert not moments.one_step({"one_step": [*cells, off]}).holds
+    assert not moments.one_step({"one_step": cells[::2]}).holds  # no forget batch above 1
 
 
 def test_mean_square_is_judged_only_where_the_mean_drives():
