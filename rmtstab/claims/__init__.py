@@ -1,6 +1,6 @@
 """Claims: statement, check and judge together, one file a subject; in the report's order."""
 
-from rmtstab.claims import closed_forms, exact, gap, ledger
+from rmtstab.claims import closed_forms, exact, gap, ledger, parting
 from rmtstab.claims.claim import Claim, Outcome, theory_claim
 from rmtstab.claims.limits import mixing, signal, volterra
 from rmtstab.claims.networks import curvature, maps, moments, resistance
@@ -13,6 +13,7 @@ SUBJECTS = (
     curvature,
     # that need no network
     exact,
+    parting,
     ledger,
     gap,
     closed_forms,

@@ -11,7 +11,6 @@ from rmtstab._results import FloatArray
 from rmtstab.claims.claim import SIGMAS, Outcome, theory_claim
 from rmtstab.claims.figure_data import figure_of, series
 from rmtstab.claims.instances import random_problem, scaled
-from rmtstab.ensembles import SignalPlusNoise
 from rmtstab.sampling import BERNOULLI, SAMPLINGS, Scheme
 from rmtstab.unlearning.problem import UnlearningProblem
 
@@ -157,54 +156,6 @@ def judge_sandwich(r: Record) -> Outcome:
     return Outcome(text, r["violations"], math.nan, bool(holds), r["other_scheme_violated"])
 
 
-def typical_below_mean_square(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
-    """Lyapunov rate against ``½ log ρ`` where batch noise is strong, and where it is absent."""
-    patches, _ = SignalPlusNoise(40, 100, 0.0).sample(rng)
-    problem = UnlearningProblem.from_factors(patches[:32, 1], patches[32:, 1])
-    threshold = float(problem.critical_step_size((2, 1), 0.0, sampling="without_replacement"))
-    rows: list[dict[str, Any]] = []
-    batches = ((2, 1), (4, 1), (8, 2), (16, 4), (32, 8))
-    for batch in batches:
-        dyn = problem.dynamics(
-            step_size=4.0 * threshold, batch_size=batch, alpha=0.1, sampling="without_replacement"
-        )
-        rate = dyn.lyapunov(rng, replicas=64, steps=300)
-        rows.append(
-            {
-                "batch_size": list(batch),
-                "mean_square_rate": scale * float(dyn.escape_rate()),
-                "lyapunov": rate.value,
-                "lyapunov_error": rate.standard_error,
-            }
-        )
-    lines = [
-        series(
-            name,
-            [f"{r}/{f}" for r, f in batches],
-            [row[key] for row in rows],
-            error=None if error is None else [row[error] for row in rows],
-        )
-        for name, key, error in (
-            ("½ log ρ", "mean_square_rate", None),
-            ("Lyapunov rate", "lyapunov", "lyapunov_error"),
-        )
-    ]
-    return {"rows": rows, "figure": figure_of("batches, retain/forget", "rate per step", lines)}
-
-
-def judge_typical(r: Record) -> Outcome:
-    """A gap of five standard errors with noise, none without."""
-    noisy, quiet = r["rows"][0], r["rows"][-1]
-    gap = noisy["mean_square_rate"] - noisy["lyapunov"]
-    rest = quiet["mean_square_rate"] - quiet["lyapunov"]
-    text = (
-        f"½ log ρ − Lyapunov rate = {gap:.3f} ± {noisy['lyapunov_error']:.3f} at batches 2/1, "
-        f"{rest:.4f} ± {quiet['lyapunov_error']:.4f} with full batches"
-    )
-    holds = gap > 5 * noisy["lyapunov_error"] and abs(rest) < 0.05 * gap
-    return Outcome(text, gap, noisy["lyapunov_error"], bool(holds), rest)
-
-
 def _inclusions(n: int, batch: int, sampling: str, draws: int, rng: Rng) -> FloatArray:
     """How often each sample is in a drawn batch, (draws, n), from how the scheme draws."""
     scheme = Scheme.named(sampling)
@@ -242,19 +193,5 @@ CLAIMS = (
         check=bound_sandwich,
         mutation=1.02,
         judge=judge_sandwich,
-    ),
-    theory_claim(
-        name="typical-below-mean-square",
-        statement="The typical rate lies below the mean-square rate where batch noise drives, and "
-        "meets it without noise.",
-        latex=r"\lambda_{\rm Lyapunov}\le\tfrac12\log\rho",
-        assumptions="Gaussian factors, n = 40, d = 100",
-        normalisation="η = 4 η*(α = 0) at batches 2/1, α = 0.1",
-        horizon="300 steps, 64 replicas",
-        source="Jensen; derived in docs/theory",
-        fails="with full batches, where both rates agree",
-        check=typical_below_mean_square,
-        mutation=1.1,
-        judge=judge_typical,
     ),
 )

@@ -238,12 +238,12 @@ def one_step(
     observed = float(squares.mean())
     error = float(squares.std(ddof=1) / np.sqrt(len(squares)))
     own = predicted(predictions.SAMPLING)
-    # noise of the forget batch: (n − B)/(n − 1) of what it is with replacement
+    # noise of the forget batch: (n − B)/(n − 1) of what it is with replacement (none at B = n)
     n_retain, n_forget = network.n_retain, len(network.labels) - network.n_retain
     noise = predicted(predictions.SAMPLING, (n_retain, batch_size[1])) - predicted(
         predictions.SAMPLING, (n_retain, n_forget)
     )
-    replaced = own + noise * ((n_forget - 1) / (n_forget - batch_size[1]) - 1.0)
+    replaced = own + noise * ((n_forget - 1) / max(n_forget - batch_size[1], 1) - 1.0)
     mean_step = point - step_size * (_signed_mean(network, alpha) @ slopes)
     return {
         "steps": steps,
