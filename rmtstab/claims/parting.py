@@ -106,7 +106,7 @@ def judge_mirror(r: Record) -> Outcome:
         abs(square - 1.0) <= TOLERANCE
         and abs(typical - 1.0) <= TOLERANCE + SIGMAS * error < 0.12
         and abs(r["variance"] - 1.0) <= VARIANCE
-        and abs(failing - 1.0) > 3.0 * TOLERANCE
+        and abs(failing - 1.0) > 2.0 * TOLERANCE
     )
     return Outcome(text, typical, error, bool(holds), failing)
 

@@ -56,7 +56,7 @@ def test_claims_are_complete_and_distinct():
         ("mirror-law", {"typical": [0.9, 0.01]}),
         ("mirror-law", {"typical": [1.0, 0.03]}),
         ("mirror-law", {"variance": 2.0}),
-        ("mirror-law", {"strong": {"mean_square": 1.0, "typical": 1.0, "noise": 0.4}}),
+        ("mirror-law", {"strong": {"mean_square": 1.0, "typical": 1.03, "noise": 0.4}}),
         ("gram-spectrum-intervals", {"inside": 0.5}),
         ("gram-spectrum-intervals", {"outlier_bias": -0.02}),
         ("gram-spectrum-intervals", {"correlated_top_over_bound": 0.9}),
