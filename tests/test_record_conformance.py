@@ -12,6 +12,7 @@ import pytest
 import rmtstab as rs
 from rmtstab._record import Record
 from rmtstab.claims.claim import Outcome
+from rmtstab.dynamics.mixings import simulate_mixings
 from rmtstab.experiment.validation import Validation
 
 # dataclasses that no computation hands out as its answer
@@ -28,15 +29,16 @@ NOT_RESULTS = {
         "CoherenceBound", "ConvergenceBound", "HeavySample", "OneStepBound", "RayleighBound",
     },
     "settings and inputs": {
-        "Cell", "Claim", "Experiment", "Optimiser", "Preset", "RunPlan", "Samples", "Scheme",
-        "Sweep", "Update",
+        "Cell", "Claim", "Experiment", "Optimiser", "Plane", "Preset", "RunPlan", "Samples",
+        "Scheme", "Sweep", "Update",
     },
     "the checker that shares no code with what it checks": {"Verification", "_Claim"},
     "inner workings": {
-        "Block", "Call", "CentredNoise", "Coefficients", "Collected", "Dynamics",
+        "Block", "Call", "Cells", "CentredNoise", "Coefficients", "Collected", "Dynamics",
         "ElementwiseLoss", "Enclosure", "Ensemble", "FunctionSpace", "Half", "Interval",
         "LayerRule", "Limit", "LossTerm", "MixBasis", "NetworkDynamics", "NoiseMap", "Operand",
-        "OutputRoots", "Pair", "Picture", "Reading", "RecognisedSoftmax", "ReducedFactors", "Row",
+        "OutputRoots", "Pair", "Panel", "Picture", "Reading", "RecognisedSoftmax",
+        "ReducedFactors", "Row",
         "Schedule", "SecondMoment", "Side", "SoftmaxLoss", "SummedSoftmax", "Trace", "_Basis",
         "_Rule",
     },
@@ -70,6 +72,7 @@ def core_results(folder):
     return [
         dyn.growth(), problem.critical_step_size((2, 1), 0.1), dyn.lyapunov(0, steps=5, replicas=4),
         problem.coherence(), dyn.bounds()[0], dyn.trajectory(4), dyn.simulate(4, 3, 0),
+        simulate_mixings(problem, 0.02, 1, [0.0, 0.1], "bernoulli", steps=4, replicas=3, rng=0),
         problem.frontier(0.2, [(1, 1), (4, 2)], [0.0, 0.5, 1.0]), dyn.stationary(np.zeros((24, 5))),
         dyn.escape_probability(10.0, 5, replicas=8, rng=0), dyn.certificate(),
         dyn.resistance_with_noise(), *failed.values(), law.rates(0.1, (1, 1), 0.3, "bernoulli"),

@@ -51,7 +51,7 @@ def _one_step(evidence: Evidence, scale: float) -> Outcome:
 def _deviation(cell: Record, scale: float) -> float:
     """Standard errors between what was observed and a moment that is ``scale`` times as large."""
     floor = 1e-12 * abs(cell["predicted"])  # where nothing is random
-    return abs(cell["observed"] - scale * cell["predicted"]) / max(cell["error"], floor)
+    return float(abs(cell["observed"] - scale * cell["predicted"]) / max(cell["error"], floor))
 
 
 def _median(cells: list[Record], name: str) -> float:
