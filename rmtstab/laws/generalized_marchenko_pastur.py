@@ -258,7 +258,7 @@ class GeneralizedMarchenkoPastur(FreePoissonLaw):
         from rmtstab.laws.population import fit_population
 
         return fit_population(
-            eigenvalues, n_samples, n_features, n_atoms, n_spikes, level, dyson_index
+            cls, eigenvalues, n_samples, n_features, n_atoms, n_spikes, level, dyson_index
         )
 
     def shrink(self, eigenvalues: Any) -> Any:

@@ -20,6 +20,7 @@ atoms as asked, polished by Gauss and Newton. The residual is chi-squared, the e
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -28,7 +29,6 @@ from scipy import special
 
 from rmtstab import _checks
 from rmtstab.laws.base import ComplexArray, FloatArray
-from rmtstab.laws.generalized_marchenko_pastur import GeneralizedMarchenkoPastur
 from rmtstab.laws.spike_tests import read_spectrum
 
 ANGLE = 0.5  # of the contour's ray with the axis; from 0.3 to 0.8 the errors are the same
@@ -38,6 +38,9 @@ MOST_ATOMS = 8
 WEIGHTLESS = 1e-6
 # where the intervals of atoms cover as they should, in standard errors: gaps and weights
 APART, PRESENT = 10.0, 4.0
+
+# (aspect ratio, atoms, weights) → law: the class that asks for the fit gives itself
+Family = Callable[[float, FloatArray, FloatArray], Any]
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class PopulationFit:
         Of the tests by which the number of atoms was chosen; NaN if it was given.
     """
 
-    law: GeneralizedMarchenkoPastur
+    law: Any
     atoms: FloatArray
     weights: FloatArray
     atom_errors: FloatArray
@@ -83,6 +86,7 @@ class PopulationFit:
     level: float
     shape: tuple[int, int] = field(repr=False)
     dyson_index: int = field(repr=False)
+    family: Family = field(repr=False)
 
     @property
     def n_atoms(self) -> int:
@@ -130,7 +134,9 @@ class PopulationFit:
                 data = (data + 1j * source.standard_normal(data.shape)) / math.sqrt(2.0)
             values = np.linalg.svd(data * columns, compute_uv=False) ** 2 / n
             values = np.append(values, np.zeros(p - values.size))
-            fit = fit_population(values, n, p, self.n_atoms, dyson_index=self.dyson_index)
+            fit = fit_population(
+                self.family, values, n, p, self.n_atoms, dyson_index=self.dyson_index
+            )
             found.append((fit.atoms, fit.weights))
         atoms, weights = (np.array(column) for column in zip(*found, strict=True))
         return atoms, weights
@@ -158,6 +164,7 @@ class _Noise(NamedTuple):
 class _Data(NamedTuple):
     """Silverstein's equation at points of a contour."""
 
+    family: Family
     z: ComplexArray
     v: ComplexArray
     ratio: float
@@ -167,7 +174,7 @@ class _Data(NamedTuple):
     def noise(self, population: _Population) -> _Noise:
         """Mean and covariance of the residual for a population."""
         t, w = population
-        law = GeneralizedMarchenkoPastur(self.ratio, t, w / math.fsum(w))
+        law = self.family(self.ratio, t, w / math.fsum(w))
         v = -(1.0 - self.ratio) / self.z + self.ratio * law.stieltjes(self.z)
         rest = 1.0 / (1.0 + np.multiply.outer(v, t))
         s2, s3, s4 = ((t * rest) ** k @ (self.ratio * w) for k in (2, 3, 4))
@@ -220,6 +227,7 @@ def _real(values: Any) -> FloatArray:
 
 
 def fit_population(
+    family: Family,
     eigenvalues: Any,
     n_samples: Any,
     n_features: Any = None,
@@ -250,7 +258,7 @@ def fit_population(
         count = _checks.integer("n_atoms", n_atoms, low=1 + at_zero, high=MOST_ATOMS) - at_zero
         most = count
     unit = float(seen.sum()) / features
-    data = _contour(seen / unit, n, features / n, dyson_index)
+    data = _contour(family, seen / unit, n, features / n, dyson_index)
     # an atom is at most the largest eigenvalue, and above the least by what smoothing does
     low, high = float(seen[-1]) / (1.0 + math.sqrt(features / n)) ** 2, 1.2 * float(seen[0])
     grid = _ladder(low if features <= n else min(low, 1e-4 * high), high) / unit
@@ -269,17 +277,17 @@ def fit_population(
             break
         best = richer
     return _assemble(
-        best, unit, features, (n, p), spikes, rate if automatic else math.nan, dyson_index
+        family, best, unit, features, (n, p), spikes, rate if automatic else math.nan, dyson_index
     )
 
 
-def _contour(values: FloatArray, n: int, ratio: float, dyson_index: int) -> _Data:
+def _contour(family: Family, values: FloatArray, n: int, ratio: float, dyson_index: int) -> _Data:
     """Evaluate the data's companion transform on a ray around the spectrum."""
     # not nearer to zero: a few eigenvalues at a hard edge are no limit
     z = _ladder(float(values[-1 - values.size // 20]) / 1.5, 1.5 * float(values[0]))
     z = z * np.exp(1j * ANGLE)
     v = (1.0 / (values - z[:, None])).sum(axis=1) - (n - values.size) / z
-    return _Data(z, v / n, ratio, n, dyson_index)
+    return _Data(family, z, v / n, ratio, n, dyson_index)
 
 
 def _ladder(low: float, high: float) -> FloatArray:
@@ -389,6 +397,7 @@ def _fit(data: _Data, guess: _Population, noise: _Noise, grid: FloatArray) -> _F
 
 
 def _assemble(
+    family: Family,
     fit: _Fit,
     unit: float,
     features: int,
@@ -412,9 +421,7 @@ def _assemble(
         covariance = np.insert(covariance, [0, count], 0.0, axis=1)
     errors = np.sqrt(np.diag(covariance))
     return PopulationFit(
-        law=GeneralizedMarchenkoPastur(
-            p / n, atoms * (n / (n + spikes.size)), weights / math.fsum(weights)
-        ),
+        law=family(p / n, atoms * (n / (n + spikes.size)), weights / math.fsum(weights)),
         atoms=atoms,
         weights=weights,
         atom_errors=errors[: atoms.size],
@@ -427,4 +434,5 @@ def _assemble(
         level=level,
         shape=shape,
         dyson_index=dyson_index,
+        family=family,
     )
