@@ -4,7 +4,8 @@ Each number is the largest relative error over the points listed, input doubles 
 exactly. Independent routes: textbook formulas at 80 digits (Marchenko–Pastur), quadrature
 at 30 (two poles), all roots of the defining polynomial at 40 (compound free Poisson),
 Painlevé II at 170 between the nodes of the tables (Tracy–Widom; needs python-flint); laws
-with another name (free convolutions); the other solver (Tracy–Widom of any index, absolute).
+with another name (free convolutions); the other solver (Tracy–Widom of any index, absolute);
+determinants at 80 digits (spacings, absolute; needs python-flint).
 
     python validation/accuracy_laws.py            # into validation/results (minutes)
     python validation/accuracy_laws.py --only marchenko_pastur
@@ -276,6 +277,62 @@ def tracy_widom_general(rng):
     return rows
 
 
+def sine_counts(s):
+    """Chances of no even, and of no odd, eigenvalue in [0, s], with two derivatives: 80 digits."""
+    from flint import arb, arb_mat
+
+    size, pi = 40 + 3 * int(float(s)), arb.pi()
+    roots = [arb.legendre_p_root(size, k, weight=True) for k in range(size)]
+    x, w = [(1 + r[0]) / 2 for r in roots], [r[1] / 2 for r in roots]
+
+    def kernel(u, at_zero):
+        angle = pi * s * u / 2
+        sine = angle.sin()
+        first = s / 2 if at_zero else sine / (pi * u)
+        return first, angle.cos() / 2, -pi * u / 4 * sine
+
+    found = []
+    for sign in (1, -1):
+        rows = [[[], [], []] for _ in x]
+        for i, row in enumerate(rows):
+            for j in range(size):
+                near, far = kernel(x[i] - x[j], i == j), kernel(x[i] + x[j], False)
+                for k in range(3):
+                    row[k].append(w[j] * (near[k] + sign * far[k]))
+        matrix, first, second = (arb_mat([row[k] for row in rows]) for k in range(3))
+        rest = arb_mat([[int(i == j) - matrix[i, j] for j in range(size)] for i in range(size)])
+        value, a, b = rest.det(), rest.solve(first), rest.solve(second)
+        trace, bend, square = (sum((m[i, i] for i in range(size)), arb(0)) for m in (a, b, a * a))
+        found.append((value, -value * trace, value * (trace * trace - bend - square)))
+    return found
+
+
+def spacing(rng):
+    """Rows of absolute errors of the nearest neighbour's law, and of the chance of a gap."""
+    import flint
+
+    flint.ctx.dps, rows = 80, []
+    for index in (1, 2, 4):
+        law, worst = laws.Spacing(index), np.zeros(3)
+        for s in np.geomspace(0.01, float(law.isf(1e-13)), 40):
+            if index == 4:
+                even, odd = sine_counts(2 * flint.arb(s))
+                gap, slope, bend = ((even[k] + odd[k]) * 2**k / 2 for k in range(3))
+            else:
+                even, odd = sine_counts(flint.arb(s))
+                gap, slope, bend = even
+                if index == 2:
+                    gap, slope = even[0] * odd[0], even[1] * odd[0] + even[0] * odd[1]
+                    bend = even[2] * odd[0] + 2 * even[1] * odd[1] + even[0] * odd[2]
+            exact = [float(v.mid()) for v in (bend, 1 + slope, -slope, gap)]
+            point = laws.Spacing(index, origin="point")
+            found = [law.pdf(s), law.cdf(s), law.sf(s), point.sf(s)]
+            errors = np.abs(np.subtract(found, exact))
+            worst = np.maximum(worst, [errors[0], max(errors[1], errors[3]), errors[2]])
+        rows.append((f"β = {index}", worst))
+    return rows
+
+
 def main():
     """Measure, and keep each law's rows as soon as they are there."""
     pages = [
@@ -288,6 +345,7 @@ def main():
         tracy_widom,
         tracy_widom_general,
         free_convolution,
+        spacing,
     ]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=[p.__name__ for p in pages])
@@ -298,7 +356,7 @@ def main():
         rows = [[label, worst.tolist()] for label, worst in make(np.random.default_rng(0))]
         kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         kept[make.__name__] = {
-            "kind": "absolute" if make is tracy_widom_general else "relative",
+            "kind": "absolute" if make in (tracy_widom_general, spacing) else "relative",
             "rows": rows,
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "versions": versions(),

@@ -18,7 +18,7 @@ ComplexArray = NDArray[np.complex128]
 # Packed constants. LEFT and RIGHT are edges in double-double (high, low) form.
 UNIT, LEFT, LEFT_LOW, RIGHT, RIGHT_LOW, WIDTH, DENSITY = 0, 1, 2, 3, 4, 5, 6
 MASS, ATOM, ROOT, GAP, STRETCH, CUT, HALF, DEPTH, DRIFT = 7, 8, 9, 10, 11, 12, 13, 14, 15
-SIZE = 16
+STEPS, SIZE = 16, 17
 PI = math.pi
 
 
@@ -66,35 +66,89 @@ def density(x: FloatArray, c: FloatArray, out: FloatArray) -> None:
 
 
 @jit()
+def masses(
+    root: FloatArray, c: FloatArray, low: FloatArray, high: FloatArray, sharp: bool, out: FloatArray
+) -> None:
+    """Fill what panels interpolate: both tails over ``u**1.5``, where ``u = root**2``.
+
+    When ``sharp``, the lower one without its arctangent of the stretched argument, over the root:
+    what is left has no scale but that of the support.
+    """
+    q: float = c[ROOT]
+    for i in range(root.size):
+        r = root[i]
+        u = r * r
+        if sharp:
+            swing = (1.0 + q * q) * math.asin(r) + 2.0 * q * r * math.sqrt(1.0 - u)
+            out[0, i] = swing / (PI * q * q * r)
+        elif c[CUT] == 0.5:  # a little beyond it
+            out[0, i] = _horner(low, 4.0 * u - 1.0)
+        else:
+            out[0, i] = _lower(u, c, low) / (u * r)
+        out[1, i] = _horner(high, 4.0 * u - 1.0)
+
+
+@jit(inline="always")
+def _tail(
+    u: float,
+    is_lower: bool,
+    c: FloatArray,
+    panels: FloatArray,
+    low: FloatArray | None,
+) -> float:
+    """Mass of the lowest or highest part u of the support by the panels.
+
+    ``panels`` has a polynomial a row, on equal steps of the root of u: first those of the lower
+    tail, then as many of the upper one. Where the lower tail is too sharp for them,
+    ``low`` is its polynomial at the edge, and None else.
+    """
+    root = math.sqrt(u)
+    place = c[STEPS] * root
+    k = int(place)
+    z = 2.0 * (place - k) - 1.0
+    row = k if is_lower else k + panels.shape[0] // 2
+    last = panels.shape[1] - 1
+    value: float = panels[row, last]
+    for j in range(last - 1, -1, -1):
+        value = value * z + panels[row, j]
+    if low is not None:
+        value *= root * (1.0 if is_lower else u)
+        if c[GAP] > 0.0 and is_lower:
+            if u <= c[CUT]:
+                return u * root * _horner(low, 2.0 * u / c[CUT] - 1.0)
+            turn = c[GAP] * math.atan(c[STRETCH] * root / math.sqrt(1.0 - u))
+            value -= turn / (PI * c[ROOT] * c[ROOT])
+        return value
+    value *= root * u
+    return value
+
+
+@jit()
 def cumulative(
     x: FloatArray,
     c: FloatArray,
-    low: FloatArray,
-    high: FloatArray,
+    panels: FloatArray,
+    low: FloatArray | None,
     upper_tail: bool,
     out: FloatArray,
 ) -> None:
     """Fill the distribution function, or the survival function when ``upper_tail``."""
     unit, left, left_low, right, right_low = c[UNIT], c[LEFT], c[LEFT_LOW], c[RIGHT], c[RIGHT_LOW]
-    mass, atom, width = c[MASS], c[ATOM], c[WIDTH]
+    mass, atom, shrink = c[MASS], c[ATOM], 1.0 / c[WIDTH]
+    # each tail is added to, or taken from, what lies at its edge
+    at_left, at_right = (mass, 0.0) if upper_tail else (atom, 1.0)
+    sign, off = (-1.0, 1.0) if upper_tail else (1.0, 0.0)
     for i in range(x.size):
         y = x[i] * unit
         a = (y - left) - left_low
         b = (right - y) + right_low
-        if y != y:
-            out[i] = y
-        elif x[i] < 0.0:
-            out[i] = 1.0 if upper_tail else 0.0
-        elif a <= 0.0:
-            out[i] = mass if upper_tail else atom
-        elif b <= 0.0:
-            out[i] = 0.0 if upper_tail else 1.0
-        elif a <= b:
-            below = mass * _lower(a / width, c, low)
-            out[i] = mass - below if upper_tail else atom + below
-        else:
-            above = mass * _upper(b / width, high)
-            out[i] = above if upper_tail else 1.0 - above
+        is_lower = a <= b
+        part = (a if is_lower else b) * shrink
+        u = part if part > 0.0 else 0.0  # off the support, and NaN
+        tail = mass * _tail(u, is_lower, c, panels, low)
+        value = (at_left if is_lower else at_right) + (sign if is_lower else -sign) * tail
+        value = value if x[i] >= 0.0 else off
+        out[i] = value if y == y else y
 
 
 @jit()
@@ -185,6 +239,8 @@ def quantile(
     high: FloatArray,
     low_inverse: FloatArray,
     high_inverse: FloatArray,
+    panels: FloatArray,
+    sharp: FloatArray | None,
     upper_tail: bool,
     out: FloatArray,
 ) -> None:
@@ -214,7 +270,8 @@ def quantile(
             u = _guess(below, low_top, low_inverse)
             if u > 0.0:
                 u = min(u, 0.5)
-                u = min(_polish(u, below, _lower(u, c, low), drift, 4.0 * q), 0.5)
+                value = _tail(u, True, c, panels, sharp)
+                u = min(_polish(u, below, value, drift, 4.0 * q), 0.5)
             else:
                 u = _lower_quantile(below, c, low)
             out[i] = (c[LEFT] + (c[LEFT_LOW] + u * width)) / c[UNIT]
@@ -222,7 +279,8 @@ def quantile(
             w = _guess(above, high_top, high_inverse)
             if w > 0.0:
                 w = min(w, 0.5)
-                w = min(_polish(w, above, _upper(w, high), peak, -4.0 * q), 0.5)
+                value = _tail(w, False, c, panels, sharp)
+                w = min(_polish(w, above, value, peak, -4.0 * q), 0.5)
             else:
                 w = _upper_quantile(above, c, high)
             out[i] = (c[RIGHT] + (c[RIGHT_LOW] - w * width)) / c[UNIT]

@@ -9,6 +9,7 @@ from rmtstab.laws.marchenko_pastur import MarchenkoPastur
 from rmtstab.laws.roys_root import RoysRoot
 from rmtstab.laws.semicircle import Semicircle
 from rmtstab.laws.singular_values import SingularValues
+from rmtstab.laws.spacing import Spacing, gap_probability
 from rmtstab.laws.spike_tests import number_of_spikes, parallel_analysis, patterson_tw
 from rmtstab.laws.spiked import Spiked
 from rmtstab.laws.thresholds import optimal_threshold, shrink_singular_values
@@ -33,6 +34,9 @@ __all__ = [
     # the largest eigenvalue
     "TracyWidom",
     "Spiked",
+    # spacings in the bulk
+    "Spacing",
+    "gap_probability",
     # the same at finite n
     "WishartMax",
     "WishartMin",

@@ -16,8 +16,8 @@ FloatArray = NDArray[np.float64]
 DEGREE = 17
 SAMPLES = 140
 SMALLEST = 1e-11  # of F and 1 - F in a table
-_NODES = np.cos(np.pi * (np.arange(DEGREE + 1) + 0.5) / (DEGREE + 1))
-_FIT = np.linalg.inv(chebyshev.chebvander(_NODES, DEGREE))
+NODES = np.cos(np.pi * (np.arange(DEGREE + 1) + 0.5) / (DEGREE + 1))
+_FIT = np.linalg.inv(chebyshev.chebvander(NODES, DEGREE))
 _POWERS = np.array(
     [np.pad(chebyshev.cheb2poly(np.eye(DEGREE + 1)[j]), (0, DEGREE - j)) for j in range(DEGREE + 1)]
 ).T
@@ -43,7 +43,7 @@ def airy_table(index: int, k: int) -> Table:
     place = np.cos(np.pi * (np.arange(SAMPLES) + 0.5) / SAMPLES)
     values = _airy_determinants.below(low + 0.5 * (high - low) * (1.0 + place), index, k)
     series = chebyshev.chebfit(place, values, SAMPLES - 1)
-    nodes = np.arange(low, high)[:, None] + 0.5 * (1.0 + _NODES)
+    nodes = np.arange(low, high)[:, None] + 0.5 * (1.0 + NODES)
     z = 2.0 * (nodes - low) / (high - low) - 1.0
     values = chebyshev.chebval(z, series)
     slopes = chebyshev.chebval(z, chebyshev.chebder(series)) * 2.0 / (high - low)
@@ -59,7 +59,7 @@ def stochastic_table(beta: float) -> Table:
     x, values, slopes = _stochastic_airy.distribution(beta, 1)
     factor = float(np.max(slopes)) * 2.0  # about one panel a standard deviation
     low, high = math.ceil(x[0] * factor), math.floor(x[-1] * factor)
-    nodes = np.arange(low, high)[:, None] + 0.5 * (1.0 + _NODES)
+    nodes = np.arange(low, high)[:, None] + 0.5 * (1.0 + NODES)
 
     def read(column: FloatArray) -> FloatArray:
         spline: Callable[[FloatArray], FloatArray] = make_interp_spline(x, column, k=9)
@@ -75,10 +75,20 @@ def _pack(values: FloatArray, slopes: FloatArray, low: int, factor: float) -> Ta
     values, slopes = values[first:last], np.maximum(slopes[first:last], 1e-15)
     middle = int(np.searchsorted(values[:, DEGREE // 2], 0.5))
     tail = np.where(np.arange(len(values))[:, None] < middle, values, 1.0 - values)
-    rows = [_POWERS @ (_FIT @ row) for row in np.log(np.maximum(tail, 1e-16))]
-    density = [_POWERS @ (_FIT @ row) for row in np.log(slopes)]
-    packed = np.ascontiguousarray(rows), np.ascontiguousarray(density)
-    for array in packed:
-        array.flags.writeable = False
+    packed = polynomials(np.log(np.maximum(tail, 1e-16))), polynomials(np.log(slopes))
     start = low + first
     return Table(*packed, start, start + middle, start + len(values), factor)
+
+
+def polynomials(values: FloatArray) -> FloatArray:
+    """Power coefficients in ``2(t - k) - 1`` from values at the nodes, a row a panel."""
+    # in this order: the coefficients decay faster than the powers grow
+    rows = np.ascontiguousarray((values @ _FIT.T) @ _POWERS.T)
+    rows.flags.writeable = False
+    return rows
+
+
+def integrals(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Integrals over each panel up to the nodes, and over all of it, from values at the nodes."""
+    series = np.asarray(chebyshev.chebint(_FIT @ values.T, lbnd=-1.0, scl=0.5), dtype=np.float64)
+    return np.asarray(chebyshev.chebval(NODES, series)), np.asarray(series.sum(axis=0))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rmtstab import _checks
 from rmtstab.laws._free_poisson import DIGITS, FreePoissonLaw
+
+if TYPE_CHECKING:
+    from rmtstab.laws.population import PopulationFit
 
 
 @dataclass(frozen=True, init=False)
@@ -172,6 +175,91 @@ class GeneralizedMarchenkoPastur(FreePoissonLaw):
         ratios = curve.pole / curve.d[-1]
         u = float(curve.root[-1])
         return u * float(np.cbrt(1.0 + np.sum(curve.rate * ratios**3)))
+
+    @classmethod
+    def fit(
+        cls,
+        eigenvalues: Any,
+        n_samples: int,
+        n_features: int | None = None,
+        n_atoms: int | str = "auto",
+        *,
+        n_spikes: int = 0,
+        level: float = 0.05,
+        dyson_index: int = 1,
+    ) -> PopulationFit:
+        r"""Recover the population spectrum from sample eigenvalues.
+
+        Generalised least squares in Silverstein's equation on a contour around the spectrum, with
+        the covariance that the limit theorem of linear statistics gives it: standard errors and a
+        test of fit come with the atoms.
+
+        Parameters
+        ----------
+        eigenvalues : array_like, shape (n_features,) or (min(n_samples, n_features),)
+            Of ``X.T @ X / n_samples``: all of them, or the nonzero ones of a singular matrix; in
+            any order.
+        n_samples : int
+            One less than the number of rows if their mean was taken out.
+        n_features : int, optional
+            The number of eigenvalues when not given.
+        n_atoms : int or "auto"
+            From 1 to 8, one at zero included; the fewest that tests accept when ``"auto"``.
+        n_spikes : int
+            How many of the largest eigenvalues to leave out. Outliers of single features are
+            no limit: count them with `MarchenkoPastur.fit` or by eye, and read them with
+            `Spiked.from_outliers`.
+        level : float
+            Of these tests, in (0, 1).
+        dyson_index : int
+            1 for real data, 2 for complex.
+
+        Returns
+        -------
+        PopulationFit
+            ``.law``, ``.atoms``, ``.weights``, their errors, ``.separation``, ``.condition``,
+            ``.p_value``, ``.bootstrap()``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is outside its range.
+
+        Notes
+        -----
+        The inverse problem is ill-posed: smoothing by Marchenko and Pastur hides
+        what lies within a distance of about :math:`t\sqrt\gamma`, and only the smallness of the
+        eigenvalues' fluctuations, of order `1/n`, brings it back. A continuous population is
+        described by a few atoms, more of them the more data there are. Two atoms too near are
+        found as one by ``"auto"``, and with a small ``separation`` if two are asked for.
+        Errors presume Gaussian entries; other fourth moments add to them. A zero atom
+        is found where the rank shows it, that is below ``min(n_samples, n_features)``.
+
+        References
+        ----------
+        N. El Karoui, Ann. Statist. 36 (2008), 2757, for the convex problem on a grid; W. Li,
+        J. Chen, Y. Qin, Z. Bai and J. Yao, J. Statist. Plann. Inference 143 (2013), 1887, for least
+        squares in Silverstein's equation; Z. D. Bai and J. W. Silverstein, Ann. Probab. 32
+        (2004), 553, Theorem 1.1, for the covariance.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from rmtstab.laws import GeneralizedMarchenkoPastur
+        >>> X = np.random.default_rng(0).standard_normal((600, 200))
+        >>> X[:, :100] *= 3.0
+        >>> values = np.linalg.eigvalsh(X.T @ X / 600)
+        >>> found = GeneralizedMarchenkoPastur.fit(values, n_samples=600)
+        >>> found.atoms.round(1).tolist(), found.weights.round(2).tolist()
+        ([1.0, 9.1], [0.5, 0.5])
+        >>> found.is_resolved
+        True
+        """
+        from rmtstab.laws.population import fit_population
+
+        return fit_population(
+            cls, eigenvalues, n_samples, n_features, n_atoms, n_spikes, level, dyson_index
+        )
 
     def shrink(self, eigenvalues: Any) -> Any:
         r"""Shrink sample eigenvalues to the least squared error, whatever the population.

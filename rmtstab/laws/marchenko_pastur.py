@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,10 @@ from rmtstab.laws.base import ComplexArray, FloatArray, SpectralLaw
 
 if TYPE_CHECKING:
     from rmtstab.laws.fit import SpectrumFit
+
+
+PANEL_DEGREE = 7
+SHARP = 4e-5  # left edge over width: nearer to 0, the lower tail needs its arctangent
 
 
 class _Tables(NamedTuple):
@@ -101,6 +105,21 @@ class MarchenkoPastur(SpectralLaw):
     @cached_property
     def _tables(self) -> _Tables:
         return _tabulate(self.aspect_ratio, self.scale)
+
+    @cached_property
+    def _panels(self) -> tuple[FloatArray, FloatArray | None]:
+        """Polynomials of the tails on short steps, and that of an edge too sharp for them."""
+        constants, low, high = self._tables
+        sharp = bool(constants[kernel.CUT] < SHARP)
+        nodes, to_series, to_powers = _panel_rule()
+        steps = float(constants[kernel.STEPS])
+        root = ((np.arange(math.ceil(math.sqrt(0.5) * steps))[:, None] + nodes) / steps).ravel()
+        values = np.empty((2, root.size))
+        kernel.masses(root, constants, low, high, sharp, values)
+        # in this order: the coefficients decay faster than the powers grow
+        panels = np.ascontiguousarray(values.reshape(-1, nodes.size) @ to_series @ to_powers)
+        panels.flags.writeable = False
+        return panels, low if sharp else None
 
     @cached_property
     def _inverse(self) -> tuple[FloatArray, FloatArray]:
@@ -309,22 +328,22 @@ class MarchenkoPastur(SpectralLaw):
 
     def _cdf(self, x: FloatArray) -> FloatArray:
         out = np.empty(x.size)
-        kernel.cumulative(x, *self._tables, False, out)
+        kernel.cumulative(x, self._tables.constants, *self._panels, False, out)
         return out
 
     def _sf(self, x: FloatArray) -> FloatArray:
         out = np.empty(x.size)
-        kernel.cumulative(x, *self._tables, True, out)
+        kernel.cumulative(x, self._tables.constants, *self._panels, True, out)
         return out
 
     def _ppf(self, q: FloatArray) -> FloatArray:
         out = np.empty(q.size)
-        kernel.quantile(q, *self._tables, *self._inverse, False, out)
+        kernel.quantile(q, *self._tables, *self._inverse, *self._panels, False, out)
         return out
 
     def _isf(self, q: FloatArray) -> FloatArray:
         out = np.empty(q.size)
-        kernel.quantile(q, *self._tables, *self._inverse, True, out)
+        kernel.quantile(q, *self._tables, *self._inverse, *self._panels, True, out)
         return out
 
     def _stieltjes(self, z: ComplexArray) -> ComplexArray:
@@ -332,6 +351,17 @@ class MarchenkoPastur(SpectralLaw):
         c = self._tables.constants
         kernel.stieltjes(z, c, self.aspect_ratio, self.scale * float(c[kernel.UNIT]), out)
         return out
+
+
+@lru_cache(maxsize=1)
+def _panel_rule() -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Chebyshev's nodes on [0, 1]; from values there to coefficients, to powers of ``2t - 1``."""
+    order = np.arange(PANEL_DEGREE + 1)
+    nodes = np.cos(np.pi * (order + 0.5) / (PANEL_DEGREE + 1))
+    series = np.linalg.inv(np.polynomial.chebyshev.chebvander(nodes, PANEL_DEGREE))
+    rows = [np.polynomial.chebyshev.cheb2poly([0] * k + [1]) for k in range(order.size)]
+    powers = np.array([np.pad(row, (0, PANEL_DEGREE + 1 - row.size)) for row in rows])
+    return 0.5 * (1.0 + nodes), np.ascontiguousarray(series.T), powers
 
 
 def _tabulate(ratio: float, scale: float) -> _Tables:
@@ -361,6 +391,9 @@ def _tabulate(ratio: float, scale: float) -> _Tables:
         c[kernel.DRIFT] = float((1 - q) ** 2)
         reach = float((1 - q) ** 2 / (4 * q))
     c[kernel.CUT] = min(0.5, reach)
+    # short beside the distance of the pole of the density, in the root of the part
+    finer = math.ceil(math.log2(max(0.05 / math.sqrt(reach), 1.0))) if reach >= SHARP else 0
+    c[kernel.STEPS] = 512 << finer
     low = tail_polynomial(c[kernel.DRIFT], 4.0 * c[kernel.ROOT], c[kernel.CUT], 8.0 / math.pi)
     high = tail_polynomial((1.0 + c[kernel.ROOT]) ** 2, -4.0 * c[kernel.ROOT], 0.5, 8.0 / math.pi)
     c[kernel.DEPTH] = 16.0 / (3.0 * math.pi) / c[kernel.DRIFT] if reach > 0.0 else math.inf

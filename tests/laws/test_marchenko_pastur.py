@@ -235,3 +235,17 @@ def test_is_frozen_and_hashable():
     assert hash(law) == hash(MarchenkoPastur(0.5)) and law == MarchenkoPastur(0.5)
     with pytest.raises(ValueError, match="read-only"):
         law._tables.low[0] = 0.0
+
+
+@pytest.mark.parametrize("ratio", [0.8, 0.9, 0.95, 0.9749, 0.9751, 0.99, 1.03])
+def test_panels_of_the_tails_where_they_change(ratio):
+    """Shorter panels the nearer the edge is to 0, then none: both sides of every change."""
+    law = MarchenkoPastur(ratio)
+    left, right = law.support()
+    for part in (1e-7, 3e-5, 1e-3, 0.02, 0.3, 0.4999, 0.5001, 0.9):
+        x = left + part * (right - left)
+        _, cdf, sf = naive.marchenko_pastur(x, ratio)
+        assert law.cdf(x) == pytest.approx(cdf, rel=1e-14, abs=0)
+        assert law.sf(x) == pytest.approx(sf, rel=1e-14, abs=0)
+    x = np.linspace(left, right, 20_001)
+    assert (np.diff(law.cdf(x)) > 0).all() and (np.diff(law.sf(x)) < 0).all()
