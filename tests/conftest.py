@@ -30,9 +30,10 @@ def rng():
 
 
 # With RMTSTAB_NO_SKIP set, as in CI, a test whose library or browser is missing fails instead of
-# being skipped: only what needs a GPU may be. Elsewhere a missing browser costs those tests alone.
+# being skipped: only what needs a GPU, or the right to mount, may be. Elsewhere a missing browser
+# costs those tests alone.
 NO_SKIP = bool(os.environ.get("RMTSTAB_NO_SKIP"))
-MAY_BE_SKIPPED = ("GPU", "CUDA")
+MAY_BE_SKIPPED = ("GPU", "CUDA", "mount")
 
 
 def no_skip(report):

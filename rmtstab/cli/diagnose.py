@@ -20,7 +20,7 @@ NAMES = ("model", "loss", "retain", "forget", "test")
 @click.argument("entry", metavar="FILE.py:FUNCTION")
 @click.option("--step-size", type=float, required=True, help="η.")
 @click.option(
-    "--batch-size", help="B, or B_r,B_f.  [default: that of the loaders]", metavar="INT[,INT]"
+    "--batch-size", help="B, or B_r/B_f.  [default: that of the loaders]", metavar="INT[/INT]"
 )
 @click.option("--alpha", type=float, default=0.5, show_default=True, help="Mixing in [0, 1].")
 @click.option("--steps", type=int, help="Horizon.  [default: one epoch of the retain set]")
@@ -158,11 +158,11 @@ def _restore(model: Any, checkpoint: Path) -> None:
 
 
 def _batches(text: str) -> int | tuple[int, int]:
-    parts = text.split(",")
+    parts = text.replace(",", "/").split("/")  # as `frontier` writes pairs, or with a comma
     try:
         sizes = [int(part) for part in parts]
     except ValueError:
         sizes = []
     if len(sizes) not in (1, 2):
-        raise ValueError(f"batch_size must be INT or INT,INT, got {text!r}")
+        raise ValueError(f"batch_size must be INT or INT/INT, got {text!r}")
     return sizes[0] if len(sizes) == 1 else (sizes[0], sizes[1])

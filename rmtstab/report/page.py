@@ -25,14 +25,14 @@ a { color: #00568a }
 table { border-collapse: collapse; width: 100% }
 td, th { border-bottom: 1px solid #bbb; padding: .3rem .4rem; text-align: left }
 td, th { vertical-align: top }
-th, td:first-child { overflow-wrap: normal; white-space: nowrap }
+th, td:first-child { overflow-wrap: normal } th { white-space: nowrap }
 section.claim { border-left: .35rem solid #767676; padding: .2rem 0 .2rem 1rem; margin: 1.5rem 0 }
 section.holds { border-color: #00694b } section.fails { border-color: #a63603 }
 .verdict { font-weight: 600; white-space: nowrap; color: #4a4a4a }
 .holds .verdict, td.holds { color: #00543c } .fails .verdict, td.fails { color: #8c2d04 }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem .8rem; margin: .5rem 0 }
 dt { color: #4a4a4a } dd { margin: 0 }
-div.formula { overflow-x: auto; padding: .3rem 0 }
+div.formula, div.table { overflow-x: auto } div.formula { padding: .3rem 0 }
 figure { margin: 1.5rem 0; break-inside: avoid } img { max-width: 100%; height: auto }
 figcaption { font-size: .9rem; color: #333 }
 code { font-size: .9em }
@@ -42,7 +42,8 @@ code { font-size: .9em }
 }
 @media print {
   body { max-width: none; font-size: 10pt } section.claim, tr { break-inside: avoid }
-  nav { break-after: page } a { color: inherit; text-decoration: none }
+  nav { break-after: page } div.table { overflow: visible } th { white-space: normal }
+  a { color: inherit; text-decoration: none }
 }
 """
 
@@ -156,8 +157,8 @@ def _contents(claims: list[Record], pictures: dict[str, Picture]) -> str:
 <h2>Contents</h2>
 <p><a href="#claims">Claims</a>, <a href="#figures">figures</a>,
 <a href="#origin">where the numbers come from</a>.</p>
-<table><thead><tr><th scope="col">verdict</th><th scope="col">claim</th>
-<th scope="col">measured</th></tr></thead><tbody>{rows}</tbody></table>
+<div class="table"><table><thead><tr><th scope="col">verdict</th><th scope="col">claim</th>
+<th scope="col">measured</th></tr></thead><tbody>{rows}</tbody></table></div>
 <p>Figures: {figures}.</p>
 </nav>"""
 
@@ -198,9 +199,10 @@ def _mutations(claims: list[Record]) -> str:
     return f"""<h2 id="wrong-theories">What a wrong theory scores</h2>
 <p>Each claim that needs no network, judged once more with every number of the theory multiplied:
 it must fail.</p>
+<div class="table">
 <table><thead><tr><th scope="col">verdict</th><th scope="col">claim</th><th scope="col">theory</th>
 <th scope="col">its number</th><th scope="col">the wrong one's</th></tr></thead>
-<tbody>{rows}</tbody></table>"""
+<tbody>{rows}</tbody></table></div>"""
 
 
 def _formula(latex: Any) -> str:

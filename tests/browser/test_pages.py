@@ -42,7 +42,9 @@ def report_page(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("report")
     report.write_origin(folder)
-    report.write(folder, results())
+    # its widest table, and a figure that fits no narrow window
+    wrong = {"scale": 1.02, "holds": False, "value": 777.125, "measured": "777 of 888"}
+    report.write(folder, results(mutation=wrong, value=0.0123456789, error_bar=0.00123456789))
     return folder / "index.html"
 
 

@@ -82,7 +82,7 @@ def test_a_dict_and_a_checkpoint(tmp_path):
         ("missing", (), ["entry must name a function of", "got 'missing'"]),
         ("number", (), ["entry must name a function of"]),
         ("entry", ("--batch-size", "9"), ["batch_size must lie in [1, n_retain=8], got 9"]),
-        ("entry", ("--batch-size", "a"), ["batch_size must be INT or INT,INT, got 'a'"]),
+        ("entry", ("--batch-size", "a"), ["batch_size must be INT or INT/INT, got 'a'"]),
         ("entry", (), ["batch_size must be given unless the sets are DataLoaders"]),
     ],
 )
@@ -98,3 +98,10 @@ def test_a_file_that_is_not_there():
     assert result.exit_code == 2 and "entry must name a file that exists" in result.output
     result = CliRunner().invoke(main, ["diagnose", "no.py", "--step-size", "1"])
     assert result.exit_code == 2 and "entry must be FILE.py:FUNCTION" in result.output
+
+
+@pytest.mark.parametrize(("text", "sizes"), [("16/8", (16, 8)), ("16,8", (16, 8)), ("4", 4)])
+def test_pairs_of_batch_sizes(text, sizes):
+    from rmtstab.cli.diagnose import _batches
+
+    assert _batches(text) == sizes

@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 
+import numpy as np
 import pytest
 
 from rmtstab.sweeps import FolderInUse, product, run
@@ -191,3 +192,32 @@ def test_killed_at_twenty_random_moments(tmp_path):
         folder = tmp_path / str(k)
         folder.mkdir()
         kill_and_resume(folder, [source.uniform(0.0, 0.3) for _ in range(2)])
+
+
+def large(cell):
+    """Return a result of 40 kB."""
+    return {"x": np.full(3750, cell["k"], dtype=float)}
+
+
+def test_a_disk_that_is_full_in_earnest(tmp_path):
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        cells = product("large", 0, {"k": list(range(12))})
+        with pytest.raises(OSError, match="No space left"):
+            run(cells, large, place / "out")
+        kept = sorted((place / "out").glob("*.json"))
+        assert 0 < len(kept) < 12 and all(is_whole(path.read_bytes()) for path in kept)
+        assert not list((place / "out").glob(".*.tmp"))
+        before = {path: path.stat().st_mtime_ns for path in kept}
+        subprocess.run(["mount", "-o", "remount,size=4m", str(place)], check=True)
+        found = run(cells, large, place / "out")  # there is room again: the same call goes on
+        assert [result["x"][0] for result in found.values()] == list(range(12))
+        assert all(path.stat().st_mtime_ns == when for path, when in before.items())
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
