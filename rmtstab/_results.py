@@ -314,3 +314,47 @@ class Frontier(Record):
         found.attrs.pop("batch_sizes", None)
         retain, forget = (("batch", column) for column in self.batch_sizes.T)
         return found.assign_coords(alpha=self.alphas, retain_batch=retain, forget_batch=forget)
+
+
+@dataclass(frozen=True, repr=False)
+class FrontierLaws(Record):
+    """Critical mixings near the mean's own in closed form, one of each kind a batch size.
+
+    Attributes
+    ----------
+    batch_sizes : ndarray, shape (n_batches, 2)
+        Retain and forget.
+    mean : float
+        ``α₀ = 1/(1 + b)``: the mean neither grows nor falls.
+    mean_square, typical, shuffled : ndarray, shape (n_batches,), float64
+        Where the mean square, almost every run, and runs under epoch shuffling neither grow
+        nor fall, to first order in the step size.
+    noise : ndarray, shape (n_batches,), float64
+        What batch noise adds to the top eigenmatrix at α₀, ``‖X − vvᵀ‖``; ``inf`` where
+        the escape is no simple top direction.
+    """
+
+    dimensions: ClassVar = {
+        "mean_square": ("batch",),
+        "typical": ("batch",),
+        "shuffled": ("batch",),
+        "noise": ("batch",),
+    }
+    figure = "frontier_laws"
+    LIMIT: ClassVar[float] = 0.05
+
+    batch_sizes: NDArray[np.float64]
+    mean: float
+    mean_square: FloatArray
+    typical: FloatArray
+    shuffled: FloatArray
+    noise: FloatArray
+
+    @property
+    def is_valid(self) -> NDArray[np.bool_]:
+        """Whether the noise is below 0.05: the laws' range, shape (n_batches,).
+
+        There the mean-square law was within 13 % of its distance from the mean (121 random
+        settings); between 0.05 and 0.1 within 44 %.
+        """
+        return self.noise <= self.LIMIT

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.linalg
 
-from rmtstab._results import FloatArray
+from rmtstab._results import FloatArray, FrontierLaws
 from rmtstab.curvature.samples import SampleCurvatures
 from rmtstab.dynamics.update import Update
 from rmtstab.theory.mirror import MirrorLaw
@@ -61,6 +62,49 @@ def frontier_law(curvatures: SampleCurvatures) -> MirrorLaw:
         )
     _, vectors = scipy.linalg.eigh(forget, retain, driver="gvd")
     return _law(curvatures, vectors[:, -1])
+
+
+def frontier_laws(updates: Sequence[Update]) -> FrontierLaws:
+    """The frontiers' laws at several batch sizes, and how far each is within its range.
+
+    Parameters
+    ----------
+    updates : sequence of Update
+        Of the same curvatures; at any mixing.
+
+    Returns
+    -------
+    FrontierLaws
+
+    Raises
+    ------
+    ValueError
+        As `frontier_law`; with weight decay or momentum.
+    """
+    law = frontier_law(updates[0].curvatures)
+    found, noise = [], []
+    for update in updates:
+        _plain(update)
+        found.append(law.frontiers(update.step_size, update.batch_size, update.sampling))
+        noise.append(_noise_at(update.at(alpha=law.mean_frontier)))
+    return FrontierLaws(
+        np.array([update.batch_size for update in updates], dtype=float),
+        law.mean_frontier,
+        np.array([one.mean_square for one in found]),
+        np.array([one.typical for one in found]),
+        np.array([one.shuffled for one in found]),
+        np.array(noise),
+    )
+
+
+def _noise_at(frontier: Update) -> float:
+    """Size of the noise's correction where the mean's top direction neither grows nor falls."""
+    if float(np.abs(frontier.mean_multipliers).max()) > 1.0 + 1e-6:  # descent overshoots
+        return math.inf
+    try:
+        return resistance_with_noise(frontier).noise
+    except ValueError:  # two directions grow alike
+        return math.inf
 
 
 def resistance_with_noise(update: Update) -> Resistance:

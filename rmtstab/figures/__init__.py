@@ -10,6 +10,7 @@ from rmtstab.figures.bound_sandwich import bound_sandwich
 from rmtstab.figures.bound_tightness import bound_tightness
 from rmtstab.figures.check_series import check_series
 from rmtstab.figures.density_band import spectral_density
+from rmtstab.figures.frontier_laws import frontier_laws
 from rmtstab.figures.gram_spectrum import gram_spectrum
 from rmtstab.figures.network_runs import learning_curves, predicted_outcomes
 from rmtstab.figures.outcome_map import outcome_map
@@ -25,6 +26,7 @@ __all__ = [
     "check_series",
     "coherence_against_snr",
     "escape_against_snr",
+    "frontier_laws",
     "gram_spectrum",
     "learning_curves",
     "losses",

@@ -180,8 +180,8 @@ class _Escaping:
         ladder = float(np.sum(n * (self.weights / gains) ** 2))
         slope = v * v / m.shared * (1.0 + m.shared / m.dim * ladder * m.own / x**2)
         slope /= 1.0 - v * v * ladder / m.dim
-        share: float = 1.0 / (1.0 + m.signal * ladder * (m.own / x**2 + slope) / m.classes)
-        return share
+        steepness = float(m.own / x**2 + slope)
+        return 1.0 / (1.0 + m.signal * ladder * steepness / m.classes)
 
     def with_escape(self, eta: float, noise: FloatArray, fixed: bool) -> FloatArray:
         """``(1, q)`` components: ``(2/j₁η) (N v)ᵀ(D + x)⁻¹ H_s v`` off v, over ``vᵀH_sv``."""

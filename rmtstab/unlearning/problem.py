@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from rmtstab import _checks
-from rmtstab._results import FloatArray, Frontier, Threshold
-from rmtstab.bounds.escape_directions import frontier_law
+from rmtstab._results import FloatArray, Frontier, FrontierLaws, Threshold
+from rmtstab.bounds.escape_directions import frontier_law, frontier_laws
 from rmtstab.curvature.factors import (
     ReducedFactors,
     hessian_roots,
@@ -468,6 +468,45 @@ class UnlearningProblem(SampleCurvatures):
         0.3927
         """
         return frontier_law(self)
+
+    def frontier_laws(
+        self, step_size: float, batch_sizes: Any, *, sampling: str = "without_replacement"
+    ) -> FrontierLaws:
+        """Closed forms of the mean-square, typical and shuffled frontiers over batch sizes.
+
+        Parameters
+        ----------
+        step_size : float
+        batch_sizes : sequence of int or (retain, forget)
+            As for `frontier`.
+        sampling : {"without_replacement", "bernoulli", "with_replacement"}
+
+        Returns
+        -------
+        FrontierLaws
+            To be drawn over a map by `rmtstab.figures.frontier_laws`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As `frontier_law`; if an argument is of the wrong kind or outside its range.
+
+        References
+        ----------
+        Derived in docs/theory/mirror.
+
+        Examples
+        --------
+        >>> import rmtstab as rs
+        >>> problem = rs.UnlearningProblem.from_factors([[1.0], [1.5]], [[1.0], [2.0]])
+        >>> found = problem.frontier_laws(0.02, [1, 2])
+        >>> found.mean_square.round(4).tolist(), found.is_valid.tolist()
+        ([0.3927, 0.3939], [True, True])
+        """
+        updates = [self.dynamics(step_size, b, 0.5, sampling=sampling) for b in batch_sizes]
+        if not updates:
+            raise ValueError("batch_sizes must hold at least one, got none")
+        return frontier_laws(updates)
 
     def resistance(
         self,
