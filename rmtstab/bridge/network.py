@@ -21,7 +21,7 @@ from rmtstab.bridge.untouched import untouched
 __all__ = ["Network", "untouched"]
 
 Weights = dict[str, Tensor]
-FORWARD_CHUNK = 256  # samples a forward pass
+FORWARD_CHUNK = 64  # samples a forward pass: more leave the cache
 JACOBIAN_BYTES = 2.5e8  # size of a chunk of Jacobians
 
 
@@ -103,6 +103,11 @@ class Network:
             name: hold(p, renormed) for name, p in available.items() if name not in self.weights
         }
         self.fixed |= {name: hold(value, True) for name, value in model.named_buffers()}
+        names = (
+            [*model.named_parameters(remove_duplicate=False)],
+            [*model.named_buffers(remove_duplicate=False)],
+        )
+        self.is_tied = sum(map(len, names)) > len(self.weights) + len(self.fixed)
         self.dtype = next(iter(self.weights.values())).dtype
         for weight in self.weights.values():
             self.dtype = torch.promote_types(self.dtype, weight.dtype)
@@ -178,12 +183,10 @@ class Network:
         inputs = map_tensors(self._as_input, inputs)
         with self._bypass():
             state = {**self.fixed, **weights}
+            args, options = (inputs if isinstance(inputs, tuple) else (inputs,)), None
             if isinstance(inputs, Mapping):
-                result = functional_call(self.model, state, (), dict(inputs))
-            elif isinstance(inputs, tuple):
-                result = functional_call(self.model, state, inputs)
-            else:
-                result = functional_call(self.model, state, (inputs,))
+                args, options = (), dict(inputs)
+            result = functional_call(self.model, state, args, options, tie_weights=self.is_tied)
         return select_output(result, self.output)
 
     def outputs(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.bridge.curves import majority
+from rmtstab.bridge.linearisation import Linearisation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,7 @@ class OutcomeMap:
 
 
 def outcome_map(
-    net: Any,
+    net: Linearisation,
     step_sizes: Any,
     alphas: Any,
     batch_sizes: Any,
