@@ -32,6 +32,8 @@ def check_network(network: Network, samples: Samples, *, repeats: bool = True) -
     """
     if network.is_checked:
         return
+    if not len(samples):
+        raise ValueError("samples must hold at least one sample, got 0")
     network.learn_shape(samples)
     if repeats:
         check_repeats(network, samples)
@@ -76,11 +78,13 @@ def check_independent(network: Network, samples: Samples) -> None:
         Naming the likely modules.
     """
     some = _spread(samples, TRIED) if len(samples) > 1 else samples.take([0, 0])
+    backwards = some.take(range(len(some) - 1, -1, -1))
     found = None
     for tried in (network.in_dtype(torch.float64), network):
         try:
             together = tried.outputs(some)
-            alone = tried.outputs(some, chunk_size=1)
+            # last one first, so that noise does not repeat itself sample by sample
+            alone = tried.outputs(backwards, chunk_size=1).flip(0)
         except (RuntimeError, TypeError, ValueError) as error:
             found = error
             continue
@@ -88,7 +92,8 @@ def check_independent(network: Network, samples: Samples) -> None:
     else:
         raise ValueError(
             "model must accept a batch of one sample, got "
-            f"{type(found).__name__}: {str(found).splitlines()[0]}{_suspects(network.model)}"
+            f"{type(found).__name__}: {str(found).splitlines()[0]}{_suspects(network.model)}; "
+            "normalisation layers need running statistics and eval mode"
         ) from found
     gap, scale = float((together - alone).abs().max()), float(together.abs().max())
     relative = 1e-9 if together.dtype == torch.float64 else 1e3 * torch.finfo(together.dtype).eps
