@@ -16,6 +16,7 @@ from rmtstab.bridge.network import Network
 from rmtstab.bridge.panels import ROWS_CHUNK, Scratch, joined_panels, preconditioned, row_panels
 from rmtstab.bridge.recording import Trace
 from rmtstab.bridge.schedule import MARGIN, Block, blocks, gram_bytes, schedule
+from rmtstab.bridge.separable import add_separable, separate
 
 
 def accumulated(
@@ -62,6 +63,8 @@ def _add_block(
 ) -> None:
     """Add a weight's block from the inputs and slopes of its calls."""
     uses = known.uses[block.name]
+    if block.may_separate and _add_separable(total, network, known, block, found, panel):
+        return
     if block.order != "jacobian":
         joined = [
             (
@@ -75,6 +78,30 @@ def _add_block(
         return
     for panels in row_panels(network, known, block.name, found, panel, scratch):
         total.add(*panels)
+
+
+def _add_separable(
+    total: Accumulator,
+    network: Network,
+    known: Trace,
+    block: Block,
+    found: list[Collected],
+    panel: int,
+) -> bool:
+    """Add a weight's block if its slopes separate; whether they did."""
+    key, _ = known.uses[block.name][0]
+    sides = []
+    for part in found:
+        parts = separate(part.slopes[key])
+        if parts is None:
+            return False
+        sides.append((part.inputs[key], parts))
+    call, weight = known.calls[key], network.weights[block.name]
+    scale = None
+    if network.preconditioner is not None:
+        scale = network.preconditioner[block.name].sqrt().reshape(len(weight), -1)
+    add_separable(total, call, sides, scale, max(1, panel // call.fan_in))
+    return True
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:

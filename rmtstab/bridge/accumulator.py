@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
+from scipy.linalg.blas import dsyrk, ssyrk
 from torch import Tensor
 
 STRIP = 512  # rows mirrored at a time
-LEAF = 192  # rows of a product that is not halved further
 
 
 class Accumulator:
@@ -46,7 +46,7 @@ class Accumulator:
         if right is not None:
             self.values += left @ right.mT
         elif left.device.type == "cpu":
-            self._rank_update(left, 0, len(left))
+            self._add_square(left.contiguous())
         else:
             self.values += left @ left.mT
 
@@ -64,12 +64,10 @@ class Accumulator:
                 self.values[start + STRIP :, rows] = self.values[rows, start + STRIP :].mT
         return self.values
 
-    def _rank_update(self, left: Tensor, start: int, stop: int) -> None:
-        """Add the upper half of ``left @ left.T``, halving the square until it is small."""
-        if stop - start <= LEAF:
-            self.values[start:stop, start:stop] += left[start:stop] @ left[start:stop].mT
-            return
-        middle = (start + stop) // 2
-        self.values[start:middle, middle:stop] += left[start:middle] @ left[middle:stop].mT
-        self._rank_update(left, start, middle)
-        self._rank_update(left, middle, stop)
+    def _add_square(self, left: Tensor) -> None:
+        """Add the upper half of ``left @ left.T``: torch has no product that computes half."""
+        syrk = dsyrk if left.dtype == torch.float64 else ssyrk
+        product = torch.from_numpy(syrk(1.0, left.numpy().T, trans=True, lower=True).T)
+        for start in range(0, len(product), STRIP):
+            rows = slice(start, start + STRIP)
+            self.values[rows, start:] += product[rows, start:]

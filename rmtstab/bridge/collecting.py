@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from rmtstab.bridge.network import Network
-from rmtstab.bridge.recording import Key, LayoutError, Records, Trace, recording
+from rmtstab.bridge.recording import Call, Key, LayoutError, Records, Trace, recording
 from rmtstab.bridge.samples import Samples
 
 
@@ -105,12 +105,20 @@ def collect(
         }
     )
     stored = {key for name in as_factors for key, _ in trace.uses[name]}
-    passing = {key for name in as_jacobian for key, _ in trace.uses[name]} - stored
-    keys = [key for key in trace.calls if key in stored or key in passing]
+    cheap: list[str] = []
+    multiplied: list[str] = []
+    for name in as_jacobian:
+        is_cheap = all(trace.calls[key].is_cheap(local) for key, local in trace.uses[name])
+        (cheap if is_cheap else multiplied).append(name)
+    passing = {key for name in multiplied for key, _ in trace.uses[name]} - stored
+    summed = {key for name in cheap for key, _ in trace.uses[name]}
+    scaled = {key for key in summed if trace.calls[key].rule.form == "scale"}
+    keys = [key for key in trace.calls if key in stored | passing | summed]
     buffers: dict[Key, Tensor] = {}  # one chunk's slopes, written over by the next chunk
     for at, chunk in side.chunks(chunk_size):
         outputs, records = _forward(network, trace, chunk)
         inputs = {key: trace.calls[key].inputs(records[key][0], len(chunk)) for key in keys}
+        columns = {key: trace.calls[key].columns(inputs[key]) for key in keys if key in scaled}
         for function in range(n_functions):
             # a scalar: gradients of anything else make torch import its compiler stack, for seconds
             with torch.enable_grad():
@@ -118,30 +126,56 @@ def collect(
             edges = [records[key][1] for key in keys]
             more = function + 1 < n_functions
             raws = torch.autograd.grad(value, edges, retain_graph=more, allow_unused=True)
+            slopes: dict[Key, Tensor] = {}
             for key, raw in zip(keys, raws, strict=True):
                 if raw is None:
                     raise LayoutError("model uses its layers differently on different samples")
-                slope = trace.calls[key].slopes(raw, len(chunk))
+                slopes[key] = slope = trace.calls[key].slopes(raw, len(chunk))
+                if key not in stored and key not in passing:
+                    continue
                 target, rows = (found.slopes, at) if key in stored else (buffers, slice(len(chunk)))
                 if key not in target:
                     length = n if key in stored else min(chunk_size, n)
                     target[key] = slope.new_empty(length, n_functions, *slope.shape[1:])
                 target[key][rows, function] = slope
+            for name in cheap:  # now, while the slopes are in the cache
+                parts = [
+                    trace.calls[key].jacobian(local, columns.get(key), slopes[key][:, None])
+                    for key, local in trace.uses[name]
+                ]
+                found.jacobians[name][at, function, None] = sum(parts[1:], start=parts[0])
         for key in stored:
             if key not in found.inputs:
                 found.inputs[key] = inputs[key].new_empty(n, *inputs[key].shape[1:])
             found.inputs[key][at] = inputs[key]
-        for name in as_jacobian:
-            parts = [
-                trace.calls[key].jacobian(
-                    local,
-                    inputs[key],
-                    found.slopes[key][at] if key in stored else buffers[key][: len(chunk)],
-                )
-                for key, local in trace.uses[name]
-            ]
-            found.jacobians[name][at] = sum(parts[1:], start=parts[0])
+        for name in multiplied:
+            shares = []
+            for key, local in trace.uses[name]:
+                held = found.slopes[key][at] if key in stored else buffers[key][: len(chunk)]
+                shares.append((trace.calls[key], local, inputs[key], held))
+            write_shares(found.jacobians[name][at], shares)
     return found
+
+
+def write_shares(
+    target: Tensor, shares: Sequence[tuple[Call, str, Tensor, Tensor]], rows: slice | None = None
+) -> None:
+    """Write a weight's Jacobian: the sum of its calls' shares.
+
+    Parameters
+    ----------
+    target : Tensor, shape (n, R, w)
+    shares : sequence of (call, local name, inputs, slopes)
+    rows : slice, optional
+        Of the weight's first axis; default all.
+    """
+    for place, (call, local, inputs, slopes) in enumerate(shares):
+        columns = None if local == "bias" else call.columns(inputs)
+        share = call.jacobian(local, columns, slopes, rows, None if place else target)
+        if place:
+            target += share
+        elif share.data_ptr() != target.data_ptr():
+            target.copy_(share)
 
 
 def _forward(network: Network, trace: Trace, chunk: Side) -> tuple[Tensor, Records]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.bridge.devices import resolve_device
 from rmtstab.bridge.network import Network
@@ -75,6 +76,8 @@ def sample_factors(
     >>> bridge.sample_factors(model, torch.nn.MSELoss(), (x, x[:, :1])).shape
     (3, 1, 3)
     """
+    if chunk_size is not None:
+        _checks.integer("chunk_size", chunk_size, low=1)
     reading = read(
         model,
         loss,

@@ -134,6 +134,8 @@ def problem(
     >>> bridge.problem(model, bridge.half_squared_error, (x[:4], y[:4]), (x[4:], y[4:])).n_forget
     2
     """
+    if chunk_size is not None:
+        _checks.integer("chunk_size", chunk_size, low=1)
     reading = read(
         model,
         loss,

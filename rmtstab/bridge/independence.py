@@ -11,7 +11,8 @@ from rmtstab.bridge.network import Network
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.untouched import untouched
 
-TRIED = 8  # samples held against themselves alone
+TRIED = 4  # samples held against themselves alone
+REPEATED = 16  # samples whose forward pass is made twice
 
 
 def check_network(network: Network, samples: Samples, *, repeats: bool = True) -> None:
@@ -31,6 +32,8 @@ def check_network(network: Network, samples: Samples, *, repeats: bool = True) -
     """
     if network.is_checked:
         return
+    if not len(samples):
+        raise ValueError("samples must hold at least one sample, got 0")
     network.learn_shape(samples)
     if repeats:
         check_repeats(network, samples)
@@ -47,6 +50,7 @@ def check_repeats(network: Network, samples: Samples) -> None:
     ValueError
         Naming the modules in training mode that draw or average.
     """
+    samples = _spread(samples, REPEATED)
     before = {name: value.clone() for name, value in network.fixed.items()}
     with torch.no_grad(), untouched(network.model), network.differentiable():
         # both passes inside one block: generators must move on between them
@@ -73,13 +77,14 @@ def check_independent(network: Network, samples: Samples) -> None:
     ValueError
         Naming the likely modules.
     """
-    n = len(samples)
-    some = samples.take(torch.linspace(0, n - 1, min(n, TRIED)).long() if n > 1 else [0, 0])
+    some = _spread(samples, TRIED) if len(samples) > 1 else samples.take([0, 0])
+    backwards = some.take(range(len(some) - 1, -1, -1))
     found = None
     for tried in (network.in_dtype(torch.float64), network):
         try:
             together = tried.outputs(some)
-            alone = torch.cat([tried.outputs(sample) for sample in some.chunks(1)])
+            # last one first, so that noise does not repeat itself sample by sample
+            alone = tried.outputs(backwards, chunk_size=1).flip(0)
         except (RuntimeError, TypeError, ValueError) as error:
             found = error
             continue
@@ -87,7 +92,8 @@ def check_independent(network: Network, samples: Samples) -> None:
     else:
         raise ValueError(
             "model must accept a batch of one sample, got "
-            f"{type(found).__name__}: {str(found).splitlines()[0]}{_suspects(network.model)}"
+            f"{type(found).__name__}: {str(found).splitlines()[0]}{_suspects(network.model)}; "
+            "normalisation layers need running statistics and eval mode"
         ) from found
     gap, scale = float((together - alone).abs().max()), float(together.abs().max())
     relative = 1e-9 if together.dtype == torch.float64 else 1e3 * torch.finfo(together.dtype).eps
@@ -141,6 +147,12 @@ def _suspects(model: nn.Module) -> str:
             found.append(f"{type(module).__name__} {name!r}")
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
     return f" (likely {', '.join(found[:3])}{more})" if found else ""
+
+
+def _spread(samples: Samples, most: int) -> Samples:
+    """At most so many samples, evenly spaced over the set."""
+    n = len(samples)
+    return samples if n <= most else samples.take(torch.linspace(0, n - 1, most).long())
 
 
 def _same(first: Tensor, second: Tensor) -> bool:

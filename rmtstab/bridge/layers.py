@@ -64,7 +64,9 @@ def rule_of(layer: nn.Module) -> LayerRule | None:
     return None
 
 
-def weight_jacobian(rule: LayerRule, columns: Tensor, slopes: Tensor, rows: slice) -> Tensor:
+def weight_jacobian(
+    rule: LayerRule, columns: Tensor, slopes: Tensor, rows: slice, out: Tensor | None = None
+) -> Tensor:
     """Jacobian in ``weight[rows]`` from columns and slopes.
 
     Parameters
@@ -76,6 +78,8 @@ def weight_jacobian(rule: LayerRule, columns: Tensor, slopes: Tensor, rows: slic
         For R functions of each sample's outputs.
     rows : slice
         Of the weight's first axis; whole groups of a grouped convolution.
+    out : Tensor, shape (n, R, rows · fan_in), optional
+        Contiguous memory that a product without groups may be written to.
 
     Returns
     -------
@@ -102,7 +106,9 @@ def weight_jacobian(rule: LayerRule, columns: Tensor, slopes: Tensor, rows: slic
         return table[:, :n_rows].transpose(1, 2).reshape(n, n_functions, -1)
     groups = columns.shape[1]
     if groups == 1:
-        return (slopes[:, :, rows].flatten(1, 2) @ columns[:, 0].mT).view(n, n_functions, -1)
+        left = slopes[:, :, rows].flatten(1, 2)
+        target = None if out is None else out.view(n, left.shape[1], -1)
+        return torch.bmm(left, columns[:, 0].mT, out=target).view(n, n_functions, -1)
     width = slopes.shape[2] // groups
     first, last = rows.start // width, rows.stop // width
     parts = slopes[:, :, rows].reshape(n, n_functions, last - first, width, -1).transpose(1, 2)

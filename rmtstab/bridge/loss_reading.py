@@ -74,6 +74,7 @@ def read_loss(loss: Any, network: Network, samples: Samples, outputs: Tensor) ->
     last = _has_classes_last(loss, shape, samples)
     closed = _closed_form(loss, shape, samples, outputs, -1 if last else 0)
     call, dtype = _callable(loss, shape, samples, outputs, last)
+    _check_differentiable(loss_name(loss), call, dtype, shape, samples, outputs, network)
     generic = AutogradLoss(loss_name(loss), call, shape, dtype)
     notes = ("read with its classes on the outputs' last axis",) if last else ()
     if is_normalised(outputs, shape) and (
@@ -237,6 +238,43 @@ def _callable(
         f"{_shapes(samples.targets)}, got "
         f"{type(error).__name__}: {str(error).splitlines()[0]}"
     ) from error
+
+
+def _check_differentiable(
+    name: str,
+    call: Loss,
+    dtype: torch.dtype,
+    shape: tuple[int, ...],
+    samples: Samples,
+    outputs: Tensor,
+    network: Network,
+) -> None:
+    """Refuse a loss without two derivatives in the outputs, or with one in the weights."""
+    few = samples.take(range(min(len(samples), 2)))
+    here = outputs[: len(few)].detach().to(dtype).reshape(len(few), *shape).requires_grad_()
+    with torch.enable_grad():
+        value = call(here, few.targets)
+        if not value.requires_grad:
+            raise ValueError(
+                f"loss must be differentiable in the outputs, got a value without gradient ({name})"
+            )
+        moving = [p for p in network.model.parameters() if p.requires_grad]
+        slope, *own = torch.autograd.grad(
+            value, [here, *moving], create_graph=True, allow_unused=True
+        )
+        if any(g is not None for g in own):
+            raise ValueError(
+                "loss must depend on the weights through the outputs alone, got a term of the "
+                f"weights themselves ({name}); leave it out and pass weight_decay= to the dynamics"
+            )
+        try:
+            if slope is not None and slope.requires_grad:
+                torch.autograd.grad(slope.sum(), here, allow_unused=True)
+        except RuntimeError as error:
+            raise ValueError(
+                f"loss must be twice differentiable in the outputs, got {name}: "
+                f"{str(error).splitlines()[0]}"
+            ) from None
 
 
 def _check_domain(loss: AutogradLoss, samples: Samples, outputs: Tensor) -> None:

@@ -21,7 +21,7 @@ from rmtstab.bridge.untouched import untouched
 __all__ = ["Network", "untouched"]
 
 Weights = dict[str, Tensor]
-FORWARD_CHUNK = 256  # samples a forward pass
+FORWARD_CHUNK = 64  # samples a forward pass: more leave the cache
 JACOBIAN_BYTES = 2.5e8  # size of a chunk of Jacobians
 
 
@@ -103,6 +103,9 @@ class Network:
             name: hold(p, renormed) for name, p in available.items() if name not in self.weights
         }
         self.fixed |= {name: hold(value, True) for name, value in model.named_buffers()}
+        aliases = len(list(model.named_parameters(remove_duplicate=False)))
+        aliases += len(list(model.named_buffers(remove_duplicate=False)))
+        self.is_tied = aliases > len(self.weights) + len(self.fixed)
         self.dtype = next(iter(self.weights.values())).dtype
         for weight in self.weights.values():
             self.dtype = torch.promote_types(self.dtype, weight.dtype)
@@ -178,12 +181,10 @@ class Network:
         inputs = map_tensors(self._as_input, inputs)
         with self._bypass():
             state = {**self.fixed, **weights}
+            args, options = (inputs if isinstance(inputs, tuple) else (inputs,)), None
             if isinstance(inputs, Mapping):
-                result = functional_call(self.model, state, (), dict(inputs))
-            elif isinstance(inputs, tuple):
-                result = functional_call(self.model, state, inputs)
-            else:
-                result = functional_call(self.model, state, (inputs,))
+                args, options = (), dict(inputs)
+            result = functional_call(self.model, state, args, options, tie_weights=self.is_tied)
         return select_output(result, self.output)
 
     def outputs(
@@ -348,11 +349,14 @@ class Network:
             try:
                 shape = tuple(self.raw(self.weights, pair.inputs).shape)
             except (RuntimeError, TypeError, IndexError) as error:
-                given = ", ".join(f"{tuple(t.shape)} {t.dtype}" for t in tensors(pair.inputs))
+                parts = tensors(pair.inputs)
+                given = ", ".join(f"{tuple(t.shape)} {t.dtype}" for t in parts)
+                other = [t for t in parts if t.is_floating_point() and t.dtype != self.model_dtype]
+                remedy = f"; use inputs.to({self.model_dtype})" if other else ""
                 raise ValueError(
                     f"model must accept the samples' inputs, here a batch {given}, got "
                     f"{type(error).__name__}: {str(error).splitlines()[0]}; its weights are "
-                    f"{self.model_dtype}"
+                    f"{self.model_dtype}{remedy}"
                 ) from error
         if not shape or shape[0] != 2:
             raise ValueError(
@@ -415,6 +419,8 @@ def select_output(result: Any, output: str | Callable[[Any], Tensor] | None) -> 
     """Pick the output tensor out of what a model returned."""
     if callable(output):
         result = output(result)
+    elif output is not None and isinstance(result, Tensor):
+        raise ValueError(f"output must be None where the model returns one tensor, got {output!r}")
     elif output is not None:
         found = result.get(output) if isinstance(result, Mapping) else getattr(result, output, None)
         if found is None:

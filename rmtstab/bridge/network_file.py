@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from rmtstab.bridge.linearisation import Linearisation
+
 FORMAT = 1
 SETS = ("retain", "forget", "test")
 
 
-def save(net: Any, path: Any) -> None:
+def save(net: Linearisation, path: Any) -> None:
     """Write a linearised network; see `load`.
 
     Parameters

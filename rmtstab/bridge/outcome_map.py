@@ -12,6 +12,7 @@ from rmtstab import _checks
 from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge.curves import majority
+from rmtstab.bridge.linearisation import Linearisation
 
 if TYPE_CHECKING:
     import xarray
@@ -77,7 +78,7 @@ class OutcomeMap(Record):
 
 
 def outcome_map(
-    net: Any,
+    net: Linearisation,
     step_sizes: Any,
     alphas: Any,
     batch_sizes: Any,

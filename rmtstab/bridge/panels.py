@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from rmtstab.bridge.collecting import Collected
+from rmtstab.bridge.collecting import Collected, write_shares
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.recording import Key, Trace
 
@@ -89,10 +89,8 @@ def _fill(
     """Write the Jacobian (n, R, rows · fan-in) in some rows of a weight."""
     for start in range(0, len(panel), ROWS_CHUNK):
         at = slice(start, start + ROWS_CHUNK)
-        for place, (key, local) in enumerate(uses):
-            inputs, slopes = part.inputs[key][at], part.slopes[key][at]
-            share = known.calls[key].jacobian(local, inputs, slopes, rows)
-            if place:
-                panel[at] += share
-            else:
-                panel[at] = share
+        shares = [
+            (known.calls[key], local, part.inputs[key][at], part.slopes[key][at])
+            for key, local in uses
+        ]
+        write_shares(panel[at], shares, rows)

@@ -59,7 +59,13 @@ def moving_names(model: nn.Module, parameters: Any = None) -> tuple[str, ...]:
             chosen |= _matches(item, first, aliases)
     names = tuple(name for name in available if name in chosen)
     if not names:
-        raise ValueError("parameters must name at least one parameter, got none that moves")
+        why = "got none that moves"
+        if parameters is None:
+            why = (
+                f"got none of {len(available)} that requires gradients; call "
+                "model.requires_grad_() or pass parameters="
+            )
+        raise ValueError(f"parameters must name at least one parameter, {why}")
     whole = [name for name in names if not available[name].is_floating_point()]
     if whole:
         raise ValueError(

@@ -13,6 +13,8 @@ from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge import function_space
 from rmtstab.bridge.curves import Curves, Reference, SetCurves, skill
+from rmtstab.bridge.linearisation import Linearisation
+from rmtstab.bridge.runs import FunctionSpaceRun
 
 THIRD = (2.0 / 3.0, 4.0 / 3.0)
 SIDES, POINTS = ("predicted", "observed"), ("...", "point")
@@ -78,8 +80,8 @@ class RangeCheck(Record):
 
 
 def check_range(
-    net: Any,
-    run: Any,
+    net: Linearisation,
+    run: FunctionSpaceRun,
     *,
     replica: int,
     points: int,
@@ -145,7 +147,7 @@ def check_range(
     )
 
 
-def _predicted(net: Any, kept: function_space.Coefficients) -> dict[str, FloatArray]:
+def _predicted(net: Linearisation, kept: function_space.Coefficients) -> dict[str, FloatArray]:
     """Losses and accuracies of the linearised network at kept coefficients."""
     found = {}
     for name, outputs, loss in function_space.outputs_at(net.space, kept):
@@ -155,7 +157,7 @@ def _predicted(net: Any, kept: function_space.Coefficients) -> dict[str, FloatAr
 
 
 def _difference(
-    net: Any,
+    net: Linearisation,
     predicted: dict[str, FloatArray],
     observed: dict[str, FloatArray],
     at: tuple[int, int],
@@ -178,7 +180,7 @@ def _skill(
     return max(value, 0.0)
 
 
-def _neighbours(net: Any, run: Any) -> NDArray[np.str_]:
+def _neighbours(net: Linearisation, run: FunctionSpaceRun) -> NDArray[np.str_]:
     """Outcomes of every cell with η or α a third less and more, shape (n_cells, 4)."""
     plan = run.plan
     etas = [plan.step_size * factor for factor in THIRD] + [plan.step_size] * 2

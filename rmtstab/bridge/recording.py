@@ -84,16 +84,28 @@ class Call:
         """Slopes at the layer's output, (n, channels, T)."""
         return _fold(self.rule.slopes(self.layer, self._first(raw, n)), n)
 
+    def is_cheap(self, local: str) -> bool:
+        """Whether its Jacobian in that weight takes no product: biases and scales."""
+        return local == "bias" or self.rule.form == "scale"
+
     def jacobian(
-        self, local: str, inputs: Tensor, slopes: Tensor, rows: slice | None = None
+        self,
+        local: str,
+        columns: Tensor | None,
+        slopes: Tensor,
+        rows: slice | None = None,
+        out: Tensor | None = None,
     ) -> Tensor:
-        """Return this call's share (n, R, w) of the Jacobian in a bias, or in rows of a weight."""
-        if local == "bias":
+        """Return this call's share (n, R, w) of the Jacobian in a bias, or in rows of a weight.
+
+        A product may be written to ``out``, see `rmtstab.bridge.layers.weight_jacobian`.
+        """
+        if local == "bias" or columns is None:
             return slopes.sum(-1)
         if rows is None:
             is_table = isinstance(self.layer, nn.Embedding)
             rows = slice(0, self.layer.num_embeddings if is_table else slopes.shape[2])
-        return weight_jacobian(self.rule, self.columns(inputs), slopes, rows)
+        return weight_jacobian(self.rule, columns, slopes, rows, out)
 
     def _first(self, raw: Tensor, n: int) -> Tensor:
         raw = raw.transpose(0, 1) if self.layout == "second" else raw
@@ -302,7 +314,8 @@ def _agrees(
         call = calls[key]
         try:
             slopes = call.slopes(slope, n)[:, None]
-            part = call.jacobian(local, call.inputs(records[key][0], n), slopes)[:, 0]
+            columns = call.columns(call.inputs(records[key][0], n))
+            part = call.jacobian(local, columns, slopes)[:, 0]
         except RuntimeError:
             return False
         total, size = total + part, size + part.abs().sum()

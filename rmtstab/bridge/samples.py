@@ -123,7 +123,7 @@ def read_samples(
         What messages call the set.
     data : pair (inputs, targets), Dataset or DataLoader
         Tensors, arrays or lists with one entry a sample (inputs may be a dict or a tuple
-        of them); a map-style dataset of pairs; or a loader of pairs or of dict batches with
+        of them); a dataset of pairs; or a loader of pairs or of dict batches with
         one of the keys ``labels``, ``label``, ``targets``, ``target``, ``y``, which gives
         the same batches in the same order at each pass.
     device : torch.device or str, optional
@@ -149,6 +149,7 @@ def read_samples(
     >>> len(read_samples("retain", (torch.zeros(5, 3), [0, 1, 0, 1, 1]), max_samples=4))
     4
     """
+    _checks.integer("seed", seed, low=0)
     if max_samples is not None:
         _checks.integer("max_samples", max_samples, low=1)
     if isinstance(data, Samples):
@@ -160,6 +161,8 @@ def read_samples(
         found = found.take(_subset(len(found), max_samples, seed))
     for part, values in zip(("inputs", "targets"), found.parts, strict=True):
         for tensor in tensors(values):
+            if tensor.device.type == "meta":
+                raise ValueError(f"{name} must lie on a device that holds data, got meta {part}")
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
                 raise ValueError(f"{name} must be finite, got NaN or infinite {part}")
     return found if device is None else found.to(device)
@@ -206,7 +209,9 @@ def untouched_generators() -> Iterator[None]:
 def _read(name: str, data: Any, max_samples: int | None, seed: int) -> Samples:
     if isinstance(data, DataLoader):
         return _read_loader(name, data)
-    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+    if isinstance(data, IterableDataset):
+        return _read_loader(name, DataLoader(data, batch_size=PROBED))
+    if isinstance(data, Dataset):
         return _read_dataset(name, data, max_samples, seed)
     if hasattr(data, "__next__"):
         raise TypeError(

@@ -16,7 +16,7 @@ from rmtstab.bridge.recording import Trace
 PANEL_BYTES = 400_000_000  # of Jacobian columns multiplied at a time
 MARGIN = 100_000_000  # bytes for what is not counted: buffers of BLAS and of the allocator
 SHARE = 0.25  # of what is free, for a chunk's backward passes
-CHUNK = 16  # samples of a backward pass; larger ones leave the cache
+CHUNK = 32  # samples of a backward pass; larger ones leave the cache
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Block:
         Numbers of the weight.
     cost : float
         Multiply-adds.
+    may_separate : bool
+        Whether the order of `rmtstab.bridge.separable` is cheaper where slopes allow it.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Block:
     size: int
     width: int
     cost: float
+    may_separate: bool
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,10 @@ def _block(name: str, trace: Trace, network: Network, sides: Sequence[Side]) -> 
         calls, (local for _, local in trace.uses[name]), strict=True))  # fmt: skip
     keeps_jacobian = order == "jacobian" and (jacobian <= factors or not can_slice)
     size = jacobian if keeps_jacobian else factors
-    return Block(name, order, keeps_jacobian, size, weight.numel(), costs[order])
+    separable = pairs * channels * (fan_in + functions[0] * functions[1])
+    may_separate = is_product and len(calls) == 1 and not keeps_jacobian and positions > 1
+    may_separate = may_separate and separable < costs[order]
+    return Block(name, order, keeps_jacobian, size, weight.numel(), costs[order], may_separate)
 
 
 def schedule(

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map
 from rmtstab.bridge.function_space import FunctionSpace
 from rmtstab.bridge.gram import jacobian_gram
 from rmtstab.bridge.jacobian_products import pushforward
-from rmtstab.bridge.network import Network, untouched
+from rmtstab.bridge.network import Network, check_model, untouched
 from rmtstab.bridge.planning import plan
 from rmtstab.bridge.sample_loss import SampleLoss
 from rmtstab.bridge.samples import Samples
@@ -24,6 +24,7 @@ from rmtstab.bridge.set_loss import SetLoss
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Put a model in eval mode for a block; it and every global state are left as they were."""
+    check_model(model)
     with untouched(model):
         model.eval()
         yield

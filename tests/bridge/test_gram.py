@@ -14,6 +14,7 @@ from rmtstab.bridge.jacobian_products import pullback, pushforward  # noqa: E402
 from rmtstab.bridge.network import Network  # noqa: E402
 from rmtstab.bridge.recording import trace  # noqa: E402
 from rmtstab.bridge.samples import read_samples  # noqa: E402
+from rmtstab.bridge.separable import separate  # noqa: E402
 
 
 def explicit_jacobian(model, inputs, names=None):
@@ -272,6 +273,85 @@ def test_each_order_is_the_cheapest_somewhere():
     assert best(16, 144, 1024) == "jacobian"
     assert best(512, 4608, 16) == "pair"
     assert best(100, 1000, 1) == "kernel"
+
+
+class Pooled(nn.Module):
+    """Two convolutions, pooled or flattened into a linear head."""
+
+    def __init__(self, pooled):
+        super().__init__()
+        self.first, self.last = nn.Conv2d(2, 8, 3, padding=1), nn.Conv2d(8, 6, 3, padding=1)
+        self.norm, self.pooled = nn.BatchNorm2d(6), pooled
+        self.head = nn.Linear(6 if pooled else 96, 3)
+
+    def forward(self, x):
+        h = torch.relu(self.norm(self.last(torch.tanh(self.first(x)))))
+        return self.head(h.mean((2, 3)) if self.pooled else h.flatten(1))
+
+
+def separating(monkeypatch):
+    """How often the order for separable slopes is taken."""
+    from rmtstab.bridge import accumulation
+
+    taken = []
+    add = accumulation.add_separable
+    monkeypatch.setattr(
+        accumulation, "add_separable", lambda *given: (taken.append(given[-1]), add(*given))
+    )
+    return taken
+
+
+@pytest.mark.parametrize("tile", [1, 4_000_000])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_slopes_that_separate_are_multiplied_once(scaled, tile, monkeypatch):
+    """Before global pooling all functions' Jacobians are multiples of one, channel by channel."""
+    from rmtstab.bridge import separable
+
+    monkeypatch.setattr(separable, "TILE", tile)
+    taken = separating(monkeypatch)
+    torch.manual_seed(0)
+    model, inputs = Pooled(pooled=True).double().eval(), normal(5, 2, 4, 4)
+    diagonal = {k: normal(*p.shape, seed=9).exp() for k, p in model.named_parameters()}
+    flat = torch.cat([diagonal[k].flatten() for k, _ in model.named_parameters()])
+    network, samples = read(model, inputs, preconditioner=diagonal if scaled else None)
+    jacobian = explicit_jacobian(model, inputs) * (flat.sqrt() if scaled else 1.0)
+    rounding = {"rtol": 1e-10, "atol": 1e-12}
+    torch.testing.assert_close(jacobian_gram(network, samples), jacobian @ jacobian.T, **rounding)
+    roots, gradients = normal(5, 3, 2, seed=5), normal(5, 3, 1, seed=6)
+    roots[1] *= 1e-30  # a saturated sample
+    factors = torch.einsum("ncr,ncd->nrd", roots, jacobian.view(5, 3, -1)).flatten(0, 1)
+    slopes = torch.einsum("ncr,ncd->nrd", gradients, jacobian.view(5, 3, -1)).flatten(0, 1)
+    across = jacobian_gram(network, samples, roots=roots, other_roots=gradients)
+    torch.testing.assert_close(across, factors @ slopes.T, rtol=1e-9, atol=0)
+    assert len(taken) == 2
+
+
+def test_slopes_that_do_not_separate_are_multiplied_out(monkeypatch):
+    taken = separating(monkeypatch)
+    torch.manual_seed(0)
+    model, inputs = Pooled(pooled=False).double().eval(), normal(5, 2, 4, 4)
+    jacobian = explicit_jacobian(model, inputs)
+    gram = jacobian_gram(*read(model, inputs))
+    torch.testing.assert_close(gram, jacobian @ jacobian.T, rtol=1e-10, atol=1e-12)
+    assert not taken
+
+
+def test_separable_slopes_in_float32_are_right_to_its_rounding(monkeypatch):
+    taken = separating(monkeypatch)
+    torch.manual_seed(0)
+    model, inputs = Pooled(pooled=True).double().eval(), normal(5, 2, 4, 4)
+    exact = jacobian_gram(*read(model, inputs))
+    rounded = jacobian_gram(*read(model.float(), inputs.float()))
+    error = float((rounded - exact).abs().max() / exact.abs().max())
+    assert len(taken) == 2 and error < 20 * torch.finfo(torch.float32).eps
+
+
+def test_one_entry_off_does_not_separate():
+    a, b = normal(3, 4, 5, 1), normal(3, 1, 5, 6, seed=1)
+    slopes = a * b
+    assert separate(slopes) is not None
+    slopes[2, 3, 4, 5] *= 1.0 + 1e-12
+    assert separate(slopes) is None
 
 
 def test_roots_pick_functions_of_the_outputs():

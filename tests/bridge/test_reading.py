@@ -160,7 +160,7 @@ def test_what_is_no_model_is_refused_everywhere(entry, model, error, message):
         ),
         ({"device": "cuda:99"}, ValueError, "device must be one of cpu"),
         ({"parameters": ["0.wait"]}, ValueError, "parameters must be one of '0.weight'"),
-        ({"output": "logits"}, ValueError, "output must be one of .*, got 'logits'"),
+        ({"output": "logits"}, ValueError, "output must be None .*, got .logits."),
         ({"preconditioner": 3.0}, TypeError, "preconditioner must be a dict"),
     ],
 )  # fmt: skip
@@ -314,3 +314,67 @@ def test_wrapped_results_are_found():
         problem(Pair())
     found = problem(Pair(), output=lambda result: result[0])
     np.testing.assert_allclose(found.factors.matrix, expected, atol=1e-7)
+
+
+def regularised(model):
+    """Cross-entropy with a weight decay of its own, of the same model's weights."""
+    return lambda f, y: LOSS(f, y) + 0.01 * sum(p.square().sum() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (nn.MultiMarginLoss(), "must be twice differentiable in the outputs, got .*MultiMargin"),
+        (lambda f, y: LOSS(f.detach(), y), "must be differentiable in the outputs, got a value w"),
+        (lambda f, y: (f.argmax(1) == y).double().mean(), "must be differentiable in the outputs"),
+    ],
+)
+@ENTRIES
+def test_losses_without_derivatives_are_refused(entry, loss, message):
+    with pytest.raises(ValueError, match=message):
+        entry(net(), loss=loss)
+
+
+@ENTRIES
+def test_a_loss_that_reads_the_weights_themselves_is_refused(entry):
+    """Its Hessian has a part that no output sees: 0.02 on every weight here."""
+    model = net()
+    with pytest.raises(ValueError, match=r"through the outputs alone.*pass weight_decay="):
+        entry(model, loss=regularised(model))
+    assert all(p.grad is None for p in model.parameters())
+    entry(net(), loss=regularised(nn.Linear(2, 2).requires_grad_(False)))  # a constant
+
+
+@pytest.mark.parametrize("entry", [gram, product, routes])
+def test_no_samples_are_refused_by_what_takes_samples(entry):
+    with pytest.raises(ValueError, match="samples must hold at least one sample, got 0"):
+        entry(net(), retain=(X[:0], Y[:0]))
+
+
+@pytest.mark.parametrize("call", [bridge.linearise, bridge.unlearn, bridge.diagnose])
+def test_state_dicts_are_refused_also_where_the_model_is_put_in_eval_mode(call):
+    options = {"step_size": 0.1, "batch_size": 2, "alpha": 0.1, "steps": 2, "rng": 0}
+    options = {} if call is bridge.linearise else options
+    with pytest.raises(TypeError, match=r"got a state dict; build the model"):
+        call(net().state_dict(), LOSS, RETAIN, FORGET, **options)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"chunk_size": 0}, ValueError, "chunk_size must be >= 1"),
+        ({"seed": -1, "max_samples": 3}, ValueError, "seed must be >= 0"),
+        ({"retain": (X[:16].to("meta"), Y[:16])}, ValueError, "retain must lie .*, got meta"),
+        ({"retain": (X[:16].double(), Y[:16])}, ValueError, r"use inputs\.to\(torch\.float32\)"),
+        ({"output": "real"}, ValueError, "output must be None where the model returns one tensor"),
+        ({"parameters": lambda *_: False}, ValueError, "parameters must name .* got none"),
+    ],
+)
+def test_more_bad_arguments_of_problem(change, error, message):
+    with pytest.raises(error, match=message):
+        problem(net(), **change)
+
+
+def test_a_frozen_model_is_told_how_to_thaw():
+    with pytest.raises(ValueError, match=r"requires gradients; call model\.requires_grad_\(\)"):
+        problem(net().requires_grad_(False))

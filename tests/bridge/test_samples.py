@@ -127,3 +127,14 @@ def test_empty_sets_are_empty():
     for data in ((X[:0], Y[:0]), TensorDataset(X[:0], Y[:0]), ()):
         assert len(read_samples("forget", data)) == 0
     assert isinstance(read_samples("forget", UserDict({"x": X, "y": Y})), Samples)
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        yield from zip(torch.arange(12.0).view(6, 2), torch.arange(6), strict=True)
+
+
+def test_an_iterable_dataset_gives_its_samples():
+    found = read_samples("retain", Stream())
+    assert torch.equal(found.inputs, torch.arange(12.0).view(6, 2))
+    assert torch.equal(found.targets, torch.arange(6))
