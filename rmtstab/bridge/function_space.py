@@ -24,6 +24,7 @@ from torch import Tensor
 from rmtstab._results import FloatArray
 from rmtstab.bridge.batches import Draw
 from rmtstab.bridge.curves import Curves, SetCurves
+from rmtstab.bridge.run_memory import NUMBER, refuse_beyond
 from rmtstab.bridge.run_plan import RunPlan
 from rmtstab.bridge.set_loss import SetLoss
 
@@ -104,7 +105,12 @@ def run(
     samples, width = space.gram.shape[:2]
     numbers = space.outputs.numel() * 4 + samples * width * (3 if plan.momentum else 2)
     cells = len(plan.step_size)
-    size = max(1, min(cells, int(memory_budget / (8 * count * numbers))))
+    each = NUMBER * count * numbers
+    refuse_beyond(
+        each, space.gram.device, f"replicas: {count} runs of {numbers} numbers",
+        "run fewer replicas, or a few at a time with other seeds",
+    )  # fmt: skip
+    size = max(1, min(cells, int(memory_budget / each)))
     parts = [
         _Runs(space, plan, slice(first, first + size), snapshots, replica).finish()
         for first in range(0, cells, size)
