@@ -27,8 +27,8 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from torch.nn.functional import cross_entropy
 
 from rmtstab import bridge
-from rmtstab.bridge.frozen import frozen_curvature
 from rmtstab.bridge.curves import OUTCOMES
+from rmtstab.bridge.frozen import frozen_curvature
 from rmtstab.bridge.set_loss import SetLoss
 
 SHAPE, STEPS, BATCHES, SPAN = (12, 8), 150, (16, 8), 100.0
@@ -261,13 +261,13 @@ def examine(name, seed):
     real = bridge.unlearn(model, LOSS, *sets, replicas=REAL, keep_final=False, **settings)
     clock.lap("real runs")
     events = {}
-    for event in ("forget", "collapse"):
-        steps = getattr(predicted, f"{event}_step")
+    for event, attribute in (("forgetting", "forget_step"), ("collapse", "collapse_step")):
+        steps = getattr(predicted, attribute)
         events[event] = {
-            "real": listed(getattr(real, f"{event}_step")),
+            "real": listed(getattr(real, attribute)),
             "same": listed(steps[..., :REAL]),
             "other": listed(majority(steps[..., REAL:])),
-            "frozen": listed(getattr(frozen, f"{event}_step")),
+            "frozen": listed(getattr(frozen, attribute)),
         }
     return {
         "network": name, **spec._asdict(), "seed": seed, "loss": loss,
