@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
-UNKNOWN = 2**31  # samples, before a set is read
+UNKNOWN = 2**20  # samples, before a set is read
 MARGIN_OF_BUDGET = 0.1  # of the way from the start's retain loss to the loss without skill
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import torch
 
-from rmtstab.bridge.batches import BLOCK
+from rmtstab.bridge.batches import BLOCK, PORTION
 from rmtstab.bridge.schedule import available_memory
 
 NUMBER = 8  # bytes
 CURVES, COPIES = 7, 2  # arrays that are recorded; while blocks of cells are joined
-KEYS = 2  # numbers a random key costs: the key, and its place in the order
+KEYS = 2  # numbers a random key costs: itself, and its place in the order
 
 
-def refuse_records(cells: int, replicas: int, steps: int, every: int) -> None:
-    """Raise where curves and batches of a plan exceed the free memory of this machine."""
+def refuse_records(cells: int, replicas: int, steps: int, every: int, n: int) -> None:
+    """Raise where curves, and batches drawn from n samples, exceed the free memory."""
     records = steps // every + 2
-    needed = NUMBER * (
-        CURVES * COPIES * cells * replicas * records + 2 * KEYS * replicas * BLOCK + 4 * steps
-    )
+    drawn = max(BLOCK, PORTION * n)
+    needed = NUMBER * (CURVES * COPIES * cells * replicas * records + 4 * steps)
+    needed += NUMBER * KEYS * replicas * drawn
     refuse_beyond(
         needed,
         torch.device("cpu"),

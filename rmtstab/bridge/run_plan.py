@@ -122,7 +122,7 @@ def plan_runs(
     steps = _checks.integer("steps", steps, low=0)
     every = _checks.integer("record_every", record_every, low=1)
     replicas = _checks.integer("replicas", replicas, low=1)
-    refuse_records(len(etas), replicas, steps, every)
+    refuse_records(len(etas), replicas, steps, every, sum(sizes))
     _checks.choice("update", update, UPDATES)
     entropy = _checks.generator("rng", rng).integers(2**32, size=4)
     return RunPlan(
