@@ -252,7 +252,7 @@ class _Runs:
         for k, loss in enumerate(self.losses):
             if loss is None:
                 continue
-            part = outputs[:, :, start : start + len(loss)]
-            self.records[2 * k][:, at, row] = loss.values(part).cpu()
-            self.records[2 * k + 1][:, at, row] = loss.accuracy(part).cpu()
+            values, right = loss.measure(outputs, start)
+            self.records[2 * k][:, at, row] = values.cpu()
+            self.records[2 * k + 1][:, at, row] = right.cpu()
             start += len(loss)
