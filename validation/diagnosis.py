@@ -27,6 +27,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from torch.nn.functional import cross_entropy
 
 from rmtstab import bridge
+from rmtstab.bridge.architectures import ResidualBlock
 from rmtstab.bridge.curves import OUTCOMES
 from rmtstab.bridge.frozen import frozen_curvature
 from rmtstab.bridge.set_loss import SetLoss
@@ -58,8 +59,9 @@ NETWORKS = {
     "cnn-class": Network("cnn", "digits", "class", 1e-2, 150),
     "cnn-class-tight": Network("cnn", "digits", "class", 1e-4, 150),
     "transformer-random": Network("transformer", "digits", "random", 1e-2, 120),
+    "residual-random": Network("residual", "digits", "random", 1e-2, 100),
+    "residual-class": Network("residual", "digits", "class", 1e-2, 120),
     "resnet8-random": Network("resnet8", "digits", "random", 1e-2, 100),
-    "resnet8-class": Network("resnet8", "digits", "class", 1e-2, 120),
 }
 
 
@@ -111,11 +113,19 @@ def model_of(kind, features, classes):
             torch.nn.Conv2d(8, 16, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
             torch.nn.Flatten(), torch.nn.Linear(64, classes),
         )  # fmt: skip
+    if kind == "residual":  # ResNet-8 at half its width
+        return torch.nn.Sequential(
+            shape, torch.nn.Conv2d(1, 8, 3, padding=1, bias=False), torch.nn.BatchNorm2d(8),
+            torch.nn.ReLU(), ResidualBlock(8, 8, 1), ResidualBlock(8, 16, 2),
+            ResidualBlock(16, 32, 2), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+            torch.nn.Linear(32, classes),
+        )  # fmt: skip
     return torch.nn.Sequential(shape, bridge.residual_net(8, channels=1, classes=classes))
 
 
 def train(model, x, y, tolerance):
     """Adam to a training loss, in train mode; batch statistics are then settled and frozen."""
+    model.train()
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(3000):
         optimiser.zero_grad()
@@ -231,15 +241,20 @@ def listed(values):
     return np.where(np.isinf(values), -1, values).astype(int).tolist()
 
 
-def examine(name, seed):
-    """One network: steps of forgetting and collapse in every cell, real and predicted."""
+def trained(name, seed):
+    """The model of a network, its training loss, and its retain and forget set."""
     spec = NETWORKS[name]
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     x, y, cut = data_of(spec.data, spec.forget, spec.n, rng)
     model = model_of(spec.kind, x.shape[1], int(y.max()) + 1)
     loss = train(model, x, y, spec.tolerance)
-    sets = (x[:cut], y[:cut]), (x[cut:], y[cut:])
+    return model, loss, ((x[:cut], y[:cut]), (x[cut:], y[cut:]))
+
+
+def examine(name, seed):
+    """One network: steps of forgetting and collapse in every cell, real and predicted."""
+    model, loss, sets = trained(name, seed)
     clock = Clock()
     net = bridge.linearise(model, LOSS, *sets)
     clock.lap("reading")
@@ -270,8 +285,8 @@ def examine(name, seed):
             "frozen": listed(getattr(frozen, attribute)),
         }
     return {
-        "network": name, **spec._asdict(), "seed": seed, "loss": loss,
-        "parameters": sum(p.numel() for p in model.parameters()), "n_forget": len(y) - cut,
+        "network": name, **NETWORKS[name]._asdict(), "seed": seed, "loss": loss,
+        "parameters": sum(p.numel() for p in model.parameters()), "n_forget": len(sets[1][1]),
         "step_sizes": etas[:, 0].tolist(), "alphas": ALPHAS.tolist(), "steps": STEPS,
         "batch_size": BATCHES, **events, "phi": phi.astype(int).tolist(),
         "check_steps": check.steps.tolist(),

@@ -37,7 +37,9 @@ def steps_of(row: Record, event: str, source: str) -> FloatArray:
 
 
 def collapses(row: Record, source: str) -> Bools:
-    """Whether each cell, or run of it, collapses."""
+    """Whether each cell, or run of it, collapses; of ``phi``, whether Φ's verdict is escape."""
+    if source == "phi":
+        return np.asarray(row["phi"], dtype=bool)
     found: Bools = np.isfinite(steps_of(row, "collapse", source))
     return found
 
@@ -101,17 +103,29 @@ def product_of(row: Record) -> FloatArray:
     return found
 
 
+def rules(row: Record, cuts: FloatArray) -> FloatArray:
+    """Balanced agreement of the rules ``η α ≥ c`` with the real runs, one a c."""
+    said = product_of(row).ravel() >= np.reshape(cuts, (-1, 1))
+    real = collapses(row, "real").reshape(said.shape[1], -1)
+    scores = [
+        0.5 * (said[:, run].mean(axis=1) + (~said[:, ~run]).mean(axis=1))
+        if 0 < run.sum() < run.size
+        else np.full(len(said), math.nan)
+        for run in real.T
+    ]
+    found: FloatArray = np.mean(scores, axis=0)
+    return found
+
+
 def rule(row: Record, cut: float) -> float:
     """Balanced agreement of the rule ``η α ≥ c``."""
-    real, said = collapses(row, "real"), product_of(row) >= cut
-    return float(np.mean([balanced_accuracy(said, real[..., k]) for k in range(real.shape[-1])]))
+    return float(rules(row, np.array([cut]))[0])
 
 
 def fitted(rows: Sequence[Record]) -> float:
     """The c that serves these networks best in the mean."""
     cuts = np.unique(np.concatenate([product_of(row).ravel() for row in rows]))
-    scores = [np.mean([rule(row, cut) for row in rows]) for cut in cuts]
-    return float(cuts[int(np.argmax(scores))])
+    return float(cuts[int(np.argmax(np.mean([rules(row, cuts) for row in rows], axis=0)))])
 
 
 def time_ratios(row: Record, source: str, event: str = "collapse") -> FloatArray:
@@ -254,6 +268,14 @@ def linear_stability_is_blind(evidence: Evidence) -> Outcome:
 
 def _names(rows: Iterable[Record]) -> set[str]:
     return {row["network"] for row in rows}
+
+
+def tradeoff(row: Record) -> dict[str, Any]:
+    """Share flagged and agreement of the rest, one a tolerance, for `figures.trust_tradeoff`."""
+    shares = [float(flagged(row, tolerance).mean()) for tolerance in TOLERANCES]
+    agreements = [trusted_agreement(row, tolerance) for tolerance in TOLERANCES]
+    chosen = TOLERANCES.index(TOLERANCE)
+    return {"kind": row["kind"], "flagged": shares, "agreement": agreements, "chosen": chosen}
 
 
 RUNS = (
