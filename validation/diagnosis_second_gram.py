@@ -49,8 +49,9 @@ def look(row):
         moved.space = replace(net.space, gram=net.relinearise(run, cell, step).space.gram)
         again = np.isfinite(moved.run(**settings).collapse_step[..., 0])
         new = (again != said) & ~flagged
+        growth = np.linalg.eigvalsh(moved.gram)[-1] / top
         print(
-            f"{row['network']:20s} {name:10s} λ_max × {np.linalg.eigvalsh(moved.gram)[-1] / top:.2f}"
+            f"{row['network']:20s} {name:10s} λ_max × {growth:.2f}"
             f"  wrong unflagged found {int((new & wrong).sum())} of {int((wrong & ~flagged).sum())}"
             f", right newly flagged {int((new & ~wrong).sum())} of "
             f"{int((~wrong & ~flagged).sum())}",
