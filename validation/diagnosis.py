@@ -1,11 +1,14 @@
-"""How often the diagnosis is right: real runs on grids of cells, against five predictors.
+"""The evidence of the diagnosis: real runs on grids of cells, against five predictors.
 
-Run ``python validation/diagnosis.py --out FILE.json [--networks NAME …]``; prints one table.
-Each network gets a grid of step sizes and mixings; every cell is run for real with one set of
-batches and again with another, and predicted from function space with the same batches and with
-others, from frozen curvature, by Φ's verdict, by the best rule ``η·α > c`` fitted on the cells
-themselves, and by the majority. What counts is collapse, balanced over the two classes: a
-majority vote scores .5, a rule fitted on the answers has the answers.
+    python validation/diagnosis.py [--networks NAME …] [--seed 0] [--out FILE.json]
+
+Each network gets a grid of 12 step sizes × 8 mixings. Its step sizes span a factor of 100, placed
+where a prediction *with batches of its own* says that half of the cells collapse, so that both
+outcomes are there to be told apart. Every cell is run for real twice, with two sets of batches, and
+predicted from function space with these batches and with seven other sets, from frozen curvature
+and by Φ's verdict. What is kept is the step at which each run forgot and collapsed; measures, rules
+fitted on them, thresholds and verdicts are those of `rmtstab.claims.networks.diagnosis`, and
+``python validation/write_diagnosis.py`` judges them and writes the tables and the figure.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,20 +27,41 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from torch.nn.functional import cross_entropy
 
 from rmtstab import bridge
+from rmtstab.bridge.architectures import ResidualBlock
+from rmtstab.bridge.curves import OUTCOMES
+from rmtstab.bridge.frozen import frozen_curvature
 from rmtstab.bridge.set_loss import SetLoss
 
-CELLS, STEPS, BATCHES = (12, 8), 150, (16, 8)
+SHAPE, STEPS, BATCHES, SPAN = (12, 8), 150, (16, 8), 100.0
+REAL, OTHERS = 2, 7  # real runs a cell; predicted runs with batches of their own
+ANY = 1e9  # a tolerance
+ALPHAS = np.linspace(0.0, 1.0, SHAPE[1])
 LOSS = torch.nn.CrossEntropyLoss()
-# name: architecture, data, what is forgotten, training loss, n
+OUT = Path(__file__).parents[1] / "docs" / "evidence" / "diagnosis.json"
+
+
+class Network(NamedTuple):
+    """What is trained, on what, to which loss, and what is forgotten."""
+
+    kind: str
+    data: str
+    forget: str
+    tolerance: float
+    n: int
+
+
 NETWORKS = {
-    "mlp-random": ("mlp", "digits", "random", 1e-2, 160),
-    "mlp-class-tight": ("mlp", "digits", "class", 1e-4, 160),
-    "mlp-mislabelled": ("mlp", "digits", "mislabelled", 1e-2, 160),
-    "cnn-random": ("cnn", "digits", "random", 1e-2, 150),
-    "cnn-class": ("cnn", "digits", "class", 1e-2, 150),
-    "resnet8-random": ("resnet8", "digits", "random", 1e-2, 100),
-    "transformer-random": ("transformer", "digits", "random", 1e-2, 120),
-    "tumours-mlp": ("mlp", "tumours", "random", 1e-2, 200),
+    "mlp-random": Network("mlp", "digits", "random", 1e-2, 160),
+    "mlp-random-tight": Network("mlp", "digits", "random", 1e-4, 160),
+    "mlp-mislabelled": Network("mlp", "digits", "mislabelled", 1e-2, 200),
+    "mlp-tumours": Network("mlp", "tumours", "random", 1e-2, 500),
+    "cnn-random": Network("cnn", "digits", "random", 1e-2, 200),
+    "cnn-class": Network("cnn", "digits", "class", 1e-2, 150),
+    "cnn-class-tight": Network("cnn", "digits", "class", 1e-4, 150),
+    "transformer-random": Network("transformer", "digits", "random", 1e-2, 120),
+    "residual-random": Network("residual", "digits", "random", 1e-2, 100),
+    "residual-class": Network("residual", "digits", "class", 1e-2, 120),
+    "resnet8-random": Network("resnet8", "digits", "random", 1e-2, 100),
 }
 
 
@@ -88,11 +113,19 @@ def model_of(kind, features, classes):
             torch.nn.Conv2d(8, 16, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
             torch.nn.Flatten(), torch.nn.Linear(64, classes),
         )  # fmt: skip
+    if kind == "residual":  # ResNet-8 at half its width
+        return torch.nn.Sequential(
+            shape, torch.nn.Conv2d(1, 8, 3, padding=1, bias=False), torch.nn.BatchNorm2d(8),
+            torch.nn.ReLU(), ResidualBlock(8, 8, 1), ResidualBlock(8, 16, 2),
+            ResidualBlock(16, 32, 2), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+            torch.nn.Linear(32, classes),
+        )  # fmt: skip
     return torch.nn.Sequential(shape, bridge.residual_net(8, channels=1, classes=classes))
 
 
 def train(model, x, y, tolerance):
     """Adam to a training loss, in train mode; batch statistics are then settled and frozen."""
+    model.train()
     optimiser = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(3000):
         optimiser.zero_grad()
@@ -149,8 +182,8 @@ class Frozen:
         return slope + torch.einsum("nij,nj->ni", curvature, outputs - start)
 
 
-def frozen_collapse(net, etas, alphas, steps, rng):
-    """Steps of collapse under the outputs' quadratic loss at w*."""
+def frozen_runs(net, settings):
+    """Runs under the outputs' quadratic loss at w*: the network and its loss both linearised."""
     losses = []
     for loss, part, outputs, _ in net.trained():
         root = loss.roots(outputs, part.targets).dense()
@@ -159,130 +192,143 @@ def frozen_collapse(net, etas, alphas, steps, rng):
         losses.append(SetLoss(Frozen(loss), targets))
     fixed = copy.copy(net)
     fixed.space = replace(net.space, losses=(*losses, None))
-    run = fixed.run(etas, BATCHES, alphas, steps, replicas=1, rng=rng)
-    return run.collapse_step[..., 0]
+    return fixed.run(**settings)
 
 
-def escape_is_certain(problem, eta, alpha):
-    """Whether the mean's bound puts ρ(Φ) above 1, which it does at every α > 0 here."""
-    dyn = problem.dynamics(step_size=eta, batch_size=BATCHES, alpha=alpha)
-    mean = np.max((1.0 - eta * np.asarray(dyn.mean_eigenvalues)) ** 2)
-    return bool(mean > 1.0 + 1e-12)
+def escapes(net, etas):
+    """Φ's verdict in each cell: the mean's bound where it says escape, which is every α > 0.
+
+    ``ρ(Φ) ≥ max(1 − ηλ)²`` over the mean curvature's eigenvalues λ, so that one negative λ
+    decides. At α = 0 the verdict is SGD's own threshold; cells that the mean leaves open are
+    decided by the exact growth factor.
+    """
+    problem = net.problem()
+    threshold = frozen_curvature(net, BATCHES[0], "without_replacement").sgd_step_size
+    found = np.zeros(SHAPE, dtype=bool)
+    for column, alpha in enumerate(ALPHAS):
+        if alpha == 0.0:
+            found[:, column] = etas[:, 0] > threshold
+            continue
+        dyn = problem.dynamics(step_size=1.0, batch_size=BATCHES, alpha=float(alpha))
+        mean = np.asarray(dyn.mean_eigenvalues)
+        for row, eta in enumerate(etas[:, 0]):
+            certain = np.max((1.0 - eta * mean) ** 2) > 1.0 + 1e-12
+            found[row, column] = certain or (
+                problem.dynamics(float(eta), BATCHES, float(alpha)).growth_factor() > 1.0
+            )
+    return found
 
 
-def balanced(truth, said):
-    """Mean of the two classes' shares of right verdicts; NaN where one class is empty."""
-    parts = [
-        np.mean(said[truth == side] == side) for side in (True, False) if (truth == side).any()
-    ]
-    return float(np.mean(parts)) if len(parts) == 2 else float("nan")
+def grid_of(net):
+    """Step sizes, shape (12, 1), such that half of the cells collapse in a prediction."""
+    tops = 10.0 ** np.arange(-2.5, 1.01, 0.25)
+    shares = []
+    for top in tops:
+        etas = top * np.geomspace(1.0 / SPAN, 1.0, SHAPE[0] // 2)[:, None]
+        run = net.run(etas, BATCHES, ALPHAS, STEPS, replicas=1, rng=99, record_every=5)
+        shares.append(np.isfinite(run.collapse_step).mean())
+    top = tops[np.argmin(np.abs(np.array(shares) - 0.5))]
+    return top * np.geomspace(1.0 / SPAN, 1.0, SHAPE[0])[:, None]
 
 
-def time_ratio(real, predicted):
-    """Quantiles of log₂ of predicted over real collapse steps, where both collapse."""
-    both = np.isfinite(real) & np.isfinite(predicted) & (real > 0) & (predicted > 0)
-    if not both.any():
-        return None
-    return np.quantile(np.log2(predicted[both] / real[both]), (0.1, 0.5, 0.9)).tolist()
+def majority(steps):
+    """First step by which more than half of the runs (the last axis) have turned."""
+    return np.sort(steps, axis=-1)[..., steps.shape[-1] // 2]
+
+
+def listed(values):
+    """Nested lists for JSON; −1 for a step that never comes."""
+    return np.where(np.isinf(values), -1, values).astype(int).tolist()
+
+
+def trained(name, seed):
+    """The model of a network, its training loss, and its retain and forget set."""
+    spec = NETWORKS[name]
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    x, y, cut = data_of(spec.data, spec.forget, spec.n, rng)
+    model = model_of(spec.kind, x.shape[1], int(y.max()) + 1)
+    loss = train(model, x, y, spec.tolerance)
+    return model, loss, ((x[:cut], y[:cut]), (x[cut:], y[cut:]))
 
 
 def examine(name, seed):
-    """One network: its row of the table."""
-    kind, data, forget, tolerance, n = NETWORKS[name]
-    rng = np.random.default_rng(seed)
-    torch.manual_seed(seed)
-    x, y, cut = data_of(data, forget, n, rng)
-    model = model_of(kind, x.shape[1], int(y.max()) + 1)
-    loss = train(model, x, y, tolerance)
-    retain, forget_set = (x[:cut], y[:cut]), (x[cut:], y[cut:])
-    clock = time.process_time()
-    net = bridge.linearise(model, LOSS, retain, forget_set)
-    reading = time.process_time() - clock
-    etas = np.geomspace(3e-3, 1.0, CELLS[0])[:, None]
-    alphas = np.linspace(0.0, 1.0, CELLS[1])
-    clock = time.process_time()
-    same = net.run(etas, BATCHES, alphas, STEPS, replicas=1, rng=1)
-    predicting = time.process_time() - clock
-    other = net.run(etas, BATCHES, alphas, STEPS, replicas=8, rng=3)
-    clock = time.process_time()
-    check = net.check(same)
-    checking = time.process_time() - clock
-    clock = time.process_time()
-    common = {"step_size": etas, "batch_size": BATCHES, "alpha": alphas, "steps": STEPS}
-    real = bridge.unlearn(
-        model, LOSS, retain, forget_set, rng=1, replicas=1, keep_final=False, **common
-    )
-    running = time.process_time() - clock
-    again = bridge.unlearn(
-        model, LOSS, retain, forget_set, rng=2, replicas=1, keep_final=False, **common
-    )
-    times = real.collapse_step[..., 0]
-    truth = np.isfinite(times)
-    second = again.collapse_step[..., 0]
-    frozen = frozen_collapse(net, etas, alphas, STEPS, 1)
-    said = np.isfinite(same.collapse_step[..., 0])
-    product = np.broadcast_to(etas * alphas, truth.shape)
-    cuts = np.append(np.unique(product), np.inf)
-    rule = max(balanced(truth, product >= c) for c in cuts)
-    problem = net.problem()
-    escapes = np.array(
-        [[escape_is_certain(problem, float(e), float(a)) for a in alphas] for e in etas[:, 0]]
-    )
-    kept = ~check.flagged
-    others = np.sort(other.collapse_step, axis=-1)[..., 4]
+    """One network: steps of forgetting and collapse in every cell, real and predicted."""
+    model, loss, sets = trained(name, seed)
+    clock = Clock()
+    net = bridge.linearise(model, LOSS, *sets)
+    clock.lap("reading")
+    etas = grid_of(net)
+    clock.lap("grid")
+    settings = {
+        "step_size": etas, "batch_size": BATCHES, "alpha": ALPHAS, "steps": STEPS, "rng": 1,
+    }  # fmt: skip
+    same = net.run(replicas=1, **settings)
+    clock.lap("one predicted run a cell")
+    predicted = net.run(replicas=REAL + OTHERS, **settings)
+    clock.lap("predicted runs")
+    frozen = frozen_runs(net, {**settings, "replicas": REAL})
+    phi = escapes(net, etas)
+    clock.lap("frozen curvature")
+    check = net.check(same, tolerance=ANY)  # every point is looked at; judged by any tolerance
+    clock.lap("check")
+    print(name, "collapse predicted in", np.isfinite(same.collapse_step).mean(), flush=True)
+    real = bridge.unlearn(model, LOSS, *sets, replicas=REAL, keep_final=False, **settings)
+    clock.lap("real runs")
+    events = {}
+    for event, attribute in (("forgetting", "forget_step"), ("collapse", "collapse_step")):
+        steps = getattr(predicted, attribute)
+        events[event] = {
+            "real": listed(getattr(real, attribute)),
+            "same": listed(steps[..., :REAL]),
+            "other": listed(majority(steps[..., REAL:])),
+            "frozen": listed(getattr(frozen, attribute)),
+        }
     return {
-        "network": name, "parameters": sum(p.numel() for p in model.parameters()),
-        "loss": loss, "collapsed": float(truth.mean()),
-        "function space": balanced(truth, said),
-        "outcome": float(np.mean(real.outcome == same.outcome)),
-        "unflagged": balanced(truth[kept], said[kept]), "flagged": float(1 - kept.mean()),
-        "beyond": float(check.beyond.mean()), "fragile": float(check.fragile.mean()),
-        "wrong unflagged": int((truth != said)[kept].sum()), "wrong": int((truth != said).sum()),
-        "other batches": balanced(truth, np.isfinite(others)),
-        "real, other batches": balanced(truth, np.isfinite(second)),
-        "frozen": balanced(truth, np.isfinite(frozen)), "phi": balanced(truth, escapes),
-        "rule": rule, "majority": 0.5,
-        "time": time_ratio(times, same.collapse_step[..., 0]),
-        "time, other": time_ratio(times, others),
-        "time, real other": time_ratio(times, second),
-        "time, frozen": time_ratio(times, frozen),
-        "cpu seconds": {
-            "reading": reading, "runs": predicting, "check": checking, "real runs": running,
-        },
+        "network": name, **NETWORKS[name]._asdict(), "seed": seed, "loss": loss,
+        "parameters": sum(p.numel() for p in model.parameters()), "n_forget": len(sets[1][1]),
+        "step_sizes": etas[:, 0].tolist(), "alphas": ALPHAS.tolist(), "steps": STEPS,
+        "batch_size": BATCHES, **events, "phi": phi.astype(int).tolist(),
+        "check_steps": check.steps.tolist(),
+        "difference": np.nan_to_num(check.difference, nan=9.0, posinf=9.0).round(3).tolist(),
+        "neighbours": [[[OUTCOMES.index(o) for o in cell] for cell in row]
+                       for row in check.neighbours],
+        "cpu_seconds": clock.laps,
     }  # fmt: skip
 
 
-COLUMNS = (
-    "function space", "unflagged", "flagged", "other batches", "real, other batches", "frozen",
-    "phi", "rule", "majority",
-)  # fmt: skip
+class Clock:
+    """CPU seconds of this process between laps."""
+
+    def __init__(self):
+        self.laps, self.last = {}, time.process_time()
+
+    def lap(self, name):
+        """Name what was done since the last lap."""
+        now = time.process_time()
+        self.laps[name], self.last = round(now - self.last, 1), now
 
 
-def table(rows):
-    """Markdown."""
-    head = ["network", "weights", "collapsed", *COLUMNS, "log₂ time", "log₂ time, frozen"]
-    lines = [" | ".join(head), " | ".join("---" for _ in head)]
-    for row in rows:
-        cells = [row["network"], f"{row['parameters']:,}", f"{row['collapsed']:.2f}"]
-        cells += [f"{row[c]:.3f}" for c in COLUMNS]
-        for key in ("time", "time, frozen"):
-            q = row[key]
-            cells.append("–" if q is None else f"{q[1]:.2f} [{q[0]:.2f}, {q[2]:.2f}]")
-        lines.append(" | ".join(cells))
-    return "\n".join(f"| {line} |" for line in lines)
+def write(rows, path):
+    """One line a network and field: a file that can be read and compared."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fields = [
+        "{" + ",\n ".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in row.items()) + "}"
+        for row in rows
+    ]
+    path.write_text("[" + ",\n".join(fields) + "]\n")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    found = []
+    kept = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
     for chosen in arguments.networks:
-        found.append(examine(chosen, arguments.seed))
-        print(json.dumps(found[-1]), flush=True)
-        if arguments.out is not None:
-            arguments.out.write_text(json.dumps(found, indent=1) + "\n")
-    print(table(found))
+        row = examine(chosen, arguments.seed)
+        print(chosen, row["cpu_seconds"], flush=True)
+        kept = [r for r in kept if (r["network"], r["seed"]) != (chosen, arguments.seed)] + [row]
+        write(kept, arguments.out)

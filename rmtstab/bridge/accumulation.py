@@ -32,7 +32,9 @@ def accumulated(
     columns = sides[1].n_rows if len(sides) > 1 else None
     total = Accumulator(sides[0].n_rows, columns, network.device)
     scratch = [Scratch() for _ in sides]
-    bar = tqdm(total=len(network.names), desc="Gram", unit="weight", disable=not progress)
+    bar = tqdm(
+        total=len(network.names), desc="Gram", unit="weight", disable=None if progress else True
+    )
     with bar:
         for sweep in plan.sweeps:
             jacobians = [block.name for block in sweep if block.keeps_jacobian]

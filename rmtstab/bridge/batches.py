@@ -14,6 +14,7 @@ from rmtstab.sampling import SAMPLINGS, WITHOUT_REPLACEMENT, Scheme
 SHUFFLED = "shuffled"
 SCHEMES = (*SAMPLINGS, SHUFFLED)
 BLOCK = 2**16  # random keys that a replica draws at a time
+PORTION = 64  # steps whose keys are drawn and put in order at a time
 Indices = NDArray[np.int64]
 Draw = tuple[Indices, NDArray[np.bool_] | None]
 
@@ -72,23 +73,41 @@ def draw(
     size, scheme = int(batch), _scheme(sampling)
     steps = max(1, BLOCK // n)
     while True:
-        rng = np.random.default_rng(seed.spawn(1)[0])
+        (block,) = seed.spawn(1)
         if not scheme.exhausts:  # with replacement
+            rng = np.random.default_rng(block)
             chosen = rng.integers(n, size=(replicas, max(1, BLOCK // size), size))
-        else:
-            keys = rng.random((replicas, steps, n))
+            yield from ((chosen[:, step], None) for step in range(chosen.shape[1]))
+            continue
+        for first in range(0, steps, PORTION):  # most runs end before a block does
+            part = _keys(block, replicas, steps, n, first)
             if not scheme.fixed_size:
-                yield from _bernoulli(keys < batch / n)
+                yield from _bernoulli(part < batch / n)
                 continue
             if sampling == SHUFFLED:
                 length = epoch_length(n, batch)
-                order = keys.argsort(axis=-1)[..., : length * size]
-                chosen = order.reshape(replicas, steps * length, size)
+                order = part.argsort(axis=-1)[..., : length * size]
+                chosen = order.reshape(replicas, -1, size)
             elif size == n:
-                chosen = np.broadcast_to(np.arange(n), keys.shape)
+                chosen = np.broadcast_to(np.arange(n), part.shape)
             else:
-                chosen = keys.argpartition(size - 1, axis=-1)[..., :size]
-        yield from ((chosen[:, step], None) for step in range(chosen.shape[1]))
+                chosen = part.argpartition(size - 1, axis=-1)[..., :size]
+            yield from ((chosen[:, step], None) for step in range(chosen.shape[1]))
+
+
+def _keys(
+    block: np.random.SeedSequence, replicas: int, steps: int, n: int, first: int
+) -> NDArray[np.float64]:
+    """Rows ``first`` to ``first + PORTION`` of a block's keys (replicas, steps, n), no others."""
+    count = min(PORTION, steps - first)
+    source = np.random.PCG64(block)
+    rng = np.random.Generator(source)
+    keys = np.empty((replicas, count, n))
+    source.advance(first * n)
+    for own in keys:
+        rng.random(out=own)
+        source.advance((steps - count) * n)
+    return keys
 
 
 def _bernoulli(included: NDArray[np.bool_]) -> Iterator[Draw]:

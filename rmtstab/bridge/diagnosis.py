@@ -22,13 +22,14 @@ from rmtstab.bridge.diagnosis_words import as_record, sentences
 from rmtstab.bridge.frozen import FrozenCurvature, frozen_curvature
 from rmtstab.bridge.linearised import LinearisedNetwork, linearise
 from rmtstab.bridge.range_check import NEIGHBOURS, RangeCheck
-from rmtstab.bridge.run_plan import Schedule
+from rmtstab.bridge.run_plan import Schedule, plan_runs
 from rmtstab.bridge.runs import FunctionSpaceRun
 
 if TYPE_CHECKING:
     import pandas
     import xarray
 
+UNKNOWN = 2**20  # samples, before a set is read
 MARGIN_OF_BUDGET = 0.1  # of the way from the start's retain loss to the loss without skill
 
 
@@ -292,9 +293,18 @@ def diagnose(
     for name, level in (("forget_level", forget_level), ("collapse_level", collapse_level)):
         _checks.real(name, level, low=0.0, high=1.0)
     batch_size = _batch_size(batch_size, retain, forget)
-    known = _length(retain), _length(forget)
-    if max_samples is None and None not in known:  # refuse before the pass, not after
-        batch_sizes(batch_size, known[0] or 0, known[1] or 0, alpha, sampling)
+    _checks.real("tolerance", tolerance, low=0.0, low_open=True)
+    _checks.generator("rng", rng)
+    if retain_budget is not None:
+        _checks.real("retain_budget", retain_budget, low=0.0)
+    if steps is not None:
+        _checks.integer("steps", steps, low=1)
+    known = [_length(data, max_samples) for data in (retain, forget)]
+    plan_runs(  # refuse before the pass, not after
+        (known[0] or UNKNOWN, known[1]), step_size=step_size, batch_size=batch_size, alpha=alpha,
+        steps=1 if steps is None else steps, replicas=replicas, rng=0, sampling=sampling,
+        momentum=momentum, weight_decay=weight_decay, schedule=schedule, update=update,
+    )  # fmt: skip
     clock = _Clock()
     net = linearise(
         model, loss, retain, forget, test, forget_loss=forget_loss, parameters=parameters,
@@ -307,7 +317,6 @@ def diagnose(
     budget = _budget(net, retain_budget)
     if steps is None:
         steps = epoch_length(sizes[0], batches[0])
-    _checks.integer("steps", steps, low=1)
     run = net.run(
         step_size, batch_size, alpha, steps, replicas=replicas, rng=rng, sampling=sampling,
         momentum=momentum, weight_decay=weight_decay, schedule=schedule, update=update,
@@ -375,18 +384,18 @@ def _batch_size(batch_size: Any, retain: Any, forget: Any) -> Any:
     return int(own[0]), int(min(own[1] or own[0], largest))
 
 
-def _length(data: Any) -> int | None:
-    """Samples of a set, where that can be told without reading it."""
+def _length(data: Any, max_samples: int | None) -> int:
+    """Samples of a set, as many as may be where that cannot be told without reading it."""
     if data is None:
         return 0
-    if isinstance(data, tuple | list) and len(data) == 2 and hasattr(data[1], "__len__"):
-        return len(data[1])
     sized = getattr(data, "dataset", data)
-    return (
-        len(sized)
-        if isinstance(sized, torch.utils.data.Dataset) and hasattr(sized, "__len__")
-        else None
-    )
+    if isinstance(data, tuple | list) and len(data) == 2 and hasattr(data[1], "__len__"):
+        n = len(data[1])
+    elif isinstance(sized, torch.utils.data.Dataset) and hasattr(sized, "__len__"):
+        n = len(sized)
+    else:
+        n = UNKNOWN
+    return n if max_samples is None else min(n, max_samples)
 
 
 def _budget(net: LinearisedNetwork, retain_budget: float | None) -> float:

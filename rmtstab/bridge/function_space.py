@@ -24,6 +24,7 @@ from torch import Tensor
 from rmtstab._results import FloatArray
 from rmtstab.bridge.batches import Draw
 from rmtstab.bridge.curves import Curves, SetCurves
+from rmtstab.bridge.run_memory import NUMBER, refuse_beyond
 from rmtstab.bridge.run_plan import RunPlan
 from rmtstab.bridge.set_loss import SetLoss
 
@@ -104,7 +105,12 @@ def run(
     samples, width = space.gram.shape[:2]
     numbers = space.outputs.numel() * 4 + samples * width * (3 if plan.momentum else 2)
     cells = len(plan.step_size)
-    size = max(1, min(cells, int(memory_budget / (8 * count * numbers))))
+    each = NUMBER * count * numbers
+    refuse_beyond(
+        each, space.gram.device, f"replicas: {count} runs of {numbers} numbers",
+        "run fewer replicas, or a few at a time with other seeds",
+    )  # fmt: skip
+    size = max(1, min(cells, int(memory_budget / each)))
     parts = [
         _Runs(space, plan, slice(first, first + size), snapshots, replica).finish()
         for first in range(0, cells, size)
@@ -285,25 +291,27 @@ class _Runs:
         still = self.space.outputs.flatten()
         if self.plan.weight_decay and self.space.drift is not None:
             still = still + (self.a - 1.0)[:, None] * self.space.drift
+        flat = torch.empty_like(self.h[0])
         for replica, h in enumerate(self.h):
-            outputs, start = (still - h).view(-1, n, width), 0
+            outputs, start = torch.sub(still, h, out=flat).view(-1, n, width), 0
             for k, loss in enumerate(self.space.losses):
                 if loss is not None:
-                    part = outputs[:, start : start + len(loss)]
-                    self.records[2 * k][replica, :, row] = loss.values(part)
-                    self.records[2 * k + 1][replica, :, row] = loss.accuracy(part)
+                    values, right = loss.measure(outputs, start)
+                    self.records[2 * k][replica, :, row] = values
+                    self.records[2 * k + 1][replica, :, row] = right
                     start += len(loss)
-        self.records[6][..., row] = self._displacement()
+            self.records[6][replica, :, row] = self._displacement(self.c[replica].flatten(1), h)
 
-    def _displacement(self) -> Tensor:
+    def _displacement(self, c: Tensor, h: Tensor) -> Tensor:
         """``√(δᵀP⁻¹δ)`` of ``δ = (a − 1)w* − P Jᵀ c``."""
-        c, seen = self.c.flatten(2), self.c[0, 0].numel()
-        square = (c * self.h[..., :seen]).sum(dim=-1)
+        seen = c.shape[1]
+        square = torch.linalg.vecdot(c, h[:, :seen])
         if self.plan.weight_decay and self.space.drift is not None:
             shrunk = self.a - 1.0
             square = square - 2.0 * shrunk * (c @ self.space.drift[:seen])
             square = square + (shrunk * self.space.weight_norm) ** 2
-        return square.clamp(min=0.0).sqrt().nan_to_num(nan=torch.inf)
+        length: Tensor = square.clamp(min=0.0).sqrt().nan_to_num(nan=torch.inf)
+        return length
 
     def _keep(self, step: int) -> None:
         """Copy the coefficients of the cells that are to be kept at this step."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,8 @@ from rmtstab.bridge.jacobian_products import pullback
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.network_file import save
 from rmtstab.bridge.range_check import RangeCheck, check_range
-from rmtstab.bridge.reading import read
-from rmtstab.bridge.run_plan import Schedule, plan_runs
+from rmtstab.bridge.reading import read, warn_of_shared
+from rmtstab.bridge.run_plan import RunPlan, Schedule, plan_runs
 from rmtstab.bridge.runs import FunctionSpaceRun
 from rmtstab.bridge.sample_loss import SampleLoss
 from rmtstab.bridge.samples import Samples, read_samples
@@ -75,6 +76,7 @@ class LinearisedNetwork:
         self.space, self.samples, self.losses = space, samples, losses
         self.network, self.fingerprint, self.notes = network, fingerprint, notes
         self.output_shape = output_shape
+        self._origin: str | None = None
         self.references = self._references() if references is None else references
 
     @property
@@ -108,6 +110,17 @@ class LinearisedNetwork:
         """``J P Jᵀ`` of the retain and forget samples, shape (nC, nC)."""
         side = sum(self.sizes[:2]) * self.n_outputs
         return self.space.gram.reshape(side, -1)[:, :side].cpu().numpy()
+
+    @property
+    def origin(self) -> str:
+        """Digest of outputs and Gram: runs of another linearisation are told by it."""
+        if self._origin is None:
+            side = self.space.gram.shape[0] * self.n_outputs
+            digest = hashlib.sha256(self.outputs.tobytes())
+            diagonal = self.space.gram.reshape(side, -1).diagonal()
+            digest.update(diagonal.cpu().numpy().tobytes())
+            self._origin = digest.hexdigest()[:32]
+        return self._origin
 
     def __repr__(self) -> str:
         r, f, t = self.sizes
@@ -249,7 +262,7 @@ class LinearisedNetwork:
         curves, _ = function_space.run(self.space, plan, memory_budget=memory_budget)
         curves = curves.reshaped(plan.shape)
         found = self.turns(curves, forget_level=forget_level, collapse_level=collapse_level)
-        return FunctionSpaceRun(curves, found, plan)
+        return FunctionSpaceRun(curves, found, plan, self.origin)
 
     def turns(self, curves: Curves, **levels: float) -> Turns:
         """Read off when runs, in function space or real, forgot and collapsed.
@@ -280,11 +293,50 @@ class LinearisedNetwork:
         -------
         Coefficients
         """
-        _checks.integer("replica", replica, low=0, high=run.plan.replicas - 1)
-        quiet = replace(run.plan, recorded=np.zeros(1, dtype=np.int64))
+        plan = self._plan_of(run)
+        _checks.integer("replica", replica, low=0, high=plan.replicas - 1)
+        quiet = replace(plan, recorded=np.zeros(1, dtype=np.int64))
         _, kept = function_space.run(self.space, quiet, snapshots=steps, replica=replica)
         assert kept is not None
         return kept
+
+    def predicted_outputs(
+        self, run: FunctionSpaceRun, cell: int | tuple[int, ...], step: int, *, replica: int = 0
+    ) -> tuple[FloatArray, FloatArray | None, FloatArray | None]:
+        """Outputs that a run predicts at one step, without the network.
+
+        What measures of forgetting ask for: losses of members and of others, the distance to
+        a retrained network.
+
+        Parameters
+        ----------
+        run : FunctionSpaceRun
+            Of this network.
+        cell : int or tuple of int
+            Index of the cell; ``()`` for a run of one.
+        step : int
+        replica : int, default 0
+
+        Returns
+        -------
+        tuple of ndarray, shape (n, C), float64
+            Of the retain, forget and test set; None for a set that is not there.
+
+        Raises
+        ------
+        ValueError
+            If the run is another network's, or cell or step lie outside it.
+
+        See Also
+        --------
+        rmtstab.bridge.retraining_distance, rmtstab.bridge.loss_threshold_attack
+        """
+        kept = self._at(run, cell, step, replica)
+        found = {
+            name: outputs[0, 0].cpu().numpy()
+            for name, outputs, _ in function_space.outputs_at(self.space, kept)
+        }
+        return found["retain"], found.get("forget"), found.get("test")
 
     def weights(self, values: FloatArray, scale: float = 1.0) -> dict[str, Tensor]:
         """Weights ``scale·w* − P Jᵀ values`` of coefficients (n, C), in the network's precision.
@@ -340,6 +392,7 @@ class LinearisedNetwork:
             If the model was changed since, or there is none.
         """
         self._live_network()
+        self._plan_of(run)
         return check_range(
             self, run, replica=replica, points=points, tolerance=tolerance, margin=margin
         )
@@ -365,17 +418,7 @@ class LinearisedNetwork:
             Forgetting and collapse are still judged against this network's start.
         """
         network = self._live_network()
-        _checks.integer("step", step, low=0, high=run.plan.steps)
-        try:
-            flat = int(np.arange(len(run.plan.step_size)).reshape(run.plan.shape)[cell])
-        except (IndexError, TypeError):
-            raise ValueError(
-                f"cell must be an index into cells of shape {run.plan.shape}, got {cell!r}"
-            ) from None
-        one = replace(
-            run.plan, step_size=run.plan.step_size[[flat]], alpha=run.plan.alpha[[flat]], shape=(1,)
-        )
-        kept = self.coefficients(replace(run, plan=one), np.array([[step]]), replica=replica)
+        kept = self._at(run, cell, step, replica)
         moved = copy.copy(network)
         moved.weights = self.weights(kept.values[0, 0], float(kept.scale[0, 0]))
         with evaluating(network.model):
@@ -467,6 +510,30 @@ class LinearisedNetwork:
             start += len(loss)
         return tuple(found)
 
+    def _plan_of(self, run: Any) -> RunPlan:
+        if not isinstance(run, FunctionSpaceRun):
+            raise TypeError(
+                f"run must be a FunctionSpaceRun, as run() returns it, got {type(run).__name__}"
+            )
+        if run.origin != self.origin:
+            raise ValueError(
+                "run must be of this linearised network, got one of another; run() this one"
+            )
+        return run.plan
+
+    def _at(self, run: Any, cell: Any, step: Any, replica: int) -> Coefficients:
+        """Coefficients of one cell at one step, shape (1, 1, n, C)."""
+        plan = self._plan_of(run)
+        _checks.integer("step", step, low=0, high=plan.steps)
+        try:
+            flat = int(np.arange(len(plan.step_size)).reshape(plan.shape)[cell])
+        except (IndexError, TypeError):
+            raise ValueError(
+                f"cell must be an index into cells of shape {plan.shape}, got {cell!r}"
+            ) from None
+        one = replace(plan, step_size=plan.step_size[[flat]], alpha=plan.alpha[[flat]], shape=(1,))
+        return self.coefficients(replace(run, plan=one), np.array([[step]]), replica=replica)
+
     def _live_network(self) -> Network:
         if self.network is None:
             raise ValueError(
@@ -551,15 +618,18 @@ def linearise(
             max_samples=max_samples, seed=seed,
         )  # fmt: skip
         network = reading.network
-        held_out = None
+        held_out, notes = None, list(reading.notes)
         if test is not None:
             held_out = read_samples(
                 "test", test, device=network.device, max_samples=max_samples, seed=seed + 2
             )
+            for name, part in zip(("retain", "forget"), reading.samples, strict=True):
+                if part is not None:
+                    notes += warn_of_shared(part, held_out, (name, "test"))
         samples = (*reading.samples, held_out)
         losses = (*reading.losses, None if held_out is None else reading.losses[0])
         space = read_space(network, samples, losses, memory_budget, progress)
     return LinearisedNetwork(
         space, samples, losses, network=network, output_shape=network.output_shape or (),
-        fingerprint=fingerprint(model), notes=reading.notes,
+        fingerprint=fingerprint(model), notes=tuple(notes),
     )  # fmt: skip

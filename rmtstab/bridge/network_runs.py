@@ -16,12 +16,14 @@ from rmtstab.bridge.batches import Draw
 from rmtstab.bridge.curves import Curves, SetCurves
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.reading import Reading
+from rmtstab.bridge.run_memory import refuse_beyond
 from rmtstab.bridge.run_plan import RunPlan
 from rmtstab.bridge.samples import map_tensors
 from rmtstab.bridge.set_loss import SetLoss
 from rmtstab.bridge.space_reading import joined
 
 WEIGHT_BYTES = 5e8  # of all runs stepped at once, one copy
+COPIES = 4  # of a run's weights: moved, centred, gradient, its product
 RECORD_RUNS = 64  # runs whose outputs on all samples are computed at once
 
 
@@ -71,6 +73,11 @@ def run_network(
     size = chunk_size or max(1, int(WEIGHT_BYTES / each))
     if until is not None:
         size = cells  # it speaks of all cells
+    refuse_beyond(
+        COPIES * min(size, cells) * each, network.device,
+        f"replicas: {min(size, cells)} cells x {plan.replicas} runs of {network.n_parameters} "
+        "weights", "run fewer replicas, or fewer cells at a time (chunk_size)",
+    )  # fmt: skip
     parts = []
     stopped = False
     with network.differentiable():
@@ -245,7 +252,7 @@ class _Runs:
         for k, loss in enumerate(self.losses):
             if loss is None:
                 continue
-            part = outputs[:, :, start : start + len(loss)]
-            self.records[2 * k][:, at, row] = loss.values(part).cpu()
-            self.records[2 * k + 1][:, at, row] = loss.accuracy(part).cpu()
+            values, right = loss.measure(outputs, start)
+            self.records[2 * k][:, at, row] = values.cpu()
+            self.records[2 * k + 1][:, at, row] = right.cpu()
             start += len(loss)

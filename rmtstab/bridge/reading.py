@@ -99,7 +99,7 @@ def read(
         if part is not None and len(part) < part.total
     ]
     if second is not None:
-        _warn_of_shared(first, second, names)
+        notes += warn_of_shared(first, second, names)
     functions = [as_module(loss), as_module(loss if forget_loss is None else forget_loss)]
     for part in (first, second):
         if part is not None:
@@ -147,14 +147,17 @@ def _check_finite(name: str, outputs: Tensor, samples: Samples) -> None:
         )
 
 
-def _warn_of_shared(retain: Samples, forget: Samples, names: tuple[str, str]) -> None:
+def warn_of_shared(retain: Samples, forget: Samples, names: tuple[str, str]) -> list[str]:
+    """Warn where the second set holds samples of the first; the same as notes."""
     shared = shared_samples(retain, forget)
     if shared:
         listed = ", ".join(f"{i} (= {names[0]} {j})" for i, j in shared[:5])
         more = f" and {len(shared) - 5} more" if len(shared) > 5 else ""
-        warnings.warn(
-            f"{names[1]} and {names[0]} share samples: {names[1]} {listed}{more}; "
-            "they are descended and ascended at once",
-            UserWarning,
-            stacklevel=4,
+        why = "are not held out" if names[1] == "test" else "are descended and ascended at once"
+        note = (
+            f"{names[1]} and {names[0]} share samples: {names[1]} {listed}{more}; they {why}: "
+            "take them out of one set"
         )
+        warnings.warn(note, UserWarning, stacklevel=4)
+        return [note]
+    return []

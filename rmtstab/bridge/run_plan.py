@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.bridge.batches import Draw, batch_sizes, draw, epoch_length
+from rmtstab.bridge.run_memory import refuse_records
 
 UPDATES = ("simultaneous", "alternating")
 Schedule = Callable[[int], float] | Any
@@ -120,6 +121,8 @@ def plan_runs(
     batches = batch_sizes(batch_size, *sizes, only, sampling)
     steps = _checks.integer("steps", steps, low=0)
     every = _checks.integer("record_every", record_every, low=1)
+    replicas = _checks.integer("replicas", replicas, low=1)
+    refuse_records(len(etas), replicas, steps, every, sum(sizes))
     _checks.choice("update", update, UPDATES)
     entropy = _checks.generator("rng", rng).integers(2**32, size=4)
     return RunPlan(
@@ -130,7 +133,7 @@ def plan_runs(
         batch_size=batches,
         sampling=sampling,
         steps=steps,
-        replicas=_checks.integer("replicas", replicas, low=1),
+        replicas=replicas,
         momentum=_checks.real("momentum", momentum, low=0.0, high=1.0, high_open=True),
         weight_decay=_checks.real("weight_decay", weight_decay, low=0.0),
         schedule=_schedule(schedule, steps),

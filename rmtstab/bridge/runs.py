@@ -108,4 +108,17 @@ class Runs(Record):
 
 @dataclass(frozen=True, repr=False)
 class FunctionSpaceRun(Runs):
-    """Runs in function space, made by `LinearisedNetwork.run`."""
+    """Runs in function space, made by `LinearisedNetwork.run`.
+
+    Attributes
+    ----------
+    curves : Curves
+        Arrays of shape cells × replicas × recorded steps.
+    turns : Turns
+        When runs forgot and collapsed, and the outcome of each cell.
+    plan : RunPlan
+    origin : str
+        Digest of the linearised network that they are runs of.
+    """
+
+    origin: str

@@ -140,7 +140,9 @@ def sketch(
         chunk_size = _chunk_size(network, known, side, budget - needed)
         small = [name for name in known.uses if network.weights[name].numel() <= PANEL]
         large = [name for name in known.uses if name not in small]
-        for at, chunk in tqdm(side.chunks(chunk_size), desc="sketch", disable=not progress):
+        for at, chunk in tqdm(
+            side.chunks(chunk_size), desc="sketch", disable=None if progress else True
+        ):
             target = factors[at].flatten(0, 1)
             found = collect(network, known, chunk, small, large, len(chunk))
             for name in large:

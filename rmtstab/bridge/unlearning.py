@@ -17,6 +17,7 @@ from rmtstab.bridge.curves import turns
 from rmtstab.bridge.losses import Loss
 from rmtstab.bridge.network_runs import Optimiser, run_network
 from rmtstab.bridge.reading import Reading, read
+from rmtstab.bridge.run_memory import NUMBER, refuse_beyond
 from rmtstab.bridge.run_plan import Schedule, plan_runs
 from rmtstab.bridge.runs import Runs
 from rmtstab.bridge.set_loss import SetLoss
@@ -198,6 +199,13 @@ def unlearn(
             replicas=replicas, rng=rng, sampling=sampling, momentum=momentum,
             weight_decay=weight_decay, schedule=schedule, update=update, record_every=record_every,
         )  # fmt: skip
+        if keep_final:
+            runs = len(plan.step_size) * replicas
+            refuse_beyond(
+                2 * NUMBER * runs * network.n_parameters, torch.device("cpu"),
+                f"keep_final: {runs} displacements of {network.n_parameters} weights",
+                "pass keep_final=False",
+            )  # fmt: skip
         if start is None:
             start = np.zeros((replicas, network.n_parameters))
         if start.shape[1] != network.n_parameters:

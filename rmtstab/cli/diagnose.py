@@ -52,7 +52,7 @@ NAMES = ("model", "loss", "retain", "forget", "test")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write JSON here.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the HTML page here.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.option("--quiet", is_flag=True, help="No plan, no progress bar.")
 def diagnose(
     entry: str,
     batch_size: str | None,
@@ -68,6 +68,9 @@ def diagnose(
     FUNCTION of FILE.py takes no arguments and returns (model, loss, retain, forget) or
     (model, loss, retain, forget, test), or a dict with these keys.
     """
+    for option, path in (("--json", json_path), ("--out", out)):
+        if path is not None and not path.resolve().parent.is_dir():
+            raise click.UsageError(f"{option} must lie in a folder that exists, got {path}")
     function = _entry(entry)
     try:
         given = function()
@@ -85,7 +88,7 @@ def diagnose(
             batch_size=None if batch_size is None else _batches(batch_size),
             rng=seed,
             seed=seed,
-            progress=not quiet and sys.stderr.isatty(),
+            progress=not quiet,
             **options,
         )
         click.echo(answer.words())
@@ -93,7 +96,7 @@ def diagnose(
             answer.to_json(json_path)
         if out is not None:
             answer.to_html(out)
-    except (TypeError, ValueError, ImportError, OSError) as error:
+    except (TypeError, ValueError, ImportError, OSError, MemoryError) as error:
         raise click.UsageError(str(error)) from error
     for path in (json_path, out):
         if path is not None:

@@ -18,6 +18,7 @@ from rmtstab.figures.results import participation, runs, trajectory
 from rmtstab.figures.spectrum import spectrum
 from rmtstab.figures.stability_map import stability_map
 from rmtstab.figures.trajectories import losses, trajectories
+from rmtstab.figures.trust_tradeoff import trust_tradeoff
 
 __all__ = [
     "COLUMN",
@@ -41,4 +42,5 @@ __all__ = [
     "style",
     "trajectories",
     "trajectory",
+    "trust_tradeoff",
 ]

@@ -13,23 +13,22 @@ SQUARED, LOGISTIC = 0, 1
 
 
 @jit()
-def _forward(patches: Any, weights: Any, signs: Any, active: Any) -> float:
-    """Output of one sample (P, d) under weights (d, K); masks times signs into ``active``."""
+def _output(rows: Any, signs: Any) -> float:
+    """Output of one sample from its patches' products with the filters, (P, K)."""
     total = 0.0
-    for p in range(patches.shape[0]):
-        row = active[p]
-        row[:] = 0.0
-        for i in range(patches.shape[1]):
-            x = patches[p, i]
-            for k in range(signs.shape[0]):
-                row[k] += x * weights[i, k]
+    for p in range(rows.shape[0]):
         for k in range(signs.shape[0]):
-            if row[k] > 0.0:
-                total += signs[k] * row[k]
-                row[k] = signs[k]
-            else:
-                row[k] = 0.0
+            if rows[p, k] > 0.0:
+                total += signs[k] * rows[p, k]
     return total
+
+
+@jit()
+def _pull(rows: Any, signs: Any, slope: float) -> None:
+    """Turn products (P, K) into the slope of the loss in them, in place."""
+    for p in range(rows.shape[0]):
+        for k in range(signs.shape[0]):
+            rows[p, k] = slope * signs[k] if rows[p, k] > 0.0 else 0.0
 
 
 @jit()
@@ -100,46 +99,50 @@ def step_runs(
         Runs to step, counted ``cell · replicas + replica``.
     """
     steps, replicas, width = indices.shape
-    _, n_patches, dim = patches.shape
+    n, n_patches, dim = patches.shape
+    drawn = np.empty((width * n_patches, dim))
+    products = np.empty((width * n_patches, signs.shape[0]))
+    everything = np.empty((n * n_patches, signs.shape[0]))
+    move = np.empty((dim, signs.shape[0]))
+    present = np.empty(width, dtype=np.int64)
     for run in range(first, last):
         cell, replica = run // replicas, run % replicas
         weights = state[cell, replica]
-        batch = np.zeros((width, n_patches, signs.shape[0]))
-        scratch = np.zeros((1, n_patches, signs.shape[0]))
         for step in range(steps + 1):
             row = recorded[step]
             if row >= 0:
+                np.dot(patches.reshape(n * n_patches, dim), weights, everything)
                 _record(
-                    patches, labels, signs, kind, scale, cut, n_retain, weights, start,
-                    scratch[0], records, cell, replica, row,
+                    everything, n_patches, labels, signs, kind, scale, cut, n_retain, weights,
+                    start, records, cell, replica, row,
                 )  # fmt: skip
             if step == steps:
                 break
+            count = 0
             for b in range(width):
-                factor = factors[step, cell, replica, b]
-                if factor == 0.0:
-                    continue
-                i = indices[step, replica, b]
-                f = _forward(patches[i], weights, signs, batch[b])
-                slope = factor * _slope(kind, scale, f, labels[i])
-                for p in range(n_patches):
-                    for k in range(signs.shape[0]):
-                        batch[b, p, k] *= slope
-            for b in range(width):
-                if factors[step, cell, replica, b] == 0.0:
-                    continue
-                i = indices[step, replica, b]
-                for p in range(n_patches):
-                    row_b = batch[b, p]
-                    for j in range(dim):
-                        x = patches[i, p, j]
-                        for k in range(signs.shape[0]):
-                            weights[j, k] += x * row_b[k]
+                if factors[step, cell, replica, b] != 0.0:
+                    own = slice(count * n_patches, (count + 1) * n_patches)
+                    drawn[own] = patches[indices[step, replica, b]]
+                    present[count] = b
+                    count += 1
+            if count == 0:  # an empty batch
+                continue
+            seen = drawn[: count * n_patches]
+            slopes = products[: count * n_patches]
+            np.dot(seen, weights, slopes)
+            for c in range(count):
+                rows = slopes[c * n_patches : (c + 1) * n_patches]
+                y = labels[indices[step, replica, present[c]]]
+                factor = factors[step, cell, replica, present[c]]
+                _pull(rows, signs, factor * _slope(kind, scale, _output(rows, signs), y))
+            np.dot(seen.T, slopes, move)
+            weights += move
 
 
 @jit()
 def _record(
-    patches: Any,
+    products: Any,
+    n_patches: int,
     labels: Any,
     signs: Any,
     kind: int,
@@ -148,19 +151,18 @@ def _record(
     n_retain: int,
     weights: Any,
     start: Any,
-    scratch: Any,
     records: Any,
     cell: int,
     replica: int,
     row: int,
 ) -> None:
-    """Losses, accuracies and displacement of one run."""
-    n = patches.shape[0]
+    """Losses, accuracies and displacement of one run, from all samples' products (n P, K)."""
+    n = labels.shape[0]
     for part in range(2):
         low, high = (0, n_retain) if part == 0 else (n_retain, n)
         loss, right, finite = 0.0, 0, True
         for i in range(low, high):
-            f = _forward(patches[i], weights, signs, scratch)
+            f = _output(products[i * n_patches : (i + 1) * n_patches], signs)
             finite = finite and math.isfinite(f)
             loss += _value(kind, scale, f, labels[i])
             if (f > cut) == (labels[i] > cut):

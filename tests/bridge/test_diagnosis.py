@@ -232,10 +232,20 @@ def test_a_loss_that_is_not_convex_has_no_frozen_curvature(case):
         ({"retain_budget": 1e-9}, "retain_budget must be >= the retain loss at the start="),
         ({"forget_level": 2.0}, r"forget_level must lie in \[0, 1\], got 2\.0"),
         ({"tolerance": 0.0}, "tolerance must be > 0"),
+        ({"momentum": 1.0}, r"momentum must lie in \[0, 1\), got 1\.0"),
+        ({"weight_decay": -1.0}, "weight_decay must be >= 0"),
+        ({"sampling": "some"}, "sampling must be one of"),
+        ({"update": "some"}, "update must be one of"),
+        ({"schedule": [1.0]}, "schedule must hold a factor for each of 3 steps, got 1"),
+        ({"replicas": 0}, "replicas must be >= 1"),
+        ({"steps": 10**12}, r"steps must fit in memory, got .* records of .* GB free; record less"),
+        ({"replicas": 10**9}, "steps must fit in memory, got 1 cells x 1000000000 replicas"),
     ],
 )
-def test_bad_input(case, change, message):
+def test_bad_input_is_refused_before_the_pass(case, change, message, monkeypatch):
     model, data = case
+    if "retain_budget" not in change:  # the start's loss is known after it
+        monkeypatch.setattr("rmtstab.bridge.diagnosis.linearise", lambda *_, **__: pytest.fail())
     arguments = {"step_size": 0.1, "batch_size": 3, "steps": 3}
     with pytest.raises(ValueError, match=message):
         bridge.diagnose(model, LOSS, *data, **(arguments | change))
@@ -250,5 +260,9 @@ def test_what_does_not_fit_is_refused_before_it_starts(case):
 def test_shared_samples_are_named(case):
     model, data = case
     both = (data[0], tuple(torch.cat([a[:2], b]) for a, b in zip(*data[:2], strict=True)))
-    with pytest.warns(UserWarning, match="forget and retain share samples: forget 0 "):
-        bridge.diagnose(model, LOSS, *both, step_size=0.1, batch_size=3, steps=2, advice=False)
+    common = {"step_size": 0.1, "batch_size": 3, "steps": 2, "advice": False}
+    with pytest.warns(UserWarning, match="forget and retain share samples: forget 0 .* take them"):
+        answer = bridge.diagnose(model, LOSS, *both, **common)
+    assert "note: forget and retain share samples" in answer.words()
+    with pytest.warns(UserWarning, match="test and forget share samples: test 0 .* not held out"):
+        bridge.linearise(model, LOSS, data[0], data[1], data[1])

@@ -1,6 +1,7 @@
 """Linearised networks: the problem they hold, range checks, storage, maps, bad input."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -153,6 +154,49 @@ def test_a_changed_model_is_not_checked():
         net.check(run)
     with pytest.raises(ValueError, match="model must be as it was when linearised"):
         net.relinearise(run, (), 1)
+
+
+def test_a_run_of_another_network_is_refused(case):
+    _, data, net = case
+    other = bridge.linearise(trained(seed=1)[0], LOSS, *data)
+    run, real = other.run(0.1, (6, 3), 0.5, 5, rng=0), net.run(0.1, (6, 3), 0.5, 5, rng=0)
+    for call in (
+        net.check,
+        lambda r: net.relinearise(r, (), 1),
+        lambda r: net.predicted_outputs(r, (), 1),
+    ):
+        with pytest.raises(ValueError, match="run must be of this linearised network"):
+            call(run)
+        with pytest.raises(TypeError, match=r"run must be a FunctionSpaceRun, .* got int"):
+            call(3)
+    far = net.relinearise(real, (), 5)
+    with pytest.raises(ValueError, match="run must be of this linearised network"):
+        far.check(real)
+
+
+def test_predicted_outputs_give_the_recorded_losses(case):
+    _, data, net = case
+    run = net.run([0.1, 2.0], (6, 3), [[0.2], [0.9]], 12, replicas=3, rng=0, weight_decay=0.1)
+    parts = net.predicted_outputs(run, (1, 1), 7, replica=2)
+    for name, outputs, (_, y) in zip(("retain", "forget", "test"), parts, data, strict=True):
+        found = float(LOSS(torch.tensor(outputs), y))
+        assert found == pytest.approx(getattr(run, f"{name}_loss")[1, 1, 2, 7], rel=1e-12)
+    alone = bridge.linearise(case[0], LOSS, data[0])
+    run = alone.run(0.1, 6, 0.0, 2, rng=0)
+    assert alone.predicted_outputs(run, (), 0)[1:] == (None, None)
+
+
+def test_runs_that_cannot_be_held_are_refused_before_they_start(case, monkeypatch):
+    _, _, net = case
+    from rmtstab.bridge import function_space, run_memory
+
+    monkeypatch.setattr(run_memory, "available_memory", lambda _: 2e7)
+    with pytest.raises(ValueError, match=r"steps must fit in memory, got 1 cells x 8 replicas x"):
+        net.run(0.1, 2, 0.5, 10**6, rng=0)
+    net.run(0.1, 2, 0.5, 30, replicas=1, rng=0)
+    plan = replace(net.run(0.1, 2, 0.5, 0, replicas=1, rng=0).plan, replicas=10_000)
+    with pytest.raises(ValueError, match="replicas must fit in memory, got 10000 runs of"):
+        function_space.run(net.space, plan)
 
 
 def test_maps_over_any_two_axes(case):

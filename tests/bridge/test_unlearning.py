@@ -214,6 +214,27 @@ def test_runs_stop_at_the_step_that_until_says(cnn, compiled, monkeypatch):
     np.testing.assert_allclose(runs.final, whole.final, atol=1e-14)
 
 
+def test_what_cannot_be_held_is_refused_before_a_step(case, monkeypatch):
+    from rmtstab.bridge import run_memory
+
+    monkeypatch.setattr(run_memory, "available_memory", lambda _: 2e7)
+    common = {
+        "step_size": np.full(40_000, 0.1),
+        "batch_size": 2,
+        "alpha": 0.5,
+        "steps": 1,
+        "rng": 0,
+    }
+    with pytest.raises(ValueError, match="keep_final must fit in memory, got 40000 displacements"):
+        bridge.unlearn(case[0], LOSS, *case[1:], replicas=1, **common)
+    with pytest.raises(
+        ValueError, match="replicas must fit in memory, got 40000 cells x 1 runs of"
+    ):
+        bridge.unlearn(
+            case[0], LOSS, *case[1:], replicas=1, keep_final=False, chunk_size=90_000, **common
+        )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

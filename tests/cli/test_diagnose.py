@@ -84,6 +84,8 @@ def test_a_dict_and_a_checkpoint(tmp_path):
         ("entry", ("--batch-size", "9"), ["batch_size must lie in [1, n_retain=8], got 9"]),
         ("entry", ("--batch-size", "a"), ["batch_size must be INT or INT/INT, got 'a'"]),
         ("entry", (), ["batch_size must be given unless the sets are DataLoaders"]),
+        ("entry", ("--batch-size", "2", "--out", "no/such/page.html"), ["--out must lie in a"]),
+        ("entry", ("--batch-size", "2", "--steps", str(10**12)), ["steps must fit in memory"]),
     ],
 )
 def test_errors_are_one_line_and_exit_code_two(tmp_path, function, options, messages):

@@ -1,0 +1,151 @@
+"""The documentation page of the diagnosis' evidence: tables, claims and their verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from rmtstab.claims.networks import diagnosis as judge
+from rmtstab.claims.pages import MARK
+
+Row = dict[str, Any]
+WORDS = {True: "holds", False: "**fails**", None: "reported"}
+
+
+def diagnosis_page(rows: Sequence[Row]) -> str:
+    """Render the evidence of ``validation/diagnosis.py`` as Markdown.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        docs/evidence/diagnosis.json.
+
+    Returns
+    -------
+    str
+    """
+    evidence = {"diagnosis": list(rows)}
+    cells = np.size(rows[0]["phi"])
+    lines = [
+        MARK.format(script="write_diagnosis.py"),
+        "",
+        "# How often the diagnosis is right",
+        "",
+        f"Each network has a grid of {cells} cells, run for real twice with two sets of batches, "
+        f"{rows[0]['steps']} steps of SGD, batches 16/8. Its step sizes span a factor of 100, "
+        "placed where a prediction with batches of its own collapses in half of the cells: a grid "
+        "fixed beforehand collapsed in 96 % of a residual net's cells, and agreement said nothing. "
+        "`python validation/diagnosis.py` gathers this (half an hour of one core), `python "
+        "validation/write_diagnosis.py` judges it and writes this page.",
+        "",
+        "## Collapse",
+        "",
+        "Agreement on which cells collapse, balanced over the two classes: a majority vote scores "
+        ".500 everywhere. *Same*, *frozen*, Φ: predicted with the real runs' batches, from "
+        "function space, with the curvature frozen at the trained weights, by the verdict of "
+        "linear stability. *Other*: the median of seven predicted runs of other batches; *real*: "
+        "one real run by another. *ηα > c, own*: a rule fitted on the cells that it is judged "
+        "on, which has seen the answers; *left out*: c from all other networks.",
+        "",
+        *_table(
+            rows,
+            {
+                "collapsed": lambda r: judge.collapses(r, "real")[..., 0].mean(),
+                "same": lambda r: judge.agreement(r, "same"),
+                "other": lambda r: judge.agreement(r, "other"),
+                "real": judge.repeatability,
+                "frozen": lambda r: judge.agreement(r, "frozen"),
+                "Φ": lambda r: judge.agreement(r, "phi"),
+                "ηα > c, own": lambda r: judge.rule(r, judge.fitted([r])),
+                "left out": lambda r: _left_out(r, rows),
+                "outcome": _outcome,
+            },
+        ),
+        "*Outcome*: share of runs whose outcome, of the four, is the predicted one (same batches).",
+        "",
+        "## Trust",
+        "",
+        "Cells flagged because the true network at the predicted weights parts from the prediction "
+        "(*range*), or because the outcome changes when η or α moves by a third, and agreement of "
+        "the rest. In the figure the tolerance of the range check runs from .02 to none; the "
+        "marker is the one in use, .1; the shaded corner is what was asked.",
+        "",
+        *_table(
+            rows,
+            {
+                "flagged": lambda r: judge.flagged(r).mean(),
+                "range alone": lambda r: judge.flagged(r, margin=False).mean(),
+                "unflagged agree": judge.trusted_agreement,
+                "wrong": lambda r: _wrong(r, flags=False),
+                "wrong, unflagged": lambda r: _wrong(r, flags=True),
+            },
+        ),
+        "![Share flagged against agreement of the unflagged](diagnosis_tradeoff.png)",
+        "",
+        "## Times",
+        "",
+        "Median |log₂| of predicted over real steps, forgetting and collapse together.",
+        "",
+        *_table(
+            rows,
+            {
+                name: partial(_time, source)
+                for name, source in (
+                    ("same", "same"), ("other", "other"), ("real to real", "real"),
+                    ("frozen", "frozen"),
+                )
+            },
+        ),
+        "## Claims",
+        "",
+    ]  # fmt: skip
+    for claim in judge.CLAIMS:
+        found = claim.judge(evidence)
+        failing = "" if math.isnan(found.failing) else f" (failing setting: {found.failing:.3f})"
+        lines += [
+            f"### {claim.name}: {WORDS[found.holds]}",
+            "",
+            claim.statement,
+            "",
+            f"- Measured: {found.value:.3f}{failing}. {found.measured}",
+            f"- Normalisation: {claim.normalisation}",
+            f"- Assumptions: {claim.assumptions}; horizon {claim.horizon}",
+            f"- Fails: {claim.fails}",
+            "",
+        ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(rows: Sequence[Row], columns: dict[str, Callable[[Row], Any]]) -> list[str]:
+    head = ["network", "weights", "n", "loss", *columns]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        cells = [row["network"], f"{row['parameters']:,}", f"{row['n']}", f"{row['tolerance']:g}"]
+        for measure in columns.values():
+            value = measure(row)
+            cells.append(str(value) if isinstance(value, int) else f"{value:.3f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
+def _left_out(row: Row, rows: Sequence[Row]) -> float:
+    others = [other for other in rows if other is not row]
+    return judge.rule(row, judge.fitted(others)) if others else math.nan
+
+
+def _outcome(row: Row) -> float:
+    return float(np.mean(judge.outcomes(row, "real") == judge.outcomes(row, "same")))
+
+
+def _time(source: str, row: Row) -> float:
+    return judge.median_ratio([row], source)
+
+
+def _wrong(row: Row, flags: bool) -> int:
+    real, said = (judge.collapses(row, source)[..., 0] for source in ("real", "same"))
+    wrong = real != said
+    return int((wrong & ~judge.flagged(row)).sum() if flags else wrong.sum())

@@ -1,0 +1,360 @@
+"""Claims: how often the diagnosis is right, against real runs and the predictors it must beat.
+
+Judged from evidence of its own, which takes too long for a validation run: ``python
+validation/diagnosis.py`` gathers it, ``validation/write_diagnosis.py`` judges. Thresholds were
+fixed before that evidence was seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rmtstab._results import FloatArray
+from rmtstab.claims.claim import Claim, Evidence, Outcome
+from rmtstab.claims.networks.maps import balanced_accuracy
+from rmtstab.claims.networks.records import largest, nothing
+
+Record = dict[str, Any]
+Bools = NDArray[np.bool_]
+PLAIN = ("mlp", "cnn")  # kinds whose kernel moves little; the rest: skip connections, normalisation
+TIGHT = 1e-3  # training loss below which a network counts as interpolating
+TOLERANCE = 0.1  # of the range check, as `LinearisedNetwork.check` has it
+TOLERANCES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, math.inf)
+# thresholds
+SIDE, AGREE, FLAGGED, TIME, TIME_OTHER, BLIND = 0.2, 0.95, 0.4, 0.1, 1.3, 0.75
+
+
+def steps_of(row: Record, event: str, source: str) -> FloatArray:
+    """Steps of an event, shape cells or cells × runs; inf where it never comes."""
+    steps = np.asarray(row[event][source], dtype=float)
+    found: FloatArray = np.where(steps < 0, math.inf, steps)
+    return found
+
+
+def collapses(row: Record, source: str) -> Bools:
+    """Whether each cell, or run of it, collapses; of ``phi``, whether Φ's verdict is escape."""
+    if source == "phi":
+        return np.asarray(row["phi"], dtype=bool)
+    found: Bools = np.isfinite(steps_of(row, "collapse", source))
+    return found
+
+
+def outcomes(row: Record, source: str) -> NDArray[np.int64]:
+    """0 keeps, 1 forgets, 2 forgets then collapses, 3 collapses."""
+    forgot, collapsed = (steps_of(row, event, source) for event in ("forgetting", "collapse"))
+    found: NDArray[np.int64] = np.select(
+        [np.isinf(collapsed) & np.isinf(forgot), np.isinf(collapsed), forgot < collapsed],
+        [0, 1, 2],
+        default=3,
+    )
+    return found
+
+
+def agreement(row: Record, source: str) -> float:
+    """Balanced agreement on collapse with the real runs: with each, where there are several."""
+    real, said = collapses(row, "real"), collapses(row, source)
+    runs = range(real.shape[-1])
+    pairs = [(real[..., k], said[..., k] if said.ndim == real.ndim else said) for k in runs]
+    return float(np.mean([balanced_accuracy(p, r) for r, p in pairs]))
+
+
+def repeatability(row: Record) -> float:
+    """Balanced agreement of real runs with real runs of other batches."""
+    real = collapses(row, "real")
+    runs = range(real.shape[-1])
+    return float(
+        np.mean(
+            [balanced_accuracy(real[..., j], real[..., k]) for j in runs for k in runs if j != k]
+        )
+    )
+
+
+def flagged(row: Record, tolerance: float = TOLERANCE, margin: bool = True) -> Bools:
+    """Cells whose predicted outcome should not be relied on, as `RangeCheck.flagged`."""
+    steps, difference = np.asarray(row["check_steps"]), np.asarray(row["difference"])
+    parted = difference > tolerance
+    first = parted.argmax(axis=-1)
+    before = np.take_along_axis(steps, np.maximum(first - 1, 0)[..., None], axis=-1)[..., 0]
+    before = np.where(first > 0, before, 0)
+    trusted = np.where(parted.any(axis=-1), before, row["steps"])
+    collapse = steps_of(row, "collapse", "same")[..., 0]
+    beyond = trusted < np.where(np.isinf(collapse), row["steps"], collapse)
+    own = outcomes(row, "same")[..., 0]
+    fragile = (np.asarray(row["neighbours"]) != own[..., None]).any(axis=-1)
+    found: Bools = beyond | (fragile & margin)
+    return found
+
+
+def trusted_agreement(row: Record, tolerance: float = TOLERANCE, margin: bool = True) -> float:
+    """Balanced agreement on collapse among the cells that are not flagged."""
+    kept = ~flagged(row, tolerance, margin)
+    real, said = collapses(row, "real")[..., 0], collapses(row, "same")[..., 0]
+    return balanced_accuracy(said[kept], real[kept])
+
+
+def product_of(row: Record) -> FloatArray:
+    """``η α`` of every cell."""
+    found: FloatArray = np.multiply.outer(row["step_sizes"], row["alphas"])
+    return found
+
+
+def rules(row: Record, cuts: FloatArray) -> FloatArray:
+    """Balanced agreement of the rules ``η α ≥ c`` with the real runs, one a c."""
+    said = product_of(row).ravel() >= np.reshape(cuts, (-1, 1))
+    real = collapses(row, "real").reshape(said.shape[1], -1)
+    scores = [
+        0.5 * (said[:, run].mean(axis=1) + (~said[:, ~run]).mean(axis=1))
+        if 0 < run.sum() < run.size
+        else np.full(len(said), math.nan)
+        for run in real.T
+    ]
+    found: FloatArray = np.mean(scores, axis=0)
+    return found
+
+
+def rule(row: Record, cut: float) -> float:
+    """Balanced agreement of the rule ``η α ≥ c``."""
+    return float(rules(row, np.array([cut]))[0])
+
+
+def fitted(rows: Sequence[Record]) -> float:
+    """The c that serves these networks best in the mean."""
+    cuts = np.unique(np.concatenate([product_of(row).ravel() for row in rows]))
+    return float(cuts[int(np.argmax(np.mean([rules(row, cuts) for row in rows], axis=0)))])
+
+
+def time_ratios(row: Record, source: str, event: str = "collapse") -> FloatArray:
+    """``|log₂|`` of predicted over real steps of an event, where it comes in both."""
+    real = steps_of(row, event, "real")
+    if source == "real":
+        return _ratios(real[..., 0], real[..., 1])
+    said = steps_of(row, event, source)
+    runs = range(real.shape[-1])
+    parts = [_ratios(real[..., k], said[..., k] if said.ndim == 3 else said) for k in runs]
+    return np.concatenate(parts)
+
+
+def _ratios(real: FloatArray, said: FloatArray) -> FloatArray:
+    both = np.isfinite(real) & np.isfinite(said) & (real > 0) & (said > 0)
+    found: FloatArray = np.abs(np.log2(said[both] / real[both]))
+    return found
+
+
+def median_ratio(rows: Iterable[Record], source: str) -> float:
+    """Median ``|log₂|`` ratio of both events' times, all rows together."""
+    parts = [
+        time_ratios(row, source, event) for row in rows for event in ("forgetting", "collapse")
+    ]
+    values = np.concatenate(parts) if parts else np.zeros(0)
+    return float(np.median(values)) if values.size else math.nan
+
+
+def side(row: Record) -> float:
+    """Share of the rarer outcome among the real runs of the first batches."""
+    share = float(collapses(row, "real")[..., 0].mean())
+    return min(share, 1.0 - share)
+
+
+def plain(rows: Iterable[Record]) -> list[Record]:
+    """Networks without skip connections and normalisation."""
+    return [row for row in rows if row["kind"] in PLAIN]
+
+
+def _listed(rows: Iterable[Record], measure: Any) -> str:
+    return ", ".join(f"{row['network']} {measure(row):.3f}" for row in rows)
+
+
+def grids_have_two_sides(evidence: Evidence) -> Outcome:
+    """Least share of the rarer outcome over all grids."""
+    rows = evidence["diagnosis"]
+    least = -largest(-side(row) for row in rows)
+    few = min(np.size(row["phi"]) for row in rows)
+    text = f"{len(rows)} grids of at least {few} cells; rarer side {_listed(rows, side)}"
+    return Outcome(text, least, math.nan, bool(least >= SIDE and len(rows) >= 8 and few >= 90))
+
+
+def plain_networks_agree(evidence: Evidence) -> Outcome:
+    """Weakest balanced agreement over the plain networks, same batches."""
+    rows = plain(evidence["diagnosis"])
+    if not rows:
+        return nothing("no plain network")
+    worst = -largest(-agreement(row, "same") for row in rows)
+    text = (
+        f"{_listed(rows, lambda r: agreement(r, 'same'))}; with other batches "
+        f"{_listed(rows, lambda r: agreement(r, 'other'))}; a majority vote .5"
+    )
+    failing = min(agreement(row, "frozen") for row in rows)
+    return Outcome(text, worst, math.nan, bool(worst >= AGREE), failing)
+
+
+def others_agree_where_trusted(evidence: Evidence) -> Outcome:
+    """Weakest agreement among unflagged cells of the other networks; at most 40 % flagged."""
+    rows = [row for row in evidence["diagnosis"] if row["kind"] not in PLAIN]
+    if not rows:
+        return nothing("no residual network")
+    worst = -largest(-trusted_agreement(row) for row in rows)
+    share = largest(float(flagged(row).mean()) for row in rows)
+    text = (
+        f"{_listed(rows, trusted_agreement)} unflagged; flagged "
+        f"{_listed(rows, lambda r: flagged(r).mean())}"
+    )
+    failing = min(agreement(row, "same") for row in rows)
+    return Outcome(text, worst, math.nan, bool(worst >= AGREE and share <= FLAGGED), failing)
+
+
+def times_agree(evidence: Evidence) -> Outcome:
+    """Largest median ``|log₂|`` time ratio of a plain network, same batches."""
+    rows = plain(evidence["diagnosis"])
+    if not rows:
+        return nothing("no plain network")
+    worst = largest(median_ratio([row], "same") for row in rows)
+    others = [row for row in evidence["diagnosis"] if row not in rows]
+    text = (
+        f"{_listed(rows, lambda r: median_ratio([r], 'same'))}; others "
+        f"{_listed(others, lambda r: median_ratio([r], 'same'))}"
+    )
+    failing = median_ratio(rows, "frozen")
+    return Outcome(text, worst, math.nan, bool(worst <= TIME), failing)
+
+
+def times_with_other_batches(evidence: Evidence) -> Outcome:
+    """Median ``|log₂|`` time ratio with other batches, against real runs with real runs."""
+    rows = evidence["diagnosis"]
+    said, real = median_ratio(rows, "other"), median_ratio(rows, "real")
+    text = f"predicted to real {said:.3f}, real to real {real:.3f}; " + ", ".join(
+        f"{r['network']} {median_ratio([r], 'other'):.2f} to {median_ratio([r], 'real'):.2f}"
+        for r in rows
+    )
+    ratio = said / real if real > 0 else math.nan
+    return Outcome(text, ratio, math.nan, bool(said <= TIME_OTHER * real))
+
+
+def beats_one_number(evidence: Evidence) -> Outcome:
+    """Least lead over ``η α ≥ c``, with c fitted on the other networks."""
+    rows = evidence["diagnosis"]
+    if len(rows) < 2:
+        return nothing("a rule needs another network to be fitted on")
+    leads, words = [], []
+    for row in rows:
+        own, out = rule(row, fitted([row])), rule(row, fitted([r for r in rows if r is not row]))
+        leads.append(agreement(row, "same") - out)
+        words.append(f"{row['network']} {agreement(row, 'same'):.3f} against {out:.3f}")
+        words[-1] += f" (fitted on its own cells {own:.3f})"
+    worst = -largest(-lead for lead in leads)
+    return Outcome("; ".join(words), worst, math.nan, bool(worst > 0.0))
+
+
+def linear_stability_is_blind(evidence: Evidence) -> Outcome:
+    """Best balanced agreement of Φ's verdict and of frozen runs on interpolating networks."""
+    rows = [row for row in evidence["diagnosis"] if row["tolerance"] <= TIGHT]
+    if not rows:
+        return nothing("no interpolating network")
+    best = largest(max(agreement(row, s) for s in ("phi", "frozen")) for row in rows)
+    text = "; ".join(
+        f"{r['network']}: Φ {agreement(r, 'phi'):.3f}, frozen {agreement(r, 'frozen'):.3f}, "
+        f"function space {agreement(r, 'same'):.3f}"
+        for r in rows
+    )
+    sees = all(agreement(row, "same") >= AGREE for row in rows)
+    twins = [r for r in evidence["diagnosis"] if f"{r['network']}-tight" in _names(rows)]
+    failing = largest(agreement(row, "frozen") for row in twins) if twins else math.nan
+    return Outcome(text, best, math.nan, bool(best <= BLIND and sees), failing)
+
+
+def _names(rows: Iterable[Record]) -> set[str]:
+    return {row["network"] for row in rows}
+
+
+def tradeoff(row: Record) -> dict[str, Any]:
+    """Share flagged and agreement of the rest, one a tolerance, for `figures.trust_tradeoff`."""
+    shares = [float(flagged(row, tolerance).mean()) for tolerance in TOLERANCES]
+    agreements = [trusted_agreement(row, tolerance) for tolerance in TOLERANCES]
+    chosen = TOLERANCES.index(TOLERANCE)
+    return {"kind": row["kind"], "flagged": shares, "agreement": agreements, "chosen": chosen}
+
+
+RUNS = (
+    "cross-entropy, SGD without momentum or decay, eval mode, torch's mean reduction; collapse: "
+    "retain accuracy below four fifths of its start"
+)
+GRID = (
+    "batches 16/8, 12 step sizes over a factor of 100 × 8 mixings in [0, 1]; step sizes placed "
+    "where a prediction with batches of its own collapses in half of the cells"
+)
+HORIZON = "150 steps"
+COMMON: dict[str, Any] = {
+    "assumptions": RUNS, "normalisation": GRID, "horizon": HORIZON, "needs": ("diagnosis",),
+    "source": "derived in docs/theory/function_space",
+}  # fmt: skip
+
+CLAIMS = (
+    Claim(
+        name="diagnosis-grids-have-two-sides",
+        statement="In every grid at least a fifth of the real runs collapse and a fifth do not.",
+        latex=r"\tfrac15\le\Pr[\text{collapse}]\le\tfrac45",
+        fails="on a fixed grid: a residual net collapsed in 96 % of one that suits a perceptron",
+        judge=grids_have_two_sides,
+        **COMMON,
+    ),
+    Claim(
+        name="diagnosis-agrees-on-plain-networks",
+        statement="On perceptrons and plain CNNs function space tells which cells collapse: "
+        "balanced agreement of at least .95 with real runs of the same batches.",
+        latex=r"f_{t+1}=f_t-\eta K(\omega_t\circ\nabla\ell(f_t))",
+        fails="with the curvature frozen as well (the failing value: its weakest agreement)",
+        judge=plain_networks_agree,
+        **COMMON,
+    ),
+    Claim(
+        name="diagnosis-agrees-where-it-trusts-itself",
+        statement="On residual nets and transformers the cells that the range check and the margin "
+        "leave unflagged agree at .95, and at most 40 % are flagged.",
+        latex=r"\|\text{skill}(f_t)-\text{skill}(f(w_t))\|\le 0.1",
+        fails="without the check (the failing value: weakest agreement of all cells)",
+        judge=others_agree_where_trusted,
+        **COMMON,
+    ),
+    Claim(
+        name="diagnosis-times-with-the-same-batches",
+        statement="Forgetting and collapse come when predicted: the median |log₂| of predicted "
+        "over real steps is at most .1 on every plain network.",
+        latex=r"\mathrm{median}\,|\log_2(t_{\rm pred}/t_{\rm real})|\le0.1",
+        fails="with the curvature frozen (the failing value: its median over the same networks)",
+        judge=times_agree,
+        **COMMON,
+    ),
+    Claim(
+        name="diagnosis-times-with-other-batches",
+        statement="With batches it has not seen, the median of seven predicted runs is off by at "
+        "most 1.3 times what a real run is off from another, all networks together.",
+        latex=r"\mathrm{median}\,|\log_2(t_{\rm pred}/t_{\rm real})|\le1.3\,"
+        r"\mathrm{median}\,|\log_2(t'_{\rm real}/t_{\rm real})|",
+        fails="on single networks whose kernel moves early; see the list",
+        judge=times_with_other_batches,
+        **COMMON,
+    ),
+    Claim(
+        name="diagnosis-beats-a-one-number-rule",
+        statement="On every network function space agrees better than the rule that collapse comes "
+        "where ηα exceeds c, with c fitted on the other networks.",
+        latex=r"\eta\alpha\ge c",
+        fails="where c may be fitted on the very cells it is judged on, which no prediction can do",
+        judge=beats_one_number,
+        **COMMON,
+    ),
+    Claim(
+        name="linear-stability-is-blind-when-interpolating",
+        statement="At an interpolating cross-entropy optimum linear stability does not see "
+        "collapse: balanced agreement of Φ's verdict, and of runs with frozen curvature, is at "
+        "most .75 where function space has .95.",
+        latex=r"\nabla^2\ell=\mathrm{diag}\,p-pp^{\!\top}\to0",
+        fails="at a training loss of 1e-2 (the failing value: frozen curvature there)",
+        judge=linear_stability_is_blind,
+        **{**COMMON, "assumptions": RUNS + "; training loss 1e-4"},
+    ),
+)  # fmt: skip

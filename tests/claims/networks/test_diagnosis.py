@@ -1,0 +1,176 @@
+"""Claims of the diagnosis: measures by hand, judges that can fail, a page that is fresh."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rmtstab.claims.diagnosis_page import diagnosis_page
+from rmtstab.claims.networks import diagnosis as judge
+
+DOCS = Path(__file__).parents[3] / "docs"
+EVIDENCE = DOCS / "evidence" / "diagnosis.json"
+CLAIM = {claim.name: claim for claim in judge.CLAIMS}
+
+
+def row(name="net", kind="mlp", tolerance=1e-2, **changes):
+    """A 12 × 8 grid whose lower half collapses at step 40, everything predicted rightly."""
+    late = np.where(np.arange(12)[:, None] < 6, -1, 40) + np.zeros((12, 8), dtype=int)
+    twice = np.stack([late, late], axis=-1)
+    events = {"real": twice, "same": twice, "other": late, "frozen": np.full((12, 8, 2), -1)}
+    listed = {key: value.tolist() for key, value in events.items()}
+    own = np.where(late < 0, 0, 3)  # forgets as it collapses: collapses
+    phi = np.tile((np.arange(8) > 0).astype(int), (12, 1))
+    made = {
+        "network": name, "kind": kind, "tolerance": tolerance, "parameters": 10, "n": 5,
+        "steps": 150, "step_sizes": np.geomspace(0.01, 1.0, 12).tolist(),
+        "alphas": np.linspace(0.0, 1.0, 8).tolist(), "collapse": dict(listed),
+        "forgetting": dict(listed), "phi": phi.tolist(),
+        "check_steps": np.tile([30, 40, 150], (12, 8, 1)).tolist(),
+        "difference": np.zeros((12, 8, 3)).tolist(),
+        "neighbours": own[..., None].repeat(4, -1).tolist(),
+    }  # fmt: skip
+    return made | changes
+
+
+def evidence():
+    kinds = ["mlp"] * 3 + ["cnn"] * 3 + ["residual", "transformer"]
+    rows = [row(f"net-{k}", kind) for k, kind in enumerate(kinds)]
+    return [*rows, row("net-0-tight", "mlp", 1e-4)]
+
+
+def changed(events, cells, value):
+    """Copy of a row's event with some cells of its first replica changed."""
+    steps = np.array(events)
+    steps[cells] = value
+    return steps.tolist()
+
+
+def test_measures_by_hand():
+    made = row()
+    assert judge.agreement(made, "same") == 1.0 and judge.repeatability(made) == 1.0
+    assert judge.agreement(made, "frozen") == 0.5 and judge.side(made) == 0.5
+    # Φ says escape in 7 of 8 columns of either half: right for 7/8 and 1/8
+    assert judge.agreement(made, "phi") == pytest.approx(0.5)
+    made["collapse"]["same"] = changed(made["collapse"]["same"], (11, slice(None), 0), -1)
+    assert judge.agreement(made, "same") == pytest.approx((1.0 + 0.5 * (1 + 5 / 6)) / 2)
+    made["collapse"]["same"] = changed(made["collapse"]["real"], (slice(6, 12),), 20)
+    assert judge.median_ratio([made], "same") == pytest.approx(0.5)  # half of the events off by 2
+    assert judge.median_ratio([made], "real") == 0.0
+    cut = judge.fitted([made])
+    assert judge.rule(made, cut) == max(judge.rule(made, c) for c in judge.product_of(made).ravel())
+
+
+def test_flags_are_those_of_the_range_check():
+    torch = pytest.importorskip("torch")
+    from rmtstab import bridge
+    from rmtstab.bridge.curves import OUTCOMES
+    from tests.bridge.test_linearised import LOSS, trained
+
+    model, *data = trained()
+    net = bridge.linearise(model, LOSS, *data[:2])
+    run = net.run(np.geomspace(0.1, 20.0, 3)[:, None], (6, 3), [0.2, 0.9], 20, replicas=1, rng=0)
+    full, check = net.check(run, tolerance=1e9), net.check(run)
+    steps = {
+        name: {"same": np.where(np.isinf(values), -1, values).astype(int).tolist()}
+        for name, values in (("forgetting", run.forget_step), ("collapse", run.collapse_step))
+    }
+    made = {
+        **steps, "steps": 20, "check_steps": full.steps, "difference": full.difference,
+        "neighbours": [[[OUTCOMES.index(o) for o in c] for c in r] for r in full.neighbours],
+    }  # fmt: skip
+    np.testing.assert_array_equal(judge.flagged(made), check.flagged)
+    np.testing.assert_array_equal(judge.flagged(made, margin=False), check.beyond)
+    assert check.beyond.any() and not check.beyond.all() and torch.is_tensor(data[0][0])
+
+
+def test_all_claims_hold_of_a_perfect_prediction():
+    for name, claim in CLAIM.items():
+        assert claim.judge({"diagnosis": evidence()}).holds, name
+
+
+def one_sided(rows):
+    rows[1]["collapse"]["real"] = np.full((12, 8, 2), 40).tolist()
+
+
+def wrong_plain(rows):
+    rows[4]["collapse"]["same"] = changed(rows[4]["collapse"]["same"], slice(6, 8), -1)
+
+
+def wrong_unflagged(rows):
+    rows[6]["collapse"]["same"] = changed(rows[6]["collapse"]["same"], slice(6, 8), -1)
+    rows[6]["neighbours"] = np.where(
+        judge.outcomes(rows[6], "same")[..., :1] > 0, judge.outcomes(rows[6], "same")[..., :1], 0
+    ).repeat(4, -1).tolist()  # fmt: skip
+
+
+def half_flagged(rows):
+    rows[7]["neighbours"] = np.ones((12, 8, 4), dtype=int).tolist()
+
+
+def late(rows):
+    for event in ("collapse", "forgetting"):
+        rows[2][event]["same"] = changed(rows[2][event]["same"], slice(6, 12), 45)
+
+
+def late_with_others(rows):
+    for made in rows:
+        for event in ("collapse", "forgetting"):
+            made[event]["other"] = changed(made[event]["other"], slice(6, 12), 45)
+
+
+def no_better_than_a_rule(rows):
+    for made in rows:
+        product = judge.product_of(made)
+        real = np.where(product[..., None] > 0.1, 40, -1).repeat(2, -1)
+        made["collapse"]["real"] = made["collapse"]["same"] = real.tolist()
+
+
+def frozen_sees(rows):
+    rows[-1]["collapse"]["frozen"] = rows[-1]["collapse"]["real"]
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("diagnosis-grids-have-two-sides", one_sided),
+        ("diagnosis-agrees-on-plain-networks", wrong_plain),
+        ("diagnosis-agrees-where-it-trusts-itself", wrong_unflagged),
+        ("diagnosis-agrees-where-it-trusts-itself", half_flagged),
+        ("diagnosis-times-with-the-same-batches", late),
+        ("diagnosis-times-with-other-batches", late_with_others),
+        ("diagnosis-beats-a-one-number-rule", no_better_than_a_rule),
+        ("linear-stability-is-blind-when-interpolating", frozen_sees),
+    ],
+)
+def test_each_claim_can_fail(name, damage):
+    rows = evidence()
+    damage(rows)
+    assert not CLAIM[name].judge({"diagnosis": rows}).holds
+
+
+@pytest.mark.parametrize("name", list(CLAIM)[1:])
+def test_nothing_to_judge_is_no_success(name):
+    assert not CLAIM[name].judge({"diagnosis": []}).holds
+
+
+def test_claims_are_complete():
+    from rmtstab.claims import CLAIMS
+
+    assert not {claim.name for claim in CLAIMS} & set(CLAIM)
+    for claim in judge.CLAIMS:
+        for field in ("statement", "latex", "assumptions", "normalisation", "horizon", "source"):
+            assert getattr(claim, field), (claim.name, field)
+        assert claim.fails and claim.needs == ("diagnosis",)
+
+
+def test_the_page_is_that_of_the_evidence():
+    rows = json.loads(EVIDENCE.read_text())
+    page = (DOCS / "diagnosis_accuracy.md").read_text()
+    assert page == diagnosis_page(rows), "run python validation/write_diagnosis.py"
+    assert all(math.isfinite(judge.agreement(made, "same")) for made in rows)
+    less = diagnosis_page(rows[:2])
+    rows[0]["collapse"]["same"] = np.full((12, 8, 2), -1).tolist()
+    assert less != diagnosis_page(rows[:2])
