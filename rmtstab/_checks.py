@@ -8,8 +8,10 @@ wrong kind of thing, `ValueError` for a value outside its range.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Mapping
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 # NumPy calls durations integers; a truth value or a date is no quantity
 NO_NUMBERS = (bool, np.bool_, np.timedelta64, np.datetime64)
+COUNTS = 2**53  # above it a double skips integers: no count of samples or steps lies there
 
 
 def real(
@@ -56,25 +59,117 @@ def real(
 def integer(
     name: str, value: Any, *, low: int | None = None, high: int | None = None, high_label: str = ""
 ) -> int:
-    """Return ``value`` as an int in ``[low, high]``, or raise."""
+    """Return ``value`` as an int in ``[low, high]``, at most 2⁵³ by default, or raise."""
     value = _scalar(name, value)
     if isinstance(value, NO_NUMBERS) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {_show(value)}")
     number = int(value)
     lowest = -math.inf if low is None else low
     highest = math.inf if high is None else high
+    if high is None and abs(number) > COUNTS:
+        raise ValueError(f"{name} must lie within ±2^53, got {_short(number)}")
     if not lowest <= number <= highest:
         interval = _interval(lowest, highest, False, False, "", high_label)
         raise ValueError(f"{name} must {interval}, got {_short(number)}")
     return number
 
 
+def seed(name: str, value: Any) -> int:
+    """Return ``value`` as a seed, an int in ``[0, 2⁶⁴)``, or raise."""
+    return integer(name, value, low=0, high=2**64 - 1)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return ``value`` if it is True or False, or raise."""
+    value = _scalar(name, value)
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {_show(value)}")
+    return bool(value)
+
+
+def instance(name: str, value: Any, *kinds: type, words: str = "") -> Any:
+    """Return ``value`` if it is of one of some classes, or raise; ``words`` name them."""
+    if not isinstance(value, kinds):
+        listed = words or " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"{name} must be a {listed}, got {_show(value)}")
+    return value
+
+
+def function(name: str, value: Any) -> Any:
+    """Return ``value`` if it can be called and is no class, or raise."""
+    if not callable(value) or isinstance(value, type):
+        raise TypeError(f"{name} must be a function, got {_show(value)}")
+    return value
+
+
+def path(name: str, value: Any) -> Path:
+    """Return ``value``, a string or path that is not empty, as a `Path`, or raise."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} must be a path, got {_show(value)}")
+    if not str(value) or "\0" in str(value):
+        raise ValueError(f"{name} must be a path, got {_show(value)}")
+    return Path(value)
+
+
+def items(name: str, value: Any, length: int | None = None) -> tuple[Any, ...]:
+    """Return the items of a list, tuple or one-dimensional array, or raise."""
+    no_mask(name, value)
+    if not isinstance(value, list | tuple) and getattr(value, "ndim", None) != 1:
+        raise TypeError(f"{name} must be a list or tuple, got {_show(value)}")
+    if length is not None and len(value) != length:
+        raise ValueError(f"{name} must hold {length} values, got {len(value)}")
+    return tuple(value)
+
+
+def each(name: str, value: Any) -> tuple[Any, ...]:
+    """Return what a list, tuple, range or array holds along its first axis, or raise."""
+    no_mask(name, value)
+    axes = getattr(value, "ndim", 0)
+    if not isinstance(value, list | tuple | range) and not (isinstance(axes, int) and axes):
+        raise TypeError(f"{name} must be a list, tuple or array, got {_show(value)}")
+    return tuple(value)
+
+
+def reals(name: str, value: Any, length: int, *, low: float = -math.inf) -> Any:
+    """Return a tuple of a given number of finite floats, each at least ``low``, or raise."""
+    listed = enumerate(items(name, value, length))
+    return tuple(real(f"{name}[{k}]", item, low=low) for k, item in listed)
+
+
+def integers(name: str, value: Any, length: int | None = None, *, low: int = 0) -> Any:
+    """Return a tuple of integers, each at least ``low``, or raise."""
+    listed = enumerate(items(name, value, length))
+    return tuple(integer(f"{name}[{k}]", item, low=low) for k, item in listed)
+
+
+def records(name: str, value: Any, keys: Collection[str]) -> tuple[Any, ...]:
+    """Return a list of dictionaries that have some keys, or raise."""
+    found = items(name, value)
+    for k, item in enumerate(found):
+        mapping(f"{name}[{k}]", item, keys)
+    return found
+
+
+def mapping(name: str, value: Any, keys: Collection[str] = ()) -> Any:
+    """Return a mapping with text keys, some of them required, or raise."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise TypeError(f"{name} must be a dictionary with text keys, got {_show(value)}")
+    absent = [key for key in keys if key not in value]
+    if absent:
+        raise ValueError(f"{name} must have {', '.join(absent)}, got {_short(list(value))}")
+    return value
+
+
 def choice(name: str, value: Any, accepted: Collection[Any]) -> Any:
     """Return ``value`` if it is one of ``accepted``, or raise."""
-    if not any(type(value) is type(item) and value == item for item in accepted):
-        listed = ", ".join(repr(item) for item in accepted)
-        raise ValueError(f"{name} must be one of {listed}, got {_show(value)}")
-    return value
+    value = _scalar(name, value)
+    if isinstance(value, np.signedinteger | np.unsignedinteger) and value.dtype.kind in "iu":
+        value = int(value)
+    for item in accepted:
+        if type(value) is type(item) and value == item:
+            return item
+    listed = ", ".join(repr(item) for item in accepted)
+    raise ValueError(f"{name} must be one of {listed}, got {_show(value)}")
 
 
 def array(
@@ -111,6 +206,20 @@ def array(
     return result
 
 
+def moderate(name: str, value: FloatArray, most: float = 1e100) -> FloatArray:
+    """Return an array whose entries' products stay finite: none above ``most``, or raise."""
+    if np.abs(value).max(initial=0.0) > most:
+        raise ValueError(f"{name} must lie within ±{most:g}, got {np.abs(value).max():g}")
+    return value
+
+
+def ratio(name: str, value: FloatArray, unit_name: str, unit: float, most: float = 1e70) -> None:
+    """Raise unless values in some unit have a fourth power."""
+    top = float(np.abs(value).max(initial=0.0))
+    if top > most * unit:
+        raise ValueError(f"{name}/{unit_name} must lie within {most:g}, got {top:g}/{unit:g}")
+
+
 def probabilities(name: str, value: Any) -> FloatArray:
     """Return an array of numbers in ``[0, 1]`` (NaN passes through), or raise."""
     result = array(name, value, finite=False)
@@ -133,7 +242,10 @@ def labels(name: str, value: Any, length: int) -> FloatArray:
 
 def offsets(name: str, value: Any, length: int) -> NDArray[np.int64]:
     """Return block boundaries ``0 = o_0 ≤ o_1 ≤ … ≤ o_n = length`` as int64, or raise."""
-    raw = np.asarray(value)
+    try:
+        raw = np.asarray(value)
+    except (ValueError, RuntimeError):
+        raise TypeError(f"{name} must be a rectangular array, got {_show(value)}") from None
     if raw.dtype.kind not in "iu":
         raise TypeError(f"{name} must hold integers, got dtype {raw.dtype}")
     if raw.ndim != 1 or raw.size == 0:
@@ -158,10 +270,11 @@ def no_mask(name: str, value: Any) -> None:
 
 def generator(name: str, value: Any) -> np.random.Generator:
     """Return a NumPy generator from a generator or an integer seed, or raise."""
+    value = _scalar(name, value)
     if isinstance(value, np.random.Generator):
         return value
     if isinstance(value, Integral):
-        return np.random.default_rng(integer(name, value, low=0))
+        return np.random.default_rng(integer(name, value, low=0, high=2**128))
     raise TypeError(f"{name} must be a numpy Generator or an integer seed, got {_show(value)}")
 
 
@@ -170,12 +283,13 @@ def random_source(name: str, value: Any) -> np.random.Generator | np.random.Rand
 
     A `RandomState` is returned as it is, so that its stream goes on.
     """
+    value = _scalar(name, value)
     if value is None or isinstance(value, np.random.SeedSequence | np.random.BitGenerator):
         return np.random.default_rng(value)
     if isinstance(value, np.random.Generator | np.random.RandomState):
         return value
     if isinstance(value, Integral):
-        return np.random.default_rng(integer(name, value, low=0))
+        return np.random.default_rng(integer(name, value, low=0, high=2**128))
     raise TypeError(
         f"{name} must be a numpy Generator, RandomState, SeedSequence, BitGenerator or an "
         f"integer seed, got {_show(value)}"

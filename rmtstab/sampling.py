@@ -84,14 +84,21 @@ class Scheme:
         n : int
             Size of the set.
         batch : float
-            B, valid for the scheme; not checked here.
+            B > 0; whether it is valid for the scheme is not checked here.
 
         Returns
         -------
         (float, float)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is no number or outside its range.
         """
+        n = _checks.integer("n", n, low=0)
         if n == 0:
             return 0.0, 0.0
+        batch = _checks.real("batch", batch, low=0.0, low_open=True)
         c = self._unit(n) * ((n - batch) / (n * batch) if self.exhausts else 1.0 / batch)
         return c, c if self.fixed_size else 0.0
 
@@ -145,6 +152,7 @@ class Scheme:
         TypeError, ValueError
             If the value is of another kind or outside its range.
         """
+        n = _checks.integer(label, n, low=0)
         if not self.fixed_size:
             return _checks.real(name, value, low=0, high=n, low_open=True, high_label=label)
         whole = value.item() if getattr(value, "ndim", None) == 0 else value
@@ -176,6 +184,8 @@ class Scheme:
         TypeError, ValueError
             If a batch size is of another kind or outside its range.
         """
+        n_retain = _checks.integer("n_retain", n_retain, low=0)
+        n_forget = _checks.integer("n_forget", n_forget, low=0)
         if isinstance(batch_size, tuple | list) or getattr(batch_size, "ndim", 0) == 1:
             if len(batch_size) != 2:
                 raise ValueError(
@@ -192,7 +202,8 @@ class Scheme:
             if used:
                 result.append(self.check_batch("batch_size", value, n, label))
             else:
-                result.append(float(min(max(value, 1), n)) if n else 0.0)
+                least = _checks.real("batch_size", value)
+                result.append(float(min(max(least, 1), n)) if n else 0.0)
         return result[0], result[1]
 
 

@@ -154,6 +154,8 @@ def seal(content: dict[str, Any]) -> dict[str, Any]:
     >>> sorted(seal({"bound": "0x1p+0"}))
     ['bound', 'digest', 'format', 'version']
     """
+    if not isinstance(content, dict):
+        raise TypeError(f"content must be a dictionary, got {type(content).__name__}")
     whole = {**content, "format": FORMAT, "version": VERSION}
     whole.pop("digest", None)
     return {**whole, "digest": _digest(whole)}

@@ -13,7 +13,7 @@ SECTIONS = {
     "The problem and its answers": ("rmtstab", "rmtstab.unlearning", "rmtstab.dynamics"),
     "Curvature and data": ("rmtstab.curvature", "rmtstab.ensembles"),
     "Spectral laws": ("rmtstab.laws",),
-    "Theory": ("rmtstab.theory",),
+    "Theory": ("rmtstab.theory", "rmtstab.sampling"),
     "Bounds and their verification": ("rmtstab.bounds", "rmtstab.verification"),
     "Bridge to torch": ("rmtstab.bridge",),
     "Claims and the experiment": ("rmtstab.claims", "rmtstab.experiment"),

@@ -63,6 +63,10 @@ def evaluate(
     >>> bounds[0].gap < 1e-12
     True
     """
+    _checks.instance("update", update, Update)
+    gap = _checks.flag("gap", gap)
+    if growth_factor is not None:
+        _checks.function("growth_factor", growth_factor)
     dearest = COSTS.index(_checks.choice("cost", cost, COSTS))
     if update.momentum:
         raise ValueError(f"momentum must be 0 for closed-form bounds, got {update.momentum}")

@@ -244,7 +244,7 @@ class Recurrent(nn.Module):
 
 def _seeded(build: Callable[[], Built], seed: int) -> Built:
     """Call ``build`` under a seed of its own; the global generator is left as it was."""
-    _checks.integer("seed", seed, low=0)
+    _checks.seed("seed", seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()

@@ -47,7 +47,7 @@ class TwoLayerReLUCNN(nn.Module):
         _checks.integer("dim", dim, low=1)
         _checks.integer("filters", filters, low=1)
         _checks.real("scale", scale, low=0.0, low_open=True)
-        generator = torch.Generator().manual_seed(_checks.integer("seed", seed, low=0))
+        generator = torch.Generator().manual_seed(_checks.seed("seed", seed))
         weights = torch.randn(2, filters, dim, generator=generator, dtype=torch.float64)
         self.weights = nn.Parameter(weights * (scale / math.sqrt(dim)))
         self.register_buffer("signs", torch.tensor([1.0, -1.0], dtype=torch.float64) / filters)

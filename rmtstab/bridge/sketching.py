@@ -126,7 +126,7 @@ def sketch(
             f"memory_budget must hold {side.n_rows} x {size} projected factors "
             f"({needed / 1e9:.2g} GB), got {budget / 1e9:.2g} GB; lower size or the samples"
         )
-    generator = torch.Generator().manual_seed(_checks.integer("seed", seed, low=0))
+    generator = torch.Generator().manual_seed(_checks.seed("seed", seed))
     buckets = torch.randint(size, (network.n_parameters,), generator=generator)
     signs = torch.randint(2, (network.n_parameters,), generator=generator) * 2 - 1
     places = network.unflatten(buckets.to(network.device))

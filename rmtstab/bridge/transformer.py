@@ -96,7 +96,7 @@ class Transformer(nn.Module):
         if width % heads:
             raise ValueError(f"heads must divide width={width}, got {heads}")
         self.every_token = every_token
-        _checks.integer("seed", seed, low=0)
+        _checks.seed("seed", seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.tokens, self.positions = (

@@ -6,12 +6,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rmtstab import _checks
 from rmtstab._record import Record
-
-if TYPE_CHECKING:
-    pass
 
 Evidence = Mapping[str, Any]  # results.json without the claims: the numbers of one run
 Check = Callable[..., dict[str, Any]]  # (generator, scale of the theory = 1.0)
@@ -119,6 +117,7 @@ class Claim:
         ----------
         evidence : mapping
         """
+        _checks.mapping("evidence", evidence)
         if self.judge_wrong is not None:
             return self.judge_wrong(evidence)
         if self.name not in evidence.get("mutations", {}):

@@ -57,6 +57,7 @@ def coherence_matrix(gram: Any, offsets: IntArray, overwrite: bool = False) -> F
     if gram.shape[0] != gram.shape[1]:
         raise ValueError(f"gram must be square, got {gram.shape}")
     offsets = _checks.offsets("offsets", offsets, len(gram))
+    overwrite = _checks.flag("overwrite", overwrite)
     n = len(offsets) - 1
     if (np.diff(offsets) == 1).all():
         absolute: FloatArray = np.abs(gram, out=gram if overwrite else None)
@@ -91,7 +92,7 @@ def per_sample(matrix: Any, offsets: Any) -> tuple[FloatArray, FloatArray]:
     >>> per_sample([[3.0, 0.0], [0.0, 4.0]], [0, 2])
     (array([16.]), array([25.]))
     """
-    matrix = _checks.array("matrix", matrix, ndim=2)
+    matrix = _checks.moderate("matrix", _checks.array("matrix", matrix, ndim=2))
     offsets = _checks.offsets("offsets", offsets, matrix.shape[1])
     n, widths = len(offsets) - 1, np.diff(offsets)
     squares = np.einsum("ki,ki->i", matrix, matrix)

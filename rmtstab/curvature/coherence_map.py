@@ -61,7 +61,9 @@ class CoherenceMap:
         self.matrix = _checks.array("matrix", matrix, ndim=2)
         self.offsets = _checks.offsets("offsets", offsets, self.matrix.shape[1])
         self.n = len(self.offsets) - 1
-        if matrix_free is None:
+        if matrix_free is not None:
+            matrix_free = _checks.flag("matrix_free", matrix_free)
+        else:
             matrix_free = 8.0 * self.n**2 > STORED_BYTES
         step = max(1, TILE * self.n // max(1, self.matrix.shape[1]))
         edges = [*range(0, self.n, step), self.n]
@@ -80,6 +82,9 @@ class CoherenceMap:
         -------
         CoherenceMap
         """
+        s = _checks.array("s", s, ndim=2)
+        if len(s) != s.shape[1]:
+            raise ValueError(f"s must be square, got shape {s.shape}")
         result = cls.__new__(cls)
         result.matrix, result.offsets = np.zeros((0, len(s))), np.arange(len(s) + 1)
         result.n, result.stored, result._parts = len(s), s, []
@@ -97,6 +102,8 @@ class CoherenceMap:
         -------
         ndarray, float64
         """
+        for name, part in (("rows", rows), ("columns", columns)):
+            _checks.instance(name, part, slice)
         own = self.offsets[rows.start : rows.stop + 1]
         other = self.offsets[columns.start : columns.stop + 1]
         gram = self.matrix[:, own[0] : own[-1]].T @ self.matrix[:, other[0] : other[-1]]

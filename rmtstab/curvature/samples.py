@@ -86,6 +86,7 @@ class SampleCurvatures:
         -------
         MixBasis
         """
+        alpha = self.check_alpha(alpha)
         with self._lock:
             if alpha in self._bases:
                 self._bases.move_to_end(alpha)
@@ -209,6 +210,8 @@ class SampleCurvatures:
 
     def _coherence_parts(self, matrix_free: bool | None) -> tuple[CoherenceMap, FloatArray]:
         """S and each sample's ``λ_max(H_i)``; kept for the next question while S is small."""
+        if matrix_free is not None:
+            matrix_free = _checks.flag("matrix_free", matrix_free)
         if not matrix_free and self._coherence is not None:
             return self._coherence
         s = CoherenceMap(self.factors.matrix, self.factors.offsets, matrix_free)

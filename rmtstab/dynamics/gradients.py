@@ -31,7 +31,7 @@ class GradientSource:
     def __init__(self, update: Update, gradients: Any) -> None:
         curvatures, sizes, weights = update.curvatures, update.sizes, update.weights
         n, r = sum(sizes), curvatures.rank
-        given = _checks.array("gradients", gradients, ndim=2)
+        given = _checks.moderate("gradients", _checks.array("gradients", gradients, ndim=2))
         widths = sorted({r, r + curvatures.complement})
         if given.shape[0] != n or given.shape[1] not in widths:
             listed = " or ".join(f"({n}, {width})" for width in widths)

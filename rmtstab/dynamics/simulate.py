@@ -135,7 +135,8 @@ def run(
     basis, curvatures = update.basis, update.curvatures
     r = basis.n_active if active else curvatures.rank
     rows = np.ascontiguousarray(basis.rows[:, :r])
-    if shuffled:
+    losses = _checks.flag("losses", losses)
+    if _checks.flag("shuffled", shuffled):
         if any(float(b) != int(b) for b in update.batch_size):
             raise ValueError(f"shuffled needs whole batch sizes, got {update.batch_size}")
         scheme = kernels.SHUFFLED

@@ -71,8 +71,9 @@ def frontier(
         If an argument is of the wrong kind or outside its range.
     """
     mixings = _checks.array("alphas", alphas, ndim=1)
+    batch_sizes = _checks.each("batch_sizes", batch_sizes)
     if mixings.size == 0 or len(batch_sizes) == 0:
-        raise ValueError("frontier needs at least one alpha and one batch size, got none")
+        raise ValueError("alphas and batch_sizes must hold one each at least, got none")
     if np.any(np.diff(mixings) <= 0.0):
         raise ValueError("alphas must be strictly increasing")
     if (horizon is None) != (radius is None):

@@ -185,7 +185,7 @@ def iterate(
     slopes: list[FloatArray | None] = [None] * 3
     if source is not None:
         slopes[1:] = source.slopes
-    for i, given in enumerate(observables):
+    for i, given in enumerate(_checks.each("observables", observables)):
         weight = _checks.array(f"observables[{i}]", given, ndim=2)
         if weight.shape not in ((r, r), (update.curvatures.rank, update.curvatures.rank)):
             raise ValueError(f"observables[{i}] must have shape ({r}, {r}), got {weight.shape}")

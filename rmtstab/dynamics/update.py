@@ -17,6 +17,8 @@ from rmtstab.dynamics.certificate import EPS
 from rmtstab.dynamics.second_moment import NoiseMap, SecondMoment
 from rmtstab.sampling import Pair, Scheme
 
+MOST = 1e150  # of a multiplier: second moments hold its square
+
 
 @dataclass(frozen=True)
 class Update:
@@ -87,16 +89,25 @@ class Update:
         TypeError, ValueError
             If an argument is of the wrong kind or outside its range.
         """
+        _checks.instance("curvatures", curvatures, SampleCurvatures)
         mixing = None if alpha is None else curvatures.check_alpha(alpha)
         scheme = Scheme.named(sampling)
+        eta = _checks.real("step_size", step_size, low=0.0)
+        decay = _checks.real("weight_decay", weight_decay, low=0.0, high=MOST)
+        top = float(curvatures.factors.singular_values.max(initial=0.0)) ** 2
+        if max(eta, 1e-150) * (top + decay) > MOST:
+            raise ValueError(
+                f"step_size*(curvature + weight_decay) must be at most {MOST:g} (its square is "
+                f"taken), got {eta:g}*({top:.3g} + {decay:g})"
+            )
         batches = scheme.check_batches(batch_size, curvatures.n_retain, curvatures.n_forget, mixing)
         return cls(
             curvatures,
-            _checks.real("step_size", step_size, low=0.0),
+            eta,
             batches,
             mixing or 0.0,
             scheme,
-            _checks.real("weight_decay", weight_decay, low=0.0),
+            decay,
             _checks.real("momentum", momentum, low=0.0, high=1.0, high_open=True),
         )
 
@@ -171,7 +182,10 @@ class Update:
         -------
         ndarray, shape (k,), float64
         """
-        result: FloatArray = 1.0 - self.step_size * (mix + self.weight_decay)
+        with np.errstate(over="ignore"):  # beyond 1.8e308 it is infinite
+            result: FloatArray = 1.0 - self.step_size * (
+                _checks.array("mix", mix) + self.weight_decay
+            )
         return result
 
     # --- the second moment -------------------------------------------------------------------
@@ -195,6 +209,7 @@ class Update:
         -------
         NoiseMap
         """
+        active, extra = _checks.flag("active", active), _checks.integer("extra", extra, low=0)
         return self.judged_noise if active and not extra else self._noise(active, extra)
 
     def _noise(self, active: bool, extra: int) -> NoiseMap:
@@ -214,6 +229,7 @@ class Update:
         -------
         SecondMoment
         """
+        active = _checks.flag("active", active)
         noise = self.noise(active, extra)
         basis = self.basis.padded(extra)
         mix = basis.mix[: basis.n_active] if active else basis.mix

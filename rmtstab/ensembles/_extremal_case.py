@@ -76,6 +76,11 @@ class SetNoise:
         cls, sizes: tuple[int, int], batch_size: tuple[float, float], alpha: float, sampling: str
     ) -> SetNoise:
         scheme = Scheme.named(sampling)
+        sizes = (
+            _checks.integer("n_retain", sizes[0], low=1),
+            _checks.integer("n_forget", sizes[1], low=0),
+        )
+        batch_size = _checks.items("batch_size", batch_size, 2)
         alpha = _checks.real("alpha", alpha, low=0.0, high=1.0 if sizes[1] else 0.0)
         weights = (1.0 - alpha, alpha)
         noise = [(0.0, 0.0), (0.0, 0.0)]
@@ -122,8 +127,8 @@ def gain(n: int, batch: float, scheme: Scheme) -> float:
 
 def worst(scalars: list[tuple[float, float]], step_size: float) -> tuple[float, float]:
     """Largest ``(1 − ηd)² + η²N`` over the directions, and the smallest ``2d/(d² + N)``."""
-    eta = _checks.real("step_size", step_size, low=0.0)
-    rho = max((1.0 - eta * d) ** 2 + eta * eta * noise for d, noise in scalars)
+    eta = _checks.real("step_size", step_size, low=0.0, high=1e150)
+    rho = max((1.0 - eta * d) * (1.0 - eta * d) + eta * eta * noise for d, noise in scalars)
     steps = [2.0 * d / (d * d + noise) if d > 0.0 else 0.0 for d, noise in scalars]
     return rho, min(steps)
 

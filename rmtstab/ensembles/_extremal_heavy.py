@@ -75,8 +75,9 @@ def heavy_sample(
     """
     rng = _checks.generator("rng", rng)
     noise = SetNoise.of((n_retain, n_forget), batch_size, alpha, sampling)
-    _checks.real("alpha", alpha, low=0.0, high=1.0, high_open=True)
-    gains = [gain(n, b, noise.scheme) if a else math.inf
+    n_retain, n_forget = noise.sizes
+    alpha = _checks.real("alpha", alpha, low=0.0, high=1.0, high_open=True)
+    gains = [gain(n, float(b), noise.scheme) if a else math.inf
              for n, b, a in zip(noise.sizes, batch_size, noise.weights, strict=True)]  # fmt: skip
     if gains[0] < 1.0 or (alpha > 0.0 and gains[0] == 1.0):
         raise ValueError(

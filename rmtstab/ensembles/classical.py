@@ -43,6 +43,8 @@ def gaussian_entries(rng: Any, shape: tuple[int, ...], dyson_index: float) -> Ma
     >>> gaussian_entries(0, (2, 3), 1).shape
     (2, 3)
     """
+    shape = _checks.integers("shape", shape)
+    dyson_index = _checks.real("dyson_index", dyson_index)
     source = _checks.random_source("rng", rng)
     if dyson_index not in (1, 2):
         raise ValueError(f"dense matrices need dyson_index 1 or 2, got {dyson_index!r}")

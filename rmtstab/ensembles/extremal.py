@@ -102,7 +102,8 @@ def identical(
     rng = _checks.generator("rng", rng)
     c = _checks.integer("outputs", outputs, low=1)
     noise = SetNoise.of((n_retain, n_forget), batch_size, alpha, sampling)
-    eta = _checks.real("step_size", step_size, low=0.0)
+    n_retain, n_forget = noise.sizes
+    eta = _checks.real("step_size", step_size, low=0.0, high=1e150)
     values = np.concatenate([[1.0], rng.uniform(0.2, 1.0, size=c - 1)])
     half = np.sqrt(values)[:, None] * rotation(rng, c)
     factors = np.stack([rotation(rng, c) @ half for _ in range(n_retain + n_forget)])
@@ -181,7 +182,8 @@ def orthogonal_groups(
     >>> case.growth_factor, case.critical_step_size
     (0.5, 4.0)
     """
-    rng = _checks.generator("rng", rng)
+    rng, equal = _checks.generator("rng", rng), _checks.flag("equal", equal)
+    per_direction = _checks.items("per_direction", per_direction, 2)
     m = _checks.integer("directions", directions, low=1)
     k_r = _checks.integer("per_direction[0]", per_direction[0], low=1)
     k_f = _checks.integer("per_direction[1]", per_direction[1], low=0)
@@ -257,6 +259,7 @@ def isotropic_frame(
     rng = _checks.generator("rng", rng)
     d = _checks.integer("dim", dim, low=1)
     noise = SetNoise.of((n_retain, n_forget), batch_size, alpha, sampling)
+    n_retain, n_forget = noise.sizes
     drift, spread, frames = 0.0, 0.0, []
     for s, (name, n) in enumerate((("n_retain", n_retain), ("n_forget", n_forget))):
         if s == 1 and n == 0:
@@ -324,9 +327,10 @@ def full_batches(
     n_retain = _checks.integer("n_retain", n_retain, low=1)
     d = _checks.integer("dim", dim, low=1, high=n_retain, high_label="n_retain")
     _checks.choice("sampling", sampling, [scheme.name for scheme in SCHEMES if scheme.exhausts])
+    n_forget = _checks.integer("n_forget", n_forget, low=0)
     batch = (n_retain, max(n_forget, 1))
     SetNoise.of((n_retain, n_forget), batch, alpha, sampling)
-    _checks.real("alpha", alpha, low=0.0, high=1.0, high_open=True)
+    alpha = _checks.real("alpha", alpha, low=0.0, high=1.0, high_open=True)
     rows = rng.standard_normal((n_retain + n_forget, d)) / math.sqrt(d)
     retain, forget = rows[:n_retain], rows[n_retain:]
     mix = (1.0 - alpha) * retain.T @ retain / n_retain - alpha * forget.T @ forget / batch[1]

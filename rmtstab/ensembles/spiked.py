@@ -123,6 +123,7 @@ def heavy_tailed_entries(rng: Any, shape: tuple[int, ...], degrees: float) -> Fl
     >>> heavy_tailed_entries(0, (100, 200), degrees=5.0).shape
     (100, 200)
     """
+    shape = _checks.integers("shape", shape)
     freedom = _checks.real("degrees", degrees, low=2.0, low_open=True)
     draw = _checks.random_source("rng", rng).standard_t(freedom, size=shape)
     return np.asarray(draw * math.sqrt((freedom - 2.0) / freedom))
@@ -161,6 +162,7 @@ def correlated_entries(
     """
     from scipy.signal import lfilter
 
+    shape = _checks.integers("shape", shape, 2)
     draw = np.asarray(_checks.random_source("rng", rng).standard_normal(shape))
     for axis, (name, value) in enumerate((("rows", rows), ("columns", columns))):
         r = _checks.real(name, value, low=-1.0, high=1.0, low_open=True, high_open=True)

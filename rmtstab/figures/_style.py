@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rmtstab import _checks
+
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 VERMILION, SKY, BLACK, GREY = "#D55E00", "#56B4E9", "#000000", "#999999"
 COLUMN = 3.4  # inches, one column of a two-column page
@@ -40,6 +42,13 @@ def style() -> Iterator[None]:
     }
     with mpl.rc_context(parameters):
         yield
+
+
+def check_axes(ax: Any) -> None:
+    """Refuse what is no axes to draw into."""
+    from matplotlib.axes import Axes
+
+    _checks.instance("ax", ax, Axes, words="matplotlib Axes")
 
 
 def plain_ticks(axis: Any) -> None:

@@ -51,6 +51,7 @@ def resistance_against_snr(
     -------
     matplotlib Axes
     """
+    _style.check_axes(ax)
     for k, (name, (colour, marker, _)) in enumerate(_style.PROTOCOL_STYLE.items()):
         exact = _by_snr(networks, _at("protocols", name, "resistance"))
         seen = _by_snr([e for e in escapes if e["protocol"] == name], _at("resistance"))
@@ -84,6 +85,7 @@ def escape_against_snr(
     -------
     matplotlib Axes
     """
+    _style.check_axes(ax)
     for k, (name, (colour, marker, _)) in enumerate(_style.PROTOCOL_STYLE.items()):
         exact = _by_snr(networks, _at("protocols", name, "escape_time"))
         seen = _by_snr([e for e in escapes if e["protocol"] == name], _at("escape_time"))
@@ -112,6 +114,7 @@ def coherence_against_snr(ax: Axes, networks: list[Record], curves: list[Record]
     -------
     matplotlib Axes
     """
+    _style.check_axes(ax)
     axes = {
         "retain": (_style.BLUE, "o"),
         "forget": (_style.VERMILION, "s"),

@@ -55,7 +55,9 @@ def bound_sandwich(
     >>> figures.bound_sandwich(ax, points).get_ylabel()
     'bound on ρ'
     """
-    floor = _checks.real("floor", floor, low=0.0, low_open=True)
+    _style.check_axes(ax)
+    ratio = _checks.flag("ratio", ratio)
+    floor = _checks.real("floor", floor, low=0.0, high=1.0, low_open=True)
     lowest, highest = np.inf, 0.0
     for number, ((kind, name), (exact, value)) in enumerate(joined_points(points).items()):
         shown = (exact > 0.0) & (value >= floor * exact)
@@ -99,7 +101,7 @@ def joined_points(points: list[dict[str, Any]]) -> dict[tuple[str, str], tuple[A
         As `bound_sandwich`.
     """
     joined: dict[tuple[str, str], list[Any]] = {}
-    for entry in points:
+    for entry in _checks.records("points", points, ("bound", "kind", "exact", "value")):
         kind = _checks.choice("kind", entry["kind"], ("necessary", "sufficient"))
         exact, value = (_checks.array(k, entry[k], ndim=1) for k in ("exact", "value"))
         if exact.shape != value.shape:

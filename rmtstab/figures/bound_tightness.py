@@ -48,7 +48,8 @@ def bound_tightness(ax: Axes, points: list[dict[str, Any]], *, floor: float = 1e
     >>> figures.bound_tightness(Figure().add_subplot(), points).get_xlabel()
     'bound / exact growth factor ρ'
     """
-    floor = _checks.real("floor", floor, low=0.0, low_open=True)
+    _style.check_axes(ax)
+    floor = _checks.real("floor", floor, low=0.0, high=1.0, low_open=True)
     rows = []
     for (kind, name), (exact, value) in joined_points(points).items():
         known = exact > 0.0

@@ -47,6 +47,10 @@ def check_series(ax: Axes, figure: dict[str, Any]) -> Axes:
     >>> figures.check_series(Figure().add_subplot(), entry).get_xscale()
     'log'
     """
+    _style.check_axes(ax)
+    keys = ("series", "levels", "logarithmic", "x_label", "y_label")
+    _checks.mapping("figure", figure, keys)
+    _checks.records("figure['series']", figure["series"], ("x", "y", "label"))
     scale = _checks.choice("logarithmic", figure["logarithmic"], ("", "x", "y", "xy"))
     for k, series in enumerate(figure["series"]):
         ax.errorbar(

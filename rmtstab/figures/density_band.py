@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rmtstab import _checks
+from rmtstab.figures import _style
 from rmtstab.laws.base import SpectralLaw
 
 if TYPE_CHECKING:
@@ -63,9 +64,16 @@ def spectral_density(
     """
     if law is not None and not isinstance(law, SpectralLaw):
         raise TypeError(f"law must be a SpectralLaw, got {type(law).__name__}")
+    for part in ("support", "pdf", "nodes", "size"):
+        if not hasattr(density, part):
+            raise TypeError(f"density must be a SpectralDensity, got {type(density).__name__}")
+    logarithmic = _checks.flag("logarithmic", logarithmic)
+    _style.check_axes(ax)
     low, high = density.support
     span = max(high - low, 1e-300)
     width = span / 60 if width is None else _checks.real("width", width, low=0.0, low_open=True)
+    if not 1e-6 * span <= width <= 1e6 * span:
+        raise ValueError(f"width must be within a factor 1e6 of the span {span:g}, got {width:g}")
     x = np.linspace(low - 4 * width, high + 4 * width, 600)
     mean, error = density.pdf(x, width)
     n_probes = len(density.nodes)

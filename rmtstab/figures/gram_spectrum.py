@@ -28,6 +28,7 @@ def gram_spectrum(ax: Axes, eigenvalues: Any, theory: dict[str, Any]) -> Axes:
     -------
     matplotlib Axes
     """
+    _style.check_axes(ax)
     values = np.sort(np.asarray(eigenvalues, dtype=float))
     grid = np.asarray(theory["grid"])
     inside = values[values <= grid[-1]]

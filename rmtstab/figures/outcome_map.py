@@ -47,6 +47,7 @@ def outcome_map(ax: Axes, panel: Panel, shown: str = "share") -> QuadMesh:
     matplotlib QuadMesh
         The cells, for a colour bar.
     """
+    _style.check_axes(ax)
     from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 
     x, y = (

@@ -44,6 +44,7 @@ def trajectory(ax: Axes, result: Trajectory) -> Axes:
     >>> rs.figures.trajectory(Figure().add_subplot(), path).get_xlabel()
     'step'
     """
+    _style.check_axes(ax)
     if not hasattr(result, "quantiles") or not hasattr(result, "retain_loss"):
         raise TypeError(f"result must be a Trajectory, got {type(result).__name__}")
     steps = np.arange(result.displacement.size)
@@ -96,6 +97,7 @@ def runs(ax: Axes, result: Any, *, quantiles: tuple[float, float] = (0.1, 0.9)) 
     >>> rs.figures.runs(Figure().add_subplot(), found).get_ylabel()
     '‖w‖'
     """
+    _style.check_axes(ax)
     if not hasattr(result, "displacement"):
         raise TypeError(f"result must hold runs, got {type(result).__name__}")
     ends = _checks.probabilities("quantiles", quantiles)
@@ -141,6 +143,7 @@ def participation(ax: Axes, growth: Growth) -> Axes:
     >>> rs.figures.participation(Figure().add_subplot(), found).get_xlabel()
     'sample, retain first'
     """
+    _style.check_axes(ax)
     if not hasattr(growth, "participation"):
         raise TypeError(f"growth must be a Growth, got {type(growth).__name__}")
     shares = growth.participation

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rmtstab import _checks
+from rmtstab.figures import _style
 from rmtstab.laws.base import FloatArray, SpectralLaw
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def spectrum(
     >>> figures.spectrum(Figure().add_subplot(), values, law).get_xlabel()
     'eigenvalue'
     """
+    _style.check_axes(ax)
     values = _checks.array("eigenvalues", eigenvalues, ndim=1)
     if not isinstance(law, SpectralLaw):
         raise TypeError(f"law must be a SpectralLaw, got {type(law).__name__}")
@@ -61,6 +63,7 @@ def spectrum(
     atoms = law.atoms()
     if margin is None:
         margin = 2.0 * max(values.size, 1) ** (-2.0 / 3.0) * (right - left)
+    margin = _checks.real("margin", margin, low=0.0)
     outlying = _off_support(values, law, margin)
     bulk = values[~outlying]
     at_atoms = np.zeros(bulk.size, dtype=bool)

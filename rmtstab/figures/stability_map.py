@@ -55,6 +55,7 @@ def stability_map(ax: Axes, frontier: Frontier) -> Axes:
     >>> rs.figures.stability_map(Figure().add_subplot(), found).get_ylabel()
     'mixing α'
     """
+    _style.check_axes(ax)
     from matplotlib.collections import LineCollection
     from matplotlib.colors import TwoSlopeNorm
     from matplotlib.patches import Patch

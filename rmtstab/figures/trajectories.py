@@ -26,6 +26,7 @@ def trajectories(ax: Axes, data: dict[str, Any]) -> Axes:
     -------
     matplotlib Axes
     """
+    _style.check_axes(ax)
     low, median, high = (np.exp(np.array(q)) for q in data["log_quantiles"])
     steps = np.arange(len(median))
     ax.fill_between(steps, low, high, color="0.85", label="real runs, 10–90 % (measured)")
@@ -66,6 +67,7 @@ def losses(ax: Axes, data: dict[str, Any]) -> Axes:
     -------
     matplotlib Axes
     """
+    _style.check_axes(ax)
     for name, colour in (("retain", _style.BLUE), ("forget", _style.VERMILION)):
         seen = np.array(data[f"{name}_loss"])
         error = np.array(data[f"{name}_loss_error"])

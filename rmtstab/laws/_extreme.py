@@ -178,7 +178,8 @@ class ExtremeLaw(Law):
             for tail in self._tails:
                 inside = tail.covers(v)
                 rate = np.abs(tail.log_slope(v[inside])) * self._stretch(x[inside])
-                out[inside] = np.exp(tail.log(v[inside])) * rate
+                mass = np.exp(tail.log(v[inside]))  # where it is 0 the rate may be infinite
+                out[inside] = np.where(mass > 0.0, mass * np.where(mass > 0.0, rate, 0.0), 0.0)
         return out
 
     def _quantile(self, q: FloatArray, upper: bool) -> FloatArray:

@@ -29,6 +29,9 @@ def points(name: str, value: Any) -> FloatArray:
     return _checks.array(name, value, finite=False)
 
 
+FAR = 1e10  # in units of the farthest edge: beyond it two terms of the series in 1/z are exact
+
+
 class Law(abc.ABC):
     r"""A deterministic law of eigenvalues, frozen once built.
 
@@ -324,8 +327,11 @@ class Law(abc.ABC):
         >>> round(Semicircle().expect(lambda x: x**4), 12)
         2.0
         """
-        lower = _checks.real("lb", lb) if math.isfinite(lb) else float(lb)
-        upper = _checks.real("ub", ub) if math.isfinite(ub) else float(ub)
+        lower = -math.inf if _is(lb, -math.inf) else _checks.real("lb", lb)
+        upper = math.inf if _is(ub, math.inf) else _checks.real("ub", ub)
+        conditional = _checks.flag("conditional", conditional)
+        if function is not None:
+            _checks.function("function", function)
         given = (lambda x: x) if function is None else function
         value = expectation(self, given, lower, upper)
         return value / expectation(self, np.ones_like, lower, upper) if conditional else value
@@ -395,7 +401,10 @@ class SpectralLaw(Law):
             Real (float64) for real `z`, complex128 otherwise; ``Im m > 0`` in the
             upper half-plane and ``m(z) ~ -1/z`` at infinity.
         """
-        raw = np.asarray(z)
+        try:
+            raw = np.asarray(z)
+        except ValueError:  # ragged nesting, which `points` refuses
+            raw = np.zeros(0)
         if raw.dtype.kind != "c":
             return evaluate(self._real_stieltjes, points("z", z))
         _checks.no_mask("z", z)
@@ -407,10 +416,13 @@ class SpectralLaw(Law):
         """Evaluate above the axis alone: ``m(conj z) = conj m(z)``, whatever a kernel does."""
         below = np.signbit(z.imag)
         infinite = np.isinf(z.real) | np.isinf(z.imag)
-        above = np.where(infinite, 1j, np.where(below, z.conj(), z))
+        far = np.maximum(np.abs(z.real), np.abs(z.imag)) > FAR * np.abs(self.edges()).max()
+        above = np.where(far, 1j, np.where(below, z.conj(), z))
         # by parts: complex arithmetic with a real number loses the sign of a zero
         above.real -= self.loc
-        result = np.where(infinite, 0.0, self._stieltjes(above))
+        result = self._stieltjes(above)
+        seen = np.where(far & ~infinite, np.where(below, z.conj(), z), 1.0)
+        result = np.where(far, np.where(infinite, 0.0, -(1.0 + self.mean() / seen) / seen), result)
         return np.where(below, result.conj(), result)
 
     def _real_stieltjes(self, z: FloatArray) -> FloatArray:
@@ -420,7 +432,10 @@ class SpectralLaw(Law):
         for location, _ in self.atoms():
             inside |= z == location
         result = np.where(np.isinf(z), -0.0 * np.sign(z), np.nan)
-        outside = ~inside & np.isfinite(z)
+        far = np.abs(z) > FAR * np.abs(self.edges()).max()
+        distant = z[far & np.isfinite(z)]
+        result[far & np.isfinite(z)] = -(1.0 + self.mean() / distant) / distant
+        outside = ~inside & np.isfinite(z) & ~far
         result[outside] = self._stieltjes((z[outside] - self.loc).astype(np.complex128)).real
         return result
 
@@ -429,3 +444,8 @@ def _log_of_pair(value: FloatArray, complement: FloatArray) -> FloatArray:
     """Return ``log(value)``, through the complement where the value is close to 1."""
     with np.errstate(divide="ignore"):
         return np.where(value < 0.5, np.log(value), np.log1p(-complement))
+
+
+def _is(value: Any, infinity: float) -> bool:
+    """Whether a bound is the infinity of its side, which stands for no bound."""
+    return isinstance(value, float) and value == infinity

@@ -302,6 +302,20 @@ class FreeProduct(FreeConvolution):
         ]
         return tuple(sorted(found))
 
+    def _stieltjes(self, z: ComplexArray) -> ComplexArray:
+        """Near 0, where the map between the laws is singular, by Cauchy's integral formula."""
+        gap = float(self._edges().min()) if not self._atoms() else 0.0
+        near = np.abs(z) < 0.05 * gap
+        out = super()._stieltjes(np.where(near, 0.3j * gap, z))
+        if near.any():
+            circle = 0.3 * gap * np.exp(2j * np.pi * (np.arange(48) + 0.5) / 48)
+            values = np.where(circle.imag > 0.0, circle, circle.conj())
+            ring = super()._stieltjes(values)
+            ring = np.where(circle.imag > 0.0, ring, ring.conj())
+            inner = z[near][:, None]
+            out[near] = np.mean(ring * circle / (circle - inner), axis=1)
+        return out
+
     def _moment(self, order: int) -> float:
         return 1.0 if order == 0 else expectation(self, lambda x: (x - self.loc) ** order)
 

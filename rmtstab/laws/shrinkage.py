@@ -51,10 +51,9 @@ RULES: dict[str, Rule] = {
 
 def shrink_spikes(eigenvalues: Any, aspect_ratio: float, scale: float, loss: str) -> Any:
     """Shrink eigenvalues above a Marchenko–Pastur bulk; the others become `scale`."""
-    if loss not in RULES:
-        listed = ", ".join(repr(name) for name in RULES)
-        raise ValueError(f"loss must be one of {listed}, got {loss!r}")
+    _checks.choice("loss", loss, RULES)
     values = _checks.array("eigenvalues", eigenvalues)
+    _checks.ratio("eigenvalues", values, "scale", scale)
     root = math.sqrt(aspect_ratio)
 
     def shrink(given: FloatArray) -> FloatArray:

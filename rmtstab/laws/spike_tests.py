@@ -285,6 +285,7 @@ def patterson_tw(eigenvalues: Any) -> PattersonTest:
         raise ValueError(f"eigenvalues must be at least 2, got {values.size}")
     if values[-1] <= 0.0:
         raise ValueError(f"eigenvalues must be > 0, got {float(values[-1])!r}")
+    values = values / values[0]  # the statistics have no scale
     m = np.arange(values.size, 0, -1.0)
     total = np.cumsum(values[::-1])[::-1]
     squares = np.cumsum(values[::-1] ** 2)[::-1] * (m / total) ** 2
@@ -385,7 +386,7 @@ def parallel_analysis(
     rate = _checks.real("level", level, low=0.0, high=1.0, low_open=True, high_open=True)
     source = np.random.default_rng() if rng is None else _checks.generator("rng", rng)
     centred = table - table.mean(axis=0)
-    if correlation:
+    if _checks.flag("correlation", correlation):
         spread = centred.std(axis=0)
         if (spread == 0.0).any():
             raise ValueError(f"data must not have constant columns, got column {spread.argmin()}")

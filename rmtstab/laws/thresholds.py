@@ -129,6 +129,7 @@ def shrink_singular_values(
     values = _checks.array("singular_values", singular_values)
     if (values < 0.0).any():
         raise ValueError(f"singular_values must be >= 0, got {float(values.min())!r}")
+    _checks.ratio("singular_values", values, "noise", sigma)
     root = math.sqrt(gamma)
 
     def shrink(given: FloatArray) -> FloatArray:

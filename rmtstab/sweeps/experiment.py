@@ -59,7 +59,10 @@ class Experiment:
         wrapped = getattr(function, "func", function)
         plain = re.sub(r"[^A-Za-z0-9_]", "_", getattr(wrapped, "__name__", "experiment"))
         experiment = cls(plain.strip("_") or "experiment", function, units)
-        first = next(iter(inspect.signature(function).parameters), None)
+        try:
+            first = next(iter(inspect.signature(function).parameters), None)
+        except ValueError:  # built in
+            first = None
         if first != "rng":
             raise TypeError(f"experiment must take rng first, got {plain}({first or ''})")
         return experiment

@@ -59,7 +59,7 @@ class Cell:
                 "task must be 1 to 100 letters, digits, '_', '.' or '-' and begin with none of "
                 f"the last two, got {self.task[:120]!r}"
             )
-        object.__setattr__(self, "seed", _checks.integer("seed", self.seed, low=0))
+        object.__setattr__(self, "seed", _checks.integer("seed", self.seed, low=0, high=2**128))
 
     @classmethod
     def of(cls, task: str, seed: int, /, **parameters: Any) -> Cell:
@@ -135,7 +135,10 @@ def product(task: str, seed: int, axes: Mapping[str, Iterable[Any]]) -> list[Cel
     >>> [cell["b"] for cell in product("t", 0, {"a": [1], "b": [2, 3]})]
     [2, 3]
     """
-    names = list(axes)
+    names = list(_checks.mapping("axes", axes))
+    for name, values in axes.items():
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise TypeError(f"axes must hold sequences of values, got {name}={values!r}")
     return [
         Cell.of(task, seed, **dict(zip(names, values, strict=True)))
         for values in itertools.product(*axes.values())

@@ -89,6 +89,8 @@ def fingerprint(function: Callable[..., Any]) -> str:
     >>> fingerprint(lambda x: x + 1) == fingerprint(lambda x: x + 2)
     False
     """
+    if not callable(function):
+        raise TypeError(f"function must be callable, got {function!r}")
     digest = hashlib.sha256(repr(sorted(_versions().items())).encode())
     _add(digest, function, set())
     return digest.hexdigest()[:20]

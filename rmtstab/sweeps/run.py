@@ -113,12 +113,19 @@ def run(
     >>> [result["y"] for result in results.values()]
     [1, 4, 9]
     """
-    cells = list(dict.fromkeys(cells))
+    try:
+        cells = list(dict.fromkeys(cells))
+    except TypeError:  # nothing to iterate over, or what has no hash
+        raise TypeError(f"cells must be cells, got {type(cells).__name__}") from None
+    for cell in cells:
+        _checks.instance("cells", cell, Cell)
     if not callable(function):
         raise TypeError(f"function must be callable, got {function!r}")
+    if on_done is not None:
+        _checks.function("on_done", on_done)
     _checks.choice("errors", errors, ("raise", "record"))
     chunk_size = _checks.integer("chunk_size", chunk_size, low=1)
-    folder = Path(folder)
+    folder = _checks.path("folder", folder)
     folder.mkdir(parents=True, exist_ok=True)
     mark = fingerprint_of(function) if fingerprint is None else str(fingerprint)
 
@@ -164,7 +171,9 @@ def load(cell: Cell, folder: str | os.PathLike[str]) -> Result | None:
     ...     load(cell, folder)
     {'y': 9}
     """
-    state, stored = _read(Path(folder), cell, None)
+    state, stored = _read(
+        _checks.path("folder", folder), _checks.instance("cell", cell, Cell), None
+    )
     return stored if state == "result" else None
 
 

@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -96,7 +95,7 @@ class Sweep:
                 raise ValueError(f"fixed must hold no axis, got {name!r} in both")
         object.__setattr__(self, "axes", axes)
         object.__setattr__(self, "fixed", Cell.of("fixed", 0, **self.fixed).parameters)
-        object.__setattr__(self, "seed", _checks.integer("seed", self.seed, low=0))
+        object.__setattr__(self, "seed", _checks.integer("seed", self.seed, low=0, high=2**128))
         _check_names({**axes, **self.fixed}, self.definition)
 
     @property
@@ -174,6 +173,10 @@ class Sweep:
         OSError
             If the scheduler does not answer, the folder is in use, or cannot be written.
         """
+        if folder is not None:
+            _checks.path("folder", folder)
+        if on_done is not None:
+            _checks.function("on_done", on_done)
         dataset.require()
         function = partial(evaluate, self.definition.function)
         options: dict[str, Any] = {"errors": errors, "chunk_size": chunk_size, "on_done": on_done}
@@ -223,7 +226,7 @@ class Sweep:
             lines += ["", f"[{table}]", *(f"{_toml(k)[1:-1]} = {_toml(v)}" for k, v in rows)]
         text = "\n".join(lines) + "\n"
         if path is not None:
-            write_atomically(Path(path), text)
+            write_atomically(_checks.path("path", path), text)
         return text
 
     @classmethod
@@ -247,7 +250,7 @@ class Sweep:
         TypeError, ValueError
             If it is no such file, with what is wrong in it.
         """
-        path = Path(source)
+        path = _checks.path("source", source)
         try:
             data = tomllib.loads(path.read_text("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -43,11 +43,12 @@ def workers_at(where: Any, *, workers: int | None = None, timeout: float = 10.0)
     OSError
         If the scheduler does not answer in time.
     """
-    if workers is not None and where != "processes":
+    local = isinstance(where, str) and where == "processes"
+    if workers is not None and not local:
         raise ValueError(f"workers must come with where='processes', got where={where!r}")
     if where is None or hasattr(where, "submit"):
         yield where
-    elif where == "processes":
+    elif local:
         count = _checks.integer("workers", workers or os.cpu_count() or 1, low=1)
         with worker_pool(count) as pool:
             yield pool

@@ -145,6 +145,7 @@ def spectrum(n: int, dim: int, snr: float, filters: int) -> FloatArray:
     """
     from rmtstab.laws import MarchenkoPastur
 
+    n = _checks.integer("n", n, low=2)
     n, _, dim, snr, filters = _check(n, n, dim, snr, filters)
     own = shared = dim / (2.0 * filters)
     law = MarchenkoPastur(aspect_ratio=n / dim)
@@ -404,6 +405,9 @@ def bulk_density(
     """
     x = _checks.array("x", x, ndim=1)
     counts = _checks.array("counts", counts, ndim=1)
+    dim, filters = _checks.integer("dim", dim, low=1), _checks.integer("filters", filters, low=1)
+    if not counts.size:
+        raise ValueError("counts must hold a sample's count, got none")
     _checks.real("smoothing", smoothing, low=0.0, low_open=True)
     if counts.size and (counts.min() < 0 or counts.max() > 2 * filters):
         raise ValueError(
@@ -416,7 +420,7 @@ def bulk_density(
     y = np.ones((len(x), 1), dtype=complex)
     for _ in range(2000):
         new = 1.0 / (1.0 + (gain / dim / (shift + gain * y - z)).sum(1, keepdims=True))
-        if np.abs(new - y).max() < 1e-10:
+        if np.abs(new - y).max(initial=0.0) < 1e-10:
             break
         y = 0.5 * (y + new)
     density: FloatArray = (1.0 / (shift + gain * y - z)).mean(1).imag / np.pi

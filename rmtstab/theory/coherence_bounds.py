@@ -59,7 +59,9 @@ class HeavySample:
     set_sharpness: tuple[float, float]
 
     def __post_init__(self) -> None:
-        for s, n in enumerate(self.sizes):
+        for name in ("sharpness", "set_sharpness"):
+            _checks.items(name, getattr(self, name), 2)
+        for s, n in enumerate(_checks.integers("sizes", self.sizes, 2)):
             top = _checks.real(f"sharpness[{s}]", self.sharpness[s], low=0.0)
             if n:
                 check_mean_sharpness(f"set_sharpness[{s}]", self.set_sharpness[s], top, n)
@@ -282,7 +284,8 @@ class CoherenceBound:
 
     def __post_init__(self) -> None:
         _checks.real("mean_sharpness", self.mean_sharpness, low=0.0)
-        check_coherence("coherence", self.coherence, sum(self.sizes), self.outputs)
+        samples = sum(_checks.integers("sizes", self.sizes, 2))
+        check_coherence("coherence", self.coherence, samples, self.outputs)
 
     def growth(
         self, step_size: float, batch_size: tuple[float, float], alpha: float, sampling: str
@@ -310,7 +313,8 @@ class CoherenceBound:
             If an argument is outside its range.
         """
         eta = _checks.real("step_size", step_size, low=0.0)
-        return (eta * self.mean_sharpness) ** 2 * self._unit(batch_size, alpha, sampling)
+        unit = eta * self.mean_sharpness
+        return unit * unit * self._unit(batch_size, alpha, sampling)
 
     def critical_step_size(
         self, batch_size: tuple[float, float], alpha: float, sampling: str
@@ -484,13 +488,15 @@ def weighted_axes(retain: float, forget: float, cross: float, ratio: float) -> f
     >>> weighted_axes(3.0, 2.0, 1.0, 0.0)
     3.0
     """
+    retain = _checks.real("retain", retain, low=0.0)
+    forget = _checks.real("forget", forget, low=0.0)
     for name, value in (("retain", retain), ("forget", forget)):
-        if _checks.real(name, value, low=0.0) and value < 1.0 - ROUNDING:
+        if value and value < 1.0 - ROUNDING:
             raise ValueError(
                 f"{name} must be 0 (empty set) or at least 1 (S_ii >= λ_max(H_i)), got {value:g}"
             )
     cross = _checks.real("cross", cross, low=0.0)
-    if ratio == math.inf:
+    if isinstance(ratio, float) and ratio == math.inf:
         return forget
     t = _checks.real("ratio", ratio, low=0.0)
     a, b, root = (1.0, t, math.sqrt(t)) if t <= 1.0 else (1.0 / t, 1.0, math.sqrt(1.0 / t))

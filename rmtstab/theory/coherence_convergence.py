@@ -75,10 +75,10 @@ class ConvergenceBound:
     outputs: int = 1
 
     def __post_init__(self) -> None:
-        for s, top in enumerate(self.sample_sharpness):
-            _checks.real(f"sample_sharpness[{s}]", top, low=0.0)
-        check_coherence("coherence", self.coherence, sum(self.sizes), self.outputs)
-        if self.forget_ratio != math.inf:
+        _checks.reals("sample_sharpness", self.sample_sharpness, 2, low=0.0)
+        samples = sum(_checks.integers("sizes", self.sizes, 2))
+        check_coherence("coherence", self.coherence, samples, self.outputs)
+        if not (isinstance(self.forget_ratio, float) and self.forget_ratio == math.inf):
             _checks.real("forget_ratio", self.forget_ratio, low=0.0)
 
     def critical_step_size(
@@ -266,6 +266,7 @@ class ConvergenceBound:
         float
             In the units of the Hessians.
         """
+        alpha = mixing(alpha, self.sizes)
         return max(
             a * top / n if a > 0.0 else 0.0
             for a, top, n in zip(

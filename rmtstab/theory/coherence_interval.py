@@ -111,6 +111,8 @@ def coherence_interval(n: int, dim: int, snr: float, delta: float = 0.05) -> Coh
     dim = _checks.integer("dim", dim, low=2)
     snr = _checks.real("snr", snr, low=0.0, high=1e30)
     delta = _checks.real("delta", delta, low=0, high=1, low_open=True, high_open=True)
+    if delta < 1e-15:  # tail levels meet rounding
+        raise ValueError(f"delta must be at least 1e-15, got {delta:g}")
     p, s = dim - 1, snr**2 * dim
     r, weights = chi(p)
     moments = _Moments(s, p, r, weights)

@@ -60,6 +60,8 @@ def critical_alpha(
     law = DescentAscent(retain_ratio, forget_ratio, 0.5)  # checks the ratios
     decay = _checks.real("weight_decay", weight_decay, low=0.0)
     decay /= _checks.real("scale", scale, low=0.0, low_open=True)
+    if decay < 1e-100:  # moves the threshold by less than rounding
+        decay = 0.0
     if decay >= (1.0 + math.sqrt(law.forget_ratio)) ** 2:
         return 1.0
     start = wachter.critical_alpha(law.retain_ratio, law.forget_ratio)

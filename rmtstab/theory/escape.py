@@ -24,6 +24,7 @@ import numpy as np
 from rmtstab import _checks
 from rmtstab._record import Record
 
+__all__ = ["Escape", "EscapeRate"]
 PROTOCOLS = ("common", "sgd_scaled", "sharpness_scaled")
 
 

@@ -24,7 +24,9 @@ def folded_normal_mean(mean: float, deviation: float) -> float:
     -------
     float
     """
-    if deviation == 0.0:
+    mean = _checks.real("mean", mean)
+    deviation = _checks.real("deviation", deviation, low=0.0)
+    if deviation == 0.0 or abs(mean) > 40.0 * deviation:  # the fold is below rounding
         return abs(mean)
     ratio = mean / deviation
     density = math.sqrt(2.0 / math.pi) * math.exp(-0.5 * ratio * ratio)
@@ -65,7 +67,7 @@ def expected_maximum(n: int, cdf: Callable[[FloatArray], FloatArray]) -> float:
     >>> round(expected_maximum(3, lambda x: np.clip(x, 0.0, 1.0)), 12)
     0.75
     """
-    n = _checks.integer("n", n, low=1)
+    n, cdf = _checks.integer("n", n, low=1), _checks.function("cdf", cdf)
     upper, level = 1.0, float(cdf(np.array([1.0]))[0])
     while level**n < 1.0 - 1e-16 and upper < 1e300:
         upper *= 2.0

@@ -27,7 +27,8 @@ def check_coherence(name: str, sigma: float, n: int, outputs: int) -> None:
     TypeError, ValueError
         If σ is no number or outside that range.
     """
-    _checks.real(name, sigma, low=0.0)
+    sigma = _checks.real(name, sigma, low=0.0)
+    n, outputs = _checks.integer("n", n, low=1), _checks.integer("outputs", outputs, low=1)
     if sigma < 1.0 - ROUNDING:
         raise ValueError(
             f"{name} must be at least 1 (λ_max(S) >= max S_ii >= max λ_max(H_i)), got {sigma:g}"
@@ -59,7 +60,7 @@ def check_mean_sharpness(name: str, mean: float, sample: float, n: int) -> None:
     TypeError, ValueError
         If the sharpness is no number or outside that range.
     """
-    _checks.real(name, mean, low=0.0)
+    mean = _checks.real(name, mean, low=0.0)
     if mean > sample * (1.0 + ROUNDING):
         raise ValueError(
             f"{name} must be at most the largest sample's (λ_max(mean) <= max λ_max = {sample:g}), "

@@ -42,7 +42,8 @@ def growth(eigenvalues: Any, step_size: float) -> float:
     """
     mu = _checks.array("eigenvalues", eigenvalues, ndim=1)
     eta = _checks.real("step_size", step_size, low=0.0)
-    return float(np.max((1.0 - eta * mu) ** 2)) if mu.size else 1.0
+    with np.errstate(over="ignore"):  # growth beyond 1.8e308 is infinite
+        return float(np.max((1.0 - eta * mu) ** 2)) if mu.size else 1.0
 
 
 def critical_step_size(eigenvalues: Any) -> float:

@@ -201,6 +201,7 @@ class MirrorLaw:
         v = _checks.array("direction", direction, ndim=1)
         if not v.any():
             raise ValueError("direction must not be 0, got a vector of zeros")
+        v = v / np.abs(v).max()  # its square may not be a number
         v = v / np.linalg.norm(v)
         sets = []
         for name, given in (("retain", retain), ("forget", forget)):

@@ -100,7 +100,8 @@ def weighted_sets(
     """
     alpha, scheme = mixing(alpha, sizes), Scheme.named(sampling)
     parts: list[tuple[int, float, float, float, int]] = []
-    pairs: Any = zip((1.0 - alpha, alpha), sizes, batch_sizes, strict=True)
+    batches = _checks.items("batch_size", batch_sizes, 2)
+    pairs: Any = zip((1.0 - alpha, alpha), sizes, batches, strict=True)
     for index, (a, n, b) in enumerate(pairs):
         if a > 0.0:
             c, e = scheme.coefficients(n, scheme.check_batch("batch_size", b, n))

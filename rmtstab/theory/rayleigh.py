@@ -23,6 +23,7 @@ from rmtstab._results import FloatArray
 from rmtstab.sampling import Scheme
 from rmtstab.theory.noise import least_batch, mixing, weighted_sets
 
+__all__ = ["RayleighBound"]
 ROUNDING = 1e-14  # relative: drifts of the two sets that cancel this far are equal
 
 
@@ -70,6 +71,13 @@ class RayleighBound:
     squares: tuple[float, float, float]
     samples: tuple[float, float]
     spreads: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        _checks.integers("sizes", self.sizes, 2)
+        _checks.reals("drifts", self.drifts, 2)
+        _checks.reals("squares", self.squares, 3)
+        _checks.reals("samples", self.samples, 2, low=0.0)
+        _checks.reals("spreads", self.spreads, 2, low=0.0)
 
     @classmethod
     def direction(cls, retain: Any, forget: Any) -> RayleighBound:
@@ -138,6 +146,10 @@ class RayleighBound:
             If ``Σ tr H_i² < n tr H_s²``, which no Hessians satisfy.
         """
         r = _checks.integer("rank", rank, low=1)
+        sizes = _checks.integers("sizes", sizes, 2)
+        traces = _checks.reals("traces", traces, 2)
+        products = _checks.reals("products", products, 3)
+        sample_squares = _checks.reals("sample_squares", sample_squares, 2, low=0.0)
         spreads = []
         for s, (n, square) in enumerate(zip(sizes, (products[0], products[2]), strict=True)):
             spread = sample_squares[s] - n * square
@@ -186,7 +198,8 @@ class RayleighBound:
         """
         eta = _checks.real("step_size", step_size, low=0.0)
         drift, rest = self._step(batch_size, alpha, sampling, weight_decay)
-        return float((1.0 - eta * drift) ** 2 + eta * eta * rest)
+        stay = 1.0 - eta * drift
+        return float(stay * stay + eta * eta * rest)
 
     def critical_step_size(
         self,

@@ -20,6 +20,8 @@ import numpy as np
 from rmtstab import _checks
 from rmtstab._results import FloatArray
 
+__all__ = ["growth"]
+
 
 def growth(elementwise: Any, sources: Any) -> float:
     r"""Largest λ with ``λ_max(T(λ)) = 1``, ``T_st = Σ_pq F_s F_t/(λ − W)``.

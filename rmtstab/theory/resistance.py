@@ -81,10 +81,10 @@ def with_noise(growth: Any, noise: Any, retain: Any, forget: Any) -> Resistance:
     >>> round(found.mean_only, 4), round(found.value, 4)
     (0.1, 0.1099)
     """
-    j = _checks.array("growth", growth, ndim=1)
+    j = _checks.moderate("growth", _checks.array("growth", growth, ndim=1))
     r = len(j)
     n, h_r, h_f = (
-        _checks.array(name, given, ndim=2)
+        _checks.moderate(name, _checks.array(name, given, ndim=2))
         for name, given in (("noise", noise), ("retain", retain), ("forget", forget))
     )
     for name, given in (("noise", n), ("retain", h_r), ("forget", h_f)):

@@ -150,7 +150,7 @@ def _larger_root(a: float, b: float, coupling: float) -> float:
 
 def _class_sizes(classes: Any, n: int) -> tuple[int, ...]:
     """Sizes in decreasing order."""
-    if isinstance(classes, int) and not isinstance(classes, bool):
+    if not isinstance(classes, list | tuple) and not getattr(classes, "ndim", 0):
         count = _checks.integer("classes", classes, low=1, high=n, high_label="n")
         return tuple(n // count + (k < n % count) for k in range(count))
     array = _checks.array("classes", classes, ndim=1)

@@ -24,6 +24,17 @@ from rmtstab.sampling import Scheme
 from rmtstab.theory.input_checks import check_coherence, check_mean_sharpness
 from rmtstab.theory.noise import least_batch, mixing, weighted_sets
 
+__all__ = [
+    "OneStepBound",
+    "one_step",
+    "one_step_growth",
+    "operator",
+    "operator_growth",
+    "sgd_batch_size",
+    "sgd_sharpness",
+    "sgd_step_size",
+]
+
 
 def one_step(mix_hessian: Any, noise: Any) -> float:
     r"""Largest η with ``λ_max(Φ(P)) ≤ 1``: ``2/λ_max(D² + Q₂, D)``.
@@ -106,8 +117,11 @@ def _one_step_moment(mix_hessian: FloatArray, noise: FloatArray, step_size: floa
     ndarray, shape (r, r), float64
     """
     eta = _checks.real("step_size", step_size, low=0.0)
-    stay = np.eye(len(mix_hessian)) - eta * mix_hessian
-    result: FloatArray = stay @ stay + eta * eta * noise
+    with np.errstate(over="ignore", invalid="ignore"):
+        stay = np.eye(len(mix_hessian)) - eta * mix_hessian
+        result: FloatArray = stay @ stay + eta * eta * noise
+    if not np.isfinite(result).all():
+        raise ValueError(f"step_size must leave the second moment finite, got {eta:g}")
     return result
 
 
@@ -145,7 +159,7 @@ def operator(mix_hessian: Any, weighted: Any) -> float:
     >>> round(sufficient.operator([[2.0]], [[2.0]]), 12)
     0.666666666667
     """
-    d, q = _pair(mix_hessian, weighted)
+    d, q = _pair(mix_hessian, weighted, "weighted")
     top = float(np.linalg.eigvalsh(d)[-1]) if d.size else 0.0
     return _two_over_top(top * d + q, d)
 
@@ -182,12 +196,14 @@ def operator_growth(mix_hessian: Any, weighted: Any, step_size: float) -> float:
     >>> sufficient.operator_growth([[2.0]], [[1.0]], 0.5)
     0.25
     """
-    d, q = _pair(mix_hessian, weighted)
+    d, q = _pair(mix_hessian, weighted, "weighted")
     eta = _checks.real("step_size", step_size, low=0.0)
     values = np.linalg.eigvalsh(d)
     if values.size and values[0] < 0.0:
         return math.nan
     top = float(values[-1]) if values.size else 0.0
+    if not math.isfinite(eta * eta * max(top * top, float(np.abs(q).max(initial=0.0)))):
+        raise ValueError(f"step_size must leave the second moment finite, got {eta:g}")
     return top_value(np.eye(len(d)) + (eta * eta * top - 2.0 * eta) * d + eta * eta * q)
 
 
@@ -226,6 +242,14 @@ class OneStepBound:
     forget: FloatArray
     retain_squares: FloatArray
     forget_squares: FloatArray
+
+    def __post_init__(self) -> None:
+        _checks.integers("sizes", self.sizes, 2)
+        for name in ("retain", "forget", "retain_squares", "forget_squares"):
+            given = _checks.array(name, getattr(self, name), ndim=2)
+            if given.shape != (len(given), len(given)) or len(given) != len(self.retain):
+                raise ValueError(f"{name} must be square, as large as retain, got {given.shape}")
+            object.__setattr__(self, name, given)
 
     def moment(
         self,
@@ -419,6 +443,12 @@ class OneStepBound:
         eta = _checks.real("step_size", step_size, low=0.0)
         alpha, scheme = mixing(alpha, self.sizes), Scheme.named(sampling)
         mix = self.mix(alpha, weight_decay)
+        top = float(np.abs(mix).max(initial=0.0))
+        if top > 1e100 or eta > 1e100:
+            raise ValueError(
+                "step_size and weight_decay must leave the second moment finite, at most 1e100, "
+                f"got {eta:g} and {top:g}"
+            )
         room = 2.0 * mix - eta * mix @ mix
         slope = np.zeros_like(mix)
         weighted = [(s, a) for s, a in enumerate((1.0 - alpha, alpha)) if a > 0.0]
@@ -549,6 +579,7 @@ def sgd_sharpness(
     """
     eta = _checks.real("step_size", step_size, low=0.0, low_open=True)
     check_coherence("coherence", coherence, n, 1)
+    coherence = float(coherence)
     ratio = n / max(coherence, 1.0)  # ℓ/λ
     return 2.0 / (eta * (1.0 + _sgd_noise(1.0, ratio, n, batch_size, sampling)))
 
@@ -597,11 +628,12 @@ def sgd_batch_size(
 
 def _sgd_noise(sharpness: float, sample: float, n: int, batch_size: float, sampling: str) -> float:
     """``λ_max`` of the bound on ``Q₂`` relative to D, at α = 0."""
-    _checks.real("sample_sharpness", sample, low=0.0)
+    sample = _checks.real("sample_sharpness", sample, low=0.0)
     scheme = Scheme.named(sampling)
     n = _checks.integer("n", n, low=1)
     c, e = scheme.coefficients(n, scheme.check_batch("batch_size", batch_size, n))
     check_mean_sharpness("sharpness", sharpness, sample, n)
+    sharpness = float(sharpness)
     return c * n * max(sample - (sharpness if e else 0.0), 0.0)
 
 
@@ -686,12 +718,12 @@ def _least_matrix_batch(
     return max(found, least) if found <= min(sizes) * (1.0 + 1e-12) else math.nan
 
 
-def _pair(first: Any, second: Any) -> tuple[Any, Any]:
+def _pair(first: Any, second: Any, label: str = "noise") -> tuple[Any, Any]:
     d = _checks.array("mix_hessian", first, ndim=2)
-    q = _checks.array("noise", second, ndim=2)
+    q = _checks.array(label, second, ndim=2)
     if d.shape != q.shape or d.shape[0] != d.shape[1]:
         raise ValueError(
-            f"mix_hessian and noise must be square and alike, got {d.shape} and {q.shape}"
+            f"mix_hessian and {label} must be square and alike, got {d.shape} and {q.shape}"
         )
     return d, q
 

@@ -234,7 +234,7 @@ def spiked_step_size(
     'mean-limited: at 2/outlier the mean overshoots along a spike'
     """
     n, dim, scale = _sizes(n, dim, scale)
-    values = _checks.array("spikes", np.asarray(spikes, dtype=float), ndim=1)
+    values = _checks.array("spikes", spikes, ndim=1)
     if values.size > dim:
         raise ValueError(f"spikes must be at most dim={dim}, got {values.size}")
     check_spikes(values)

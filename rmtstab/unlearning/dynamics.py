@@ -635,7 +635,7 @@ class Dynamics(Update):
         >>> dyn.escape_time(10.0)  # |1 − η| = 2
         4.0
         """
-        radius = _checks.real("radius", radius, low=0.0, low_open=True)
+        radius = _checks.real("radius", radius, low=0.0, high=1e150, low_open=True)
         if self.verdict() is Verdict.STABLE:  # Φ contracts: what starts below the radius stays
             return paths.escape_time(self, radius, initial, limit, 1.0)
         return paths.escape_time(self, radius, initial, limit, self._enclosure.upper)

@@ -564,6 +564,8 @@ class UnlearningProblem(SampleCurvatures):
             if alphas is None
             else _checks.array("alphas", alphas, ndim=1)
         )
+        if not grid.size:
+            raise ValueError("alphas must hold a mixing, got none")
         return min(
             self.dynamics(
                 step_size, batch_size, float(a), sampling, weight_decay, momentum

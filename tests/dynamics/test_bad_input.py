@@ -155,7 +155,11 @@ INDEFINITE = np.diag([1.0, 1.0, -0.5])
         (lambda: PROBLEM.critical_step_size(9), ValueError, r"n_retain=4\], got 9"),
         (lambda: PROBLEM.critical_alpha(-1.0, 1), ValueError, "step_size must be >= 0"),
         (lambda: PROBLEM.critical_batch_size(1.0, 1.5), ValueError, "alpha must lie in"),
-        (lambda: PROBLEM.frontier(1.0, [], [0.1]), ValueError, "at least one alpha and one batch"),
+        (
+            lambda: PROBLEM.frontier(1.0, [], [0.1]),
+            ValueError,
+            "alphas and batch_sizes must hold one each",
+        ),
         (lambda: PROBLEM.frontier(1.0, [9], [0.1]), ValueError, r"n_retain=4\], got 9"),
         (lambda: PROBLEM.frontier(1.0, [1], [1.1]), ValueError, "alpha must lie in"),
         (

@@ -1,0 +1,129 @@
+"""Every public callable takes hostile arguments: the right result, or an error that names one.
+
+A case is a call that the callable's own documentation makes, with one argument replaced: by the
+same value in another type, memory layout or byte order (the result must be the same), by its
+near and far multiples, by NaN, infinity or a mask at a random place, by values of every other
+kind. Neither warnings nor exceptions from the inside may leak, nothing may hang, and no input
+may change. ``python -m tests.fuzz.test_fuzz NAME`` lists the faults of callables by name.
+"""
+
+import collections
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from tests.fuzz import calls, outcomes, values
+
+PARTS = "theory", "sampling", "curvature", "ensembles", "unlearning", "dynamics", "bounds"
+CHEAP = tuple(f"rmtstab.{part}" for part in (*PARTS, "verification"))
+SECONDS = 20.0  # of CPU a call may take
+
+
+def cases(call, rng):
+    """``(argument, value, whether it must give the same result)`` of one call."""
+    for name, value in call.arguments.items():
+        yield from ((name, hostile, False) for hostile in values.HOSTILE)
+        if name not in (call.variadic, call.keywords):
+            yield from ((name, form, True) for form in values.forms(value))
+            yield from ((name, bad, False) for bad in values.spoiled(value, rng))
+            yield from ((name, other, False) for other in values.scaled(value))
+
+
+def judge(call, usual, case):
+    """Kind of the outcome ("accepted", "refused"), and a fault in words or None."""
+    name, value, same = case
+    found = outcomes.attempt(call, SECONDS, **call.put(name, value))
+    shown = f"{call.name}({name}={value!r:.80})"
+    if same and found.kind != "accepted":
+        return found.kind, f"{shown}, another form of {call.arguments[name]!r:.80}: {found.text}"
+    if same and not outcomes.equal(usual.result, found.result, 1e-12):
+        return found.kind, f"{shown} gives {found.result!r:.80}, not {usual.result!r:.80}"
+    if found.kind not in ("accepted", "refused"):
+        return found.kind, f"{shown} raises {found.kind}: {found.text:.200}"
+    return found.kind, None
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    mpl.use("agg")
+    return tmp_path_factory.mktemp("examples")
+
+
+def recorded(folder, prefixes=("rmtstab.",)):
+    """Accepted calls by callable, of the modules with a prefix."""
+    chosen = [name for name in calls.modules() if name.startswith(prefixes)]
+    found = calls.accepted(calls.record(chosen, folder))
+    return {name: made for name, made in found.items() if name.startswith(prefixes)}
+
+
+def test_hostile_arguments_of_cheap_callables(folder):
+    rng = np.random.default_rng(20)
+    drawn = []
+    for made in recorded(folder, CHEAP).values():
+        for call in made[:1]:
+            drawn += [(call, case) for case in cases(call, rng)]
+    usual, faults, kinds = {}, [], collections.Counter()
+    for k in rng.permutation(len(drawn))[:3000]:
+        call, case = drawn[k]
+        if call.name not in usual:
+            usual[call.name] = outcomes.attempt(call, SECONDS)
+        if usual[call.name].kind == "accepted":
+            kind, fault = judge(call, usual[call.name], case)
+            kinds[kind] += 1
+            faults += [fault] * (fault is not None)
+    assert not faults, "\n".join([f"{len(faults)} faults", *faults[:20]])
+    assert kinds["accepted"] > 300
+    assert kinds["refused"] > 1500
+    assert sum(kinds.values()) >= 2000
+
+
+def raises_inside(width, scale=1.0):
+    return [1.0] * width[0]
+
+
+def doubles(values):
+    values *= 2.0
+    return values
+
+
+def loses(values):
+    return float(np.float32(values[0]))
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "case", "fault"),
+    [
+        (raises_inside, {"width": (2,)}, ("width", 3, False), "raises TypeError"),
+        (raises_inside, {"width": (2,)}, ("width", {}, False), "raises KeyError"),
+        (doubles, {"values": np.ones(2)}, ("values", np.ones(3), False), "changed its input"),
+        (doubles, {"values": np.ones(2)}, ("values", np.full(2, 1e308), False), "RuntimeWarning"),
+        (loses, {"values": [0.1]}, ("values", np.array([0.1, 0.2]), True), None),
+        (loses, {"values": [0.25]}, ("values", np.array([0.5]), True), "gives 0.5, not 0.25"),
+    ],
+)
+def test_the_harness_sees_faults(function, arguments, case, fault):
+    call = calls.Call(function.__name__, function, arguments)
+    _, found = judge(call, outcomes.attempt(call, SECONDS), case)
+    assert (found is None) if fault is None else (fault in found)
+
+
+def main(patterns):
+    """List the faults of callables whose name holds a pattern."""
+    mpl.use("agg")
+    rng, counts = np.random.default_rng(0), collections.Counter()
+    for name, made in recorded(".").items():
+        if any(pattern in name for pattern in patterns):
+            for call in made[:1]:
+                usual = outcomes.attempt(call, SECONDS)
+                for case in cases(call, rng) if usual.kind == "accepted" else ():
+                    kind, fault = judge(call, usual, case)
+                    counts[kind] += 1
+                    if fault:
+                        print(fault)
+    print(dict(counts))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
