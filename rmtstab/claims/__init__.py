@@ -3,13 +3,15 @@
 from rmtstab.claims import closed_forms, exact, gap, ledger, parting
 from rmtstab.claims.claim import Claim, Outcome, theory_claim
 from rmtstab.claims.limits import mixing, signal, volterra
-from rmtstab.claims.networks import curvature, maps, moments, resistance
+from rmtstab.claims.networks import curvature, data_axis, maps, moments, natural_size, resistance
 
 SUBJECTS = (
     # from trained networks
     resistance,
     maps,
     moments,
+    natural_size,
+    data_axis,
     curvature,
     # that need no network
     exact,

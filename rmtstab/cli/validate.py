@@ -136,7 +136,7 @@ def _changed(preset: Preset, snr: str | None, sizes: dict[str, int | None]) -> P
     if not changes:
         return preset
     if {"n", "n_forget"} & set(changes):  # batches are shares of the sets
-        changes |= {"batch_sizes": (), "batch_size": (0, 0)}
+        changes |= {"batch_sizes": (), "batch_size": (0, 0), "natural_batch_sizes": ()}
     changed = replace(preset, **changes)
     digest = hashlib.sha256(repr(changed.describe()).encode()).hexdigest()[:8]
     return replace(changed, name=f"{preset.name}-{digest}")

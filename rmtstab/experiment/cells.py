@@ -40,6 +40,25 @@ def escape_specs(preset: Preset) -> list[dict[str, Any]]:
     ]
 
 
+def natural_specs(preset: Preset) -> list[dict[str, Any]]:
+    """List the networks that are mapped at natural size, with their losses and architectures."""
+    losses = ("half_squared_error", "logistic")
+    found: list[dict[str, Any]] = [
+        {"data": "signal_plus_noise", "snr": preset.natural_snr, "forget": "balanced",
+         "index": index, "loss": loss, "architecture": "cnn"}
+        for index in range(preset.natural_networks)
+        for loss in losses
+    ]  # fmt: skip
+    if preset.natural_others:
+        found += [
+            {"data": data, "snr": None, "forget": "random", "index": 0, "loss": loss,
+             "architecture": kind}
+            for data in ("digits", "photographs", "textures")
+            for kind, loss in (*(("cnn", loss) for loss in losses), ("resnet8", "cross_entropy"))
+        ]  # fmt: skip
+    return found
+
+
 def one_step_settings(network: dict[str, Any], preset: Preset) -> list[dict[str, Any]]:
     """Where one step is checked: middle batches, and half the forget samples at twice the
     preset's mixing, where the forget batch's noise shows.
@@ -138,8 +157,14 @@ def compute(
     import torch
 
     torch.set_num_threads(1)
-    from rmtstab.experiment import escapes, networks, observations
+    from rmtstab.experiment import escapes, natural_size, networks, observations
 
+    if cell.task == "data_axis":
+        from rmtstab.experiment import data_axis
+
+        names = data_axis.Setting.__dataclass_fields__
+        setting = data_axis.Setting(**{name: cell[name] for name in names})
+        return data_axis.describe(setting, [cell.seed, cell["index"], 43])
     spec = {k: cell[k] for k in ("data", "snr", "forget", "index")} | {"seed": cell.seed}
     if cell.task == "ledger":
         trained, _ = networks.train(preset, spec, device)
@@ -148,6 +173,9 @@ def compute(
         return ledger.network(trained.problem(), batches, "digits" if real else "trained CNNs")
     if cell.task == "escape":
         return escapes.describe(preset, spec, cell["common_step"], device)
+    if cell.task == "natural_size":
+        how = cell["loss"], cell["architecture"]
+        return natural_size.describe(preset, spec, *how, device)
     if cell.task == "network":
         return networks.describe(preset, spec, cell["common_step"], device)
     record = _network_record(cell, folder)

@@ -1,4 +1,7 @@
-"""Data sets of a validation run: signal plus noise, and digits; retain samples first."""
+"""Data sets of a validation run: signal plus noise, digits, photographs, textures.
+
+Retain samples come first. Digits and photographs are real, and ship inside scikit-learn.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,37 @@ from rmtstab._results import FloatArray
 from rmtstab.ensembles import SignalPlusNoise
 from rmtstab.experiment.presets import Preset
 
-DIGITS_PATCH, DIGITS_STRIDE = 6, 2  # 4 overlapping patches of an 8 × 8 image
+SIDE, DIGITS_PATCH, DIGITS_STRIDE = 8, 6, 2  # 4 overlapping patches of an 8 × 8 image
 
 
 def load(preset: Preset, spec: dict[str, Any]) -> tuple[FloatArray, FloatArray, int]:
     """Draw a network's data: patches, labels, size of the retain set.
 
-    ``spec`` holds ``data`` ("signal_plus_noise" or "digits"), ``index`` (which
-    repeat), ``seed``, and ``snr`` or ``forget`` ("random" or "sevens").
+    Parameters
+    ----------
+    preset : Preset
+    spec : dict
+        ``data`` ("signal_plus_noise", "digits", "photographs" or "textures"), ``index`` (which
+        repeat), ``seed``, and ``snr`` or ``forget``: "random", of digits also "sevens", of
+        photographs and textures also "class" (samples of the positive class alone).
+
+    Returns
+    -------
+    (ndarray, shape (n, P, dim); ndarray, shape (n,); int)
     """
     rng = np.random.default_rng([spec["seed"], spec["index"], 17])
     if spec["data"] == "signal_plus_noise":
         patches, labels = SignalPlusNoise(preset.n, preset.dim, spec["snr"]).sample(rng)
         forget = _balanced_subset(labels, preset.n_forget, rng)
+    elif spec["data"] in WINDOWED:
+        images, labels = WINDOWED[spec["data"]](preset.digits_n, rng)
+        patches = windows(images)
+        size = max(2, preset.digits_n // 10)
+        forget = _subset(len(labels), size, rng)
+        if spec["forget"] == "class":
+            positive = np.flatnonzero(labels > 0)
+            forget = np.zeros(len(labels), dtype=bool)
+            forget[rng.permutation(positive)[:size]] = True
     else:
         patches, labels, is_seven = digits(preset.digits_n, rng)
         size = int(is_seven.sum())
@@ -31,24 +52,125 @@ def load(preset: Preset, spec: dict[str, Any]) -> tuple[FloatArray, FloatArray, 
     return np.ascontiguousarray(patches[order]), labels[order], int((~forget).sum())
 
 
+def load_images(preset: Preset, spec: dict[str, Any]) -> tuple[FloatArray, FloatArray, int]:
+    """Draw 8 × 8 images, labels and the size of the retain set: for networks that take images.
+
+    Parameters
+    ----------
+    preset : Preset
+    spec : dict
+        ``data`` ("digits", "photographs" or "textures"), ``index``, ``seed``; a tenth of the
+        images, at random, is to be forgotten.
+
+    Returns
+    -------
+    (ndarray, shape (n, 8, 8); ndarray, shape (n,); int)
+    """
+    rng = np.random.default_rng([spec["seed"], spec["index"], 17])
+    n, n_forget = preset.digits_n, max(2, preset.digits_n // 10)
+    if spec["data"] in WINDOWED:
+        images, labels = WINDOWED[spec["data"]](n, rng)
+    else:
+        images, target = _digit_images()
+        rows = rng.permutation(len(target))[:n]
+        images, labels = images[rows], np.where(target[rows] < 5, 1.0, -1.0)
+    return images, labels, n - n_forget
+
+
+def _digit_images() -> tuple[FloatArray, Any]:
+    """All of scikit-learn's digits, centred, and which digit each is."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = bunch.images / 16.0
+    return images - images.mean(axis=0), bunch.target
+
+
 def digits(n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, Any]:
     """Draw n of scikit-learn's digits: centred patches, labels (0–4: +1, 5–9: −1), sevens.
 
     A tenth of the images are sevens, as in the whole set.
     """
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    images, target = bunch.images / 16.0, bunch.target
-    images = images - images.mean(axis=0)
+    images, target = _digit_images()
     sevens = rng.permutation(np.flatnonzero(target == 7))[: max(2, n // 10)]
     others = rng.permutation(np.flatnonzero(target != 7))[: n - len(sevens)]
     chosen = rng.permutation(np.concatenate([sevens, others]))
-    windows = np.lib.stride_tricks.sliding_window_view(
-        images[chosen], (DIGITS_PATCH, DIGITS_PATCH), axis=(1, 2)
-    )[:, ::DIGITS_STRIDE, ::DIGITS_STRIDE]
-    patches = np.ascontiguousarray(windows.reshape(n, -1, DIGITS_PATCH**2))
+    patches = windows(images[chosen])
     return patches, np.where(target[chosen] < 5, 1.0, -1.0), target[chosen] == 7
+
+
+def photographs(n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Draw 8 × 8 pieces of scikit-learn's two photographs: a temple (+1) and a flower (−1).
+
+    Each photograph is grey and four times smaller; pieces may overlap. Less their mean image
+    and over the pixels' deviation: neither photograph's brightness tells it from the other.
+
+    Parameters
+    ----------
+    n : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (ndarray, shape (n, 8, 8); ndarray, shape (n,))
+    """
+    from sklearn.datasets import load_sample_images
+
+    pieces = []
+    counts = ((n + 1) // 2, n // 2)
+    for image, count in zip(load_sample_images().images, counts, strict=True):
+        grey = np.asarray(image, dtype=float).mean(axis=2)
+        small = grey[: grey.shape[0] // 4 * 4, : grey.shape[1] // 4 * 4]
+        small = small.reshape(small.shape[0] // 4, 4, -1, 4).mean(axis=(1, 3))
+        small = (small - small.mean()) / small.std()
+        rows, columns = (rng.integers(side - SIDE + 1, size=count) for side in small.shape)
+        pieces += [small[r : r + SIDE, c : c + SIDE] for r, c in zip(rows, columns, strict=True)]
+    images = np.stack(pieces)
+    labels = np.repeat([1.0, -1.0], counts)
+    order = rng.permutation(n)
+    return (images - images.mean(axis=0))[order], labels[order]
+
+
+def textures(n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Draw 8 × 8 gratings of random phase and wavelength, upright (+1) or lying (−1), in noise.
+
+    Parameters
+    ----------
+    n : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (ndarray, shape (n, 8, 8); ndarray, shape (n,))
+        A grating's angle leaves its axis by up to 20°; amplitude 1, noise of deviation ½.
+    """
+    labels = rng.permutation(np.where(np.arange(n) % 2, 1.0, -1.0))
+    angle = np.where(labels > 0, 0.0, np.pi / 2) + rng.uniform(-np.pi / 9, np.pi / 9, n)
+    wave = 2.0 * np.pi / rng.uniform(3.0, 6.0, n)
+    x, y = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
+    along = np.cos(angle)[:, None, None] * x + np.sin(angle)[:, None, None] * y
+    images = np.sin(wave[:, None, None] * along + rng.uniform(0, 2 * np.pi, n)[:, None, None])
+    return images + 0.5 * rng.standard_normal(images.shape), labels
+
+
+def windows(images: FloatArray) -> FloatArray:
+    """Four overlapping 6 × 6 patches of each 8 × 8 image.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, 8, 8)
+
+    Returns
+    -------
+    ndarray, shape (n, 4, 36)
+    """
+    views = np.lib.stride_tricks.sliding_window_view(
+        images, (DIGITS_PATCH, DIGITS_PATCH), axis=(1, 2)
+    )[:, ::DIGITS_STRIDE, ::DIGITS_STRIDE]
+    return np.ascontiguousarray(views.reshape(len(images), -1, DIGITS_PATCH**2))
+
+
+WINDOWED = {"photographs": photographs, "textures": textures}
 
 
 def _balanced_subset(labels: FloatArray, size: int, rng: np.random.Generator) -> Any:

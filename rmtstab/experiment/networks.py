@@ -77,7 +77,7 @@ def train(preset: Preset, spec: dict[str, Any], device: str) -> tuple[Network, d
     in about one start of five; such a start is given up for a fresh one, and counted.
     """
     patches, labels, n_retain = data.load(preset, spec)
-    real = spec["data"] == "digits"
+    real = spec["data"] != "signal_plus_noise"
     seeds = np.random.default_rng([spec["seed"], spec["index"], 3]).integers(2**31, size=STARTS)
     for starts, seed in enumerate(seeds, start=1):  # noqa: B007 (read after the loop)
         model = bridge.TwoLayerReLUCNN(
@@ -127,7 +127,7 @@ def describe(
     values = np.linalg.eigvalsh(gram)
     masks = network.patches @ weights.reshape(-1, weights.shape[2]).T > 0
     coherence = problem.coherence(alpha=preset.alpha)
-    real = spec["data"] == "digits"
+    real = spec["data"] != "signal_plus_noise"
     batch_sizes = preset.digits_batch_sizes if real else preset.batch_sizes
     record: dict[str, Any] = {
         "weights": weights.tolist(),

@@ -15,9 +15,11 @@ LEAST = {
     "repeats": 1, "n": 4, "horizon": 10, "replicas": 1, "check_replicas": 2, "data_sets": 2,
     "linear_replicas": 2, "map_replicas": 1, "map_linear_replicas": 4, "escape_horizon": 1,
     "escape_replicas": 2, "digits_repeats": 1, "dim": 2, "filters": 1,
-    "resamples": 2, "digits_n": 20, "digits_filters": 1,
+    "resamples": 2, "digits_n": 20, "digits_filters": 1, "natural_networks": 2,
+    "natural_alphas": 2, "natural_steps": 1, "natural_replicas": 1, "axis_sets": 2,
 }  # fmt: skip
-POSITIVE = (("radius", 1.0, 1e100), ("displacement", 0.0, 1.0), ("alpha", 0.0, 1.0))
+POSITIVE = (("radius", 1.0, 1e100), ("displacement", 0.0, 1.0), ("alpha", 0.0, 1.0),
+            ("natural_loss", 0.0, 0.6))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,22 @@ class Preset:
         Linearised runs beside the latter.
     displacement : float
         Start displacement over ‖w*‖.
+    natural_displacements : tuple of float
+        Start displacements of the maps at natural size, over ‖w*‖; 0 is w* itself.
+    natural_networks, natural_alphas, natural_steps, natural_replicas : int
+        Networks a loss, mixings, horizon and runs a cell of these maps.
+    natural_batch_sizes : tuple of (int, int)
+        Empty: a twelfth of the sets, a third, and the whole.
+    natural_snr, natural_loss : float
+        Ratio of the data; training loss of the networks under the logistic loss.
+    natural_others : bool
+        Whether digits, photographs, textures and a ResNet-8 are mapped at natural size too.
+    axis_snrs : tuple of float
+        Ratios of the data axis.
+    axis_sets : int
+        Data sets of the data axis, its blocks.
+    axis_all : bool
+        Whether the data axis also varies sizes, label noise and the classes' shares.
     alpha : float
         Mixing at which resistance and escape time are compared across SNR.
     batch_size : (int, int)
@@ -108,6 +126,18 @@ class Preset:
     batch_sizes: tuple[Batches, ...] = ()
     radius: float = 10.0
     displacement: float = 1e-7
+    natural_displacements: tuple[float, ...] = (0.0, 0.01, 0.05, 0.2)
+    natural_networks: int = 3
+    natural_alphas: int = 6
+    natural_steps: int = 60
+    natural_replicas: int = 2
+    natural_batch_sizes: tuple[Batches, ...] = ()
+    natural_snr: float = 1.0
+    natural_loss: float = 0.05
+    natural_others: bool = False
+    axis_snrs: tuple[float, ...] = (0.0, 0.3, 1.0, 2.0, 4.0)
+    axis_sets: int = 8
+    axis_all: bool = False
     alpha: float = 0.3
     batch_size: Batches = (0, 0)
     resamples: int = 40_000
@@ -125,7 +155,12 @@ class Preset:
         _checks.integer("n_forget", self.n_forget, low=2, high=self.n - 2, high_label="n - 2")
         for field, low, high in POSITIVE:
             _checks.real(field, getattr(self, field), low=low, high=high, low_open=True)
-        for field, high in (("snrs", 1e100), ("escape_snrs", 1e100)):
+        for field, high in (
+            ("snrs", 1e100),
+            ("escape_snrs", 1e100),
+            ("axis_snrs", 1e100),
+            ("natural_displacements", 1.0),
+        ):
             values = getattr(self, field)
             if not isinstance(values, tuple | list) or not (values or field == "escape_snrs"):
                 raise TypeError(f"{field} must be a tuple of numbers, got {values!r}")
@@ -136,6 +171,12 @@ class Preset:
         object.__setattr__(self, "planes", read_planes(self.planes))
         sizes = self.n - self.n_forget, self.n_forget
         given_batches = self.batch_sizes or tuple(_share(sizes, share) for share in SHARES)
+        natural = self.natural_batch_sizes or tuple(_share(sizes, s) for s in (1 / 12, 1 / 3, 1.0))
+        object.__setattr__(
+            self,
+            "natural_batch_sizes",
+            tuple(_batches("natural_batch_sizes", b, sizes) for b in natural),
+        )
         object.__setattr__(
             self, "batch_sizes", tuple(_batches("batch_sizes", b, sizes) for b in given_batches)
         )
@@ -194,6 +235,16 @@ FULL = Preset(
     linear_replicas=1000,
     escape_snrs=(0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 4.0),
     data_sets=12,
+    natural_displacements=(0.0, 0.01, 0.02, 0.05, 0.1, 0.2),
+    natural_networks=5,
+    natural_alphas=8,
+    natural_steps=150,
+    natural_replicas=4,
+    natural_batch_sizes=((4, 1), (8, 2), (12, 3), (16, 4), (32, 8), (48, 12)),
+    axis_snrs=(0.0, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 4.0),
+    axis_sets=12,
+    axis_all=True,
+    natural_others=True,
     escape_horizon=30_000,
     escape_replicas=8,
     digits_repeats=3,
@@ -220,6 +271,13 @@ TINY = Preset(
     check_replicas=8,
     linear_replicas=20,
     data_sets=2,
+    natural_displacements=(0.01, 0.2),
+    natural_networks=2,
+    natural_alphas=2,
+    natural_steps=8,
+    natural_replicas=1,
+    axis_snrs=(0.0, 1.0),
+    axis_sets=2,
     escape_horizon=60,
     escape_replicas=3,
     batch_size=(6, 2),

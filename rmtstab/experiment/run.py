@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from rmtstab.claims import CLAIMS, Claim
 from rmtstab.experiment.cells import (
     compute,
     escape_specs,
+    natural_specs,
     network_specs,
     one_step_settings,
     plane_cells,
@@ -110,7 +112,23 @@ def collect(
     if "escapes" in wanted:  # these networks are trained in their cells
         cells = [cell("escape", s, common_step=common) for s in escape_specs(preset)]
         evidence["escapes"] = stage("escapes", cells)
-    if wanted <= {"theory", "ledger", "escapes"}:
+    if "natural_size" in wanted:
+        cells = [
+            cell("natural_size", s, loss=s["loss"], architecture=s["architecture"])
+            for s in natural_specs(preset)
+            if has_digits() or s["data"] not in ("digits", "photographs")
+        ]
+        evidence["natural_size"] = stage("natural size", cells)
+    if "data_axis" in wanted:
+        from rmtstab.experiment import data_axis  # needs torch
+
+        cells = [
+            Cell.of("data_axis", seed, index=index, **asdict(setting))
+            for setting in data_axis.of_preset(preset)
+            for index in range(preset.axis_sets)
+        ]
+        evidence["data_axis"] = stage("data axis", cells)
+    if wanted <= {"theory", "ledger", "escapes", "natural_size", "data_axis"}:
         return evidence
     networks = stage("networks", [cell("network", s, common_step=common) for s in specs])
     for network in networks:

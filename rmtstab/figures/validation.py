@@ -18,8 +18,10 @@ from rmtstab.figures.against_snr import (
 )
 from rmtstab.figures.bound_tightness import bound_tightness
 from rmtstab.figures.check_series import check_series
+from rmtstab.figures.data_axis import data_axis_drawings
 from rmtstab.figures.gram_spectrum import gram_spectrum
 from rmtstab.figures.maps import map_drawings
+from rmtstab.figures.natural_size import natural_size_drawings
 from rmtstab.figures.trajectories import losses, trajectories
 
 Record = dict[str, Any]
@@ -116,7 +118,12 @@ def _network_drawings(results: Evidence) -> Drawings:
             "bars: one standard error over networks (filled: exact from Φ; open: measured on real "
             "runs); curves: closed forms.",
         )
-    return found | _map_drawings(results)
+    return (
+        found
+        | data_axis_drawings(results)
+        | natural_size_drawings(results)
+        | _map_drawings(results)
+    )
 
 
 def _map_drawings(results: Evidence) -> Drawings:

@@ -1,0 +1,149 @@
+"""A linearised network started away from its weights, or with its loss's curvature frozen too."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rmtstab import _checks
+from rmtstab._results import FloatArray
+from rmtstab.bridge.linearised import LinearisedNetwork
+from rmtstab.bridge.set_loss import SetLoss
+
+
+class FrozenSetLoss(SetLoss):
+    """A loss whose gradient is its expansion at w*: ``∇ℓ_i + ∇²ℓ_i (f − f*)``.
+
+    What is recorded stays the true loss. With it, function space is the linearised dynamics of
+    the frozen curvature, with the gradients at w*.
+
+    Parameters
+    ----------
+    known : SetLoss
+    outputs : Tensor, shape (n, C)
+        f*.
+    """
+
+    def __init__(self, known: SetLoss, outputs: Tensor) -> None:
+        super().__init__(known.loss, known.targets)
+        self.start = outputs
+        self.slope = known.loss.gradients(outputs, known.targets)
+        root = known.loss.roots(outputs, known.targets).dense()
+        self.curvature = root @ root.transpose(1, 2)
+
+    def slopes(
+        self, outputs: Tensor, indices: Tensor, present: Tensor | None, batch: float
+    ) -> Tensor:
+        """Gradient of the expanded batch loss; as `SetLoss.slopes`."""
+        moved = outputs - self.start[indices][:, None]
+        pulled = torch.einsum("rwij,rcwj->rcwi", self.curvature[indices], moved)
+        weights = self.batch_weights(indices, present, batch)
+        result: Tensor = (self.slope[indices][:, None] + pulled) * weights[:, None, :, None]
+        return result
+
+
+def frozen(net: LinearisedNetwork) -> LinearisedNetwork:
+    """Return a copy whose runs follow the curvature and gradients at w*, losses expanded there.
+
+    Parameters
+    ----------
+    net : LinearisedNetwork
+
+    Returns
+    -------
+    LinearisedNetwork
+        Under half squared error its runs are those of ``net``: the loss is its own expansion.
+
+    Raises
+    ------
+    ValueError
+        If a loss is not convex in the outputs.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab import bridge
+    >>> from rmtstab.bridge.expansions import frozen
+    >>> x, y = torch.eye(4), torch.tensor([1.0, -1.0, 1.0, -1.0])
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Flatten(0))
+    >>> net = bridge.linearise(model, bridge.logistic, (x[:3], y[:3]), (x[3:], y[3:]))
+    >>> runs = [n.run(1.0, (1, 1), 0.9, 40, rng=0) for n in (net, frozen(net))]
+    >>> runs[0].forget_loss.shape == runs[1].forget_loss.shape
+    True
+    """
+    losses: list[SetLoss | None] = []
+    start = 0
+    for loss in net.space.losses:
+        if loss is None:
+            losses.append(None)
+            continue
+        losses.append(FrozenSetLoss(loss, net.space.outputs[start : start + len(loss)]))
+        start += len(loss)
+    return _with(net, losses=tuple(losses))
+
+
+def isotropic_move(net: LinearisedNetwork, rng: np.random.Generator) -> tuple[FloatArray, Tensor]:
+    """Draw a unit displacement, isotropic on the gradients' range, and its effect on the outputs.
+
+    ``w − w* = Jᵀc`` with ``c = K^{-1/2} g / ‖g‖``, g normal on the range of ``K = JJᵀ``: other
+    directions change no output to first order.
+
+    Parameters
+    ----------
+    net : LinearisedNetwork
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (ndarray, shape (n_parameters,); Tensor, shape (N, C))
+        The displacement, and ``J (w − w*)`` at all samples.
+    """
+    values, vectors = np.linalg.eigh(net.gram)
+    inside = values > 1e-10 * values[-1]
+    normal = rng.standard_normal(int(inside.sum()))
+    c = vectors[:, inside] @ (normal / np.sqrt(values[inside])) / np.linalg.norm(normal)
+    drawn = torch.as_tensor(c, dtype=net.space.gram.dtype, device=net.space.gram.device)
+    change = (drawn @ net.space.gram.flatten(0, 1)).view(net.space.outputs.shape)
+    at_start = net.weights(-c.reshape(-1, net.n_outputs))
+    network = net.network
+    assert network is not None  # net.weights needs it too
+    move = torch.cat([(at_start[k] - w).flatten() for k, w in network.weights.items()])
+    return move.cpu().double().numpy(), change
+
+
+def started_at(net: LinearisedNetwork, change: Tensor) -> LinearisedNetwork:
+    """Return a copy whose runs start at outputs ``f* + change``; skill is still judged against f*.
+
+    Parameters
+    ----------
+    net : LinearisedNetwork
+        Or what `frozen` made of it: its expansion stays at f*.
+    change : Tensor, shape (N, C)
+
+    Returns
+    -------
+    LinearisedNetwork
+        Displacements of its runs count from the start.
+
+    Raises
+    ------
+    ValueError
+        If the change's shape does not fit.
+    """
+    if change.shape != net.space.outputs.shape:
+        raise ValueError(
+            f"change must have the outputs' shape {tuple(net.space.outputs.shape)}, "
+            f"got {tuple(change.shape)}"
+        )
+    _checks.array("change", change.cpu().numpy(), ndim=2)
+    return _with(net, outputs=net.space.outputs + change)
+
+
+def _with(net: LinearisedNetwork, **changes: object) -> LinearisedNetwork:
+    other = copy.copy(net)
+    other.space = replace(net.space, **changes)  # type: ignore[arg-type]
+    return other
