@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rmtstab.claims import ledger
 from rmtstab.claims.claim import Claim, Evidence
@@ -109,6 +110,70 @@ def tightness_page(evidence: Evidence) -> str:
         "![Bounds against the exact growth factor](tightness.png)",
     ]
     return "\n".join(lines) + "\n"
+
+
+def outcomes_table(runs: Sequence[Evidence]) -> str:
+    """Render what runs found of each claim as a Markdown table (in docs/validation.md).
+
+    Parameters
+    ----------
+    runs : sequence of dict
+        results.json of runs of one preset; a column each.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If there is no run, or presets differ.
+
+    Examples
+    --------
+    >>> from rmtstab.claims.pages import outcomes_table
+    >>> claim = {"name": "mine", "holds": True, "value": 0.99, "error_bar": 0.02,
+    ...          "failing": 0.8, "mutation": {"scale": 1.1, "holds": False, "value": 0.9}}
+    >>> run = {"preset": {"name": "quick"}, "seed": 0, "claims": [claim]}
+    >>> print(outcomes_table([run]).splitlines()[-1])
+    | [mine](claims.md#mine) | holds: 0.99 ± 0.02 | 0.9 (× 1.1) | 0.8 |
+    """
+    presets = {run["preset"]["name"] for run in runs}
+    if len(presets) != 1:
+        raise ValueError(f"runs must be of one preset, got {sorted(presets)}")
+    found: dict[str, list[dict[str, Any] | None]] = {}
+    for k, run in enumerate(runs):
+        for claim in run["claims"]:
+            found.setdefault(claim["name"], [None] * len(runs))[k] = claim
+    seeds = [f"seed {run['seed']}" for run in runs]
+    lines = [
+        f"Preset {presets.pop()}; value ± error bar, as the claim says what is measured. Wrong "
+        "theory: the same number of a theory multiplied as shown, which must fail. Fails: where "
+        "the claim says it does. Both of the first run.",
+        "",
+        "| " + " | ".join(["claim", *seeds, "wrong theory", "fails"]) + " |",
+        "|" + "---|" * (len(runs) + 3),
+    ]
+    for name, claims in found.items():
+        first = next(claim for claim in claims if claim is not None)
+        wrong = first.get("mutation")
+        cells = [f"[{name}](claims.md#{name})", *map(_outcome, claims)]
+        cells.append("–" if wrong is None else f"{_number(wrong['value'])} (× {wrong['scale']:g})")
+        cells.append(_number(first["failing"]))
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _outcome(claim: dict[str, Any] | None) -> str:
+    if claim is None:
+        return "not run"
+    verdict = {True: "holds", False: "**fails**", None: "reported"}[claim["holds"]]
+    value, error = _number(claim["value"]), _number(claim["error_bar"])
+    return f"{verdict}: {value}" + ("" if error == "–" else f" ± {error}")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.3g}"
 
 
 def bounds_of_page(page: str) -> set[str]:

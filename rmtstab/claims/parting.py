@@ -10,11 +10,12 @@ import numpy as np
 from rmtstab._results import FloatArray
 from rmtstab.claims.claim import SIGMAS, Outcome, theory_claim
 from rmtstab.claims.figure_data import figure_of, series
+from rmtstab.sampling import WITH_REPLACEMENT
 from rmtstab.unlearning.problem import UnlearningProblem
 
 Record = dict[str, Any]
 Rng = np.random.Generator
-NOISE, ALPHA, SCHEME = 0.1, 0.7, "with_replacement"
+NOISE, ALPHA, SCHEME = 0.1, 0.7, WITH_REPLACEMENT.name
 BATCHES = ((1, 1), (3, 2), (6, 3), (14, 6))  # of 14 and 6 samples: noise over a decade
 STRONG = 10.0  # times the step, the noise is no longer small
 REPLICAS, STEPS = 300, 3000

@@ -1,5 +1,6 @@
 """Generated pages follow the code: stale ones fail here, with the command that writes them."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 import rmtstab as rs
 from rmtstab.claims import CLAIMS, ledger, pages
+from rmtstab.claims.pages import outcomes_table
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -46,3 +48,19 @@ def test_tightness_page_from_evidence(theory_evidence):
     assert pages.bounds_of_page(page) - pages.bounds_of_page(smaller) == {"trace"}
     with pytest.raises(KeyError):
         pages.tightness_page({"theory": {}})
+
+
+def outcome(**changes):
+    return {"name": "a", "holds": True, "value": 1.0, "error_bar": math.nan, "failing": math.nan,
+            **changes}  # fmt: skip
+
+
+def test_outcomes_of_two_runs_stand_side_by_side():
+    one = {"preset": {"name": "full"}, "seed": 0, "claims": [outcome(), outcome(name="b")]}
+    two = {"preset": {"name": "full"}, "seed": 1, "claims": [outcome(holds=False, error_bar=0.5)]}
+    table = outcomes_table([one, two]).splitlines()
+    assert table[2] == "| claim | seed 0 | seed 1 | wrong theory | fails |"
+    assert table[4] == "| [a](claims.md#a) | holds: 1 | **fails**: 1 ± 0.5 | – | – |"
+    assert table[5] == "| [b](claims.md#b) | holds: 1 | not run | – | – |"
+    with pytest.raises(ValueError, match="runs must be of one preset, got"):
+        outcomes_table([one, {**two, "preset": {"name": "quick"}}])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rmtstab.claims.networks import map_cells
+from rmtstab.figures.agreement import binned
 from rmtstab.figures.maps import map_drawings
 from rmtstab.figures.outcome_map import map_handles, outcome_map
 from rmtstab.figures.validation import render
@@ -58,6 +59,7 @@ def test_marks_occur_where_their_classes_do(ax, panel):
 def test_every_plane_has_its_two_figures_and_a_caption_from_the_data(right):  # noqa: F811
     found = map_drawings(right)
     assert set(found) == {
+        "maps_agreement",
         "maps_half",
         "maps_half_displacement",
         "maps_near",
@@ -66,4 +68,14 @@ def test_every_plane_has_its_two_figures_and_a_caption_from_the_data(right):  # 
     draw, caption = found["maps_half"]
     assert "768 cells, 3 networks a panel, 12 runs a cell" in caption and "grew 10 times" in caption
     svg, _ = render(draw)
+    assert render(found["maps_agreement"][0])[0].startswith(b"<?xml")
     assert b"SNR 0.5" in svg and b"share of runs that escaped" in svg
+
+
+def test_bins_hold_their_cells(right):  # noqa: F811
+    cells = map_cells.read(right)
+    said, seen, error = binned(cells, "probability")
+    assert (np.diff(said) > 0).all() and (error > 0).any()
+    assert (np.abs(seen - said) <= 5 * error + 0.02).all()
+    wrong = binned(cells, "probability_wrong")
+    assert (np.abs(wrong[1] - wrong[0]) > 5 * wrong[2] + 0.02).any()
