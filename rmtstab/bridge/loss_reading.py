@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -32,7 +33,13 @@ MODULES: dict[Any, type[nn.Module]] = {
 }
 
 
-def read_loss(loss: Any, network: Network, samples: Samples, outputs: Tensor) -> SampleLoss:
+def read_loss(
+    loss: Any,
+    network: Network,
+    samples: Samples,
+    outputs: Tensor,
+    weights: Iterable[nn.Parameter] = (),
+) -> SampleLoss:
     """Read a loss as ``L(batch) = Σ ω_i ℓ_i``, and hold it against itself on the actual data.
 
     Parameters
@@ -46,6 +53,8 @@ def read_loss(loss: Any, network: Network, samples: Samples, outputs: Tensor) ->
     samples : Samples
     outputs : Tensor, shape (n, C)
         Of the network on the samples.
+    weights : iterable of Parameter, optional
+        Of the model: a loss that reads them itself is refused.
 
     Returns
     -------
@@ -74,7 +83,7 @@ def read_loss(loss: Any, network: Network, samples: Samples, outputs: Tensor) ->
     last = _has_classes_last(loss, shape, samples)
     closed = _closed_form(loss, shape, samples, outputs, -1 if last else 0)
     call, dtype = _callable(loss, shape, samples, outputs, last)
-    _check_differentiable(loss_name(loss), call, dtype, shape, samples, outputs, network)
+    _check_differentiable(loss_name(loss), call, dtype, shape, samples, outputs, weights)
     generic = AutogradLoss(loss_name(loss), call, shape, dtype)
     notes = ("read with its classes on the outputs' last axis",) if last else ()
     if is_normalised(outputs, shape) and (
@@ -247,7 +256,7 @@ def _check_differentiable(
     shape: tuple[int, ...],
     samples: Samples,
     outputs: Tensor,
-    network: Network,
+    weights: Iterable[nn.Parameter],
 ) -> None:
     """Refuse a loss without two derivatives in the outputs, or with one in the weights."""
     few = samples.take(range(min(len(samples), 2)))
@@ -258,7 +267,7 @@ def _check_differentiable(
             raise ValueError(
                 f"loss must be differentiable in the outputs, got a value without gradient ({name})"
             )
-        moving = [p for p in network.model.parameters() if p.requires_grad]
+        moving = [p for p in weights if p.requires_grad]
         slope, *own = torch.autograd.grad(
             value, [here, *moving], create_graph=True, allow_unused=True
         )

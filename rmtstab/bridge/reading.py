@@ -119,7 +119,7 @@ def read(
         outputs.append(network.outputs(part))
         _check_finite(name, outputs[-1], part)
         try:
-            read_as = read_loss(function, network, part, outputs[-1])
+            read_as = read_loss(function, network, part, outputs[-1], model.parameters())
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name}: {error}") from error
         mass = read_as.masses(part.targets)
