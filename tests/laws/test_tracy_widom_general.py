@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from rmtstab.laws import TracyWidom, _airy_determinants, _stochastic_airy
+from rmtstab.ensembles import Gaussian
+from rmtstab.laws import TracyWidom, _airy_determinants, _airy_pfaffians, _stochastic_airy
 
 
 @pytest.mark.parametrize("index", [1, 2, 4])
@@ -101,6 +102,55 @@ def test_joint_law_of_two():
     assert hits / draws == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / draws) + 0.02)
 
 
+@pytest.mark.parametrize(("index", "scaling"), [(1, None), (4, None), (4, "rmtstat")])
+def test_joint_law_has_the_right_margins(index, scaling):
+    law, second = TracyWidom(index, scaling), TracyWidom(index, scaling, k=2)
+    for q in (1e-3, 0.2, 0.5, 0.9):
+        x, y = law.ppf(q), second.ppf(q)
+        assert law.joint_cdf(x, x) == pytest.approx(q, abs=1e-13)
+        assert law.joint_cdf(x, x - 1e-9) == pytest.approx(q, abs=1e-8)
+        assert law.joint_cdf(30.0, y) == pytest.approx(q, abs=1e-11)
+    assert law.joint_cdf(0.0, -15.0) < 1e-15 and law.joint_cdf(-15.0, 3.0) < 1e-15
+    shifted = TracyWidom(index, scaling, loc=2.0, scale=3.0)
+    assert shifted.joint_cdf(2.0 - 3.0, 2.0 - 9.0) == pytest.approx(law.joint_cdf(-1.0, -3.0))
+
+
+def test_joint_law_of_index_four_is_that_of_second_and_fourth_of_index_one():
+    """P(at most one beyond x, at most three beyond y), from the determinant of index 1."""
+    x, y = -2.0, -4.0
+    kernel, between = _airy_pfaffians.discretise(x, y, 1)
+    one, eye = np.exp(2j * np.pi * np.arange(8) / 8), np.eye(len(kernel))
+    two, values = np.exp(2j * np.pi * np.arange(16) / 16), np.empty((8, 16), dtype=complex)
+
+    def root(j, k, before):
+        value = np.sqrt(np.linalg.det(eye - kernel * np.where(between, 1 - two[k], 1 - one[j])))
+        return value if (value * np.conj(before)).real >= 0 else -value
+
+    for j in range(8):
+        values[j, 0] = root(j, 0, values[j - 1, 0] if j else 1.0)
+        for k in range(1, 16):
+            values[j, k] = root(j, k, values[j, k - 1])
+    chances = np.fft.fft2(values).real / values.size  # (beyond x, between)
+    assert chances.sum() == pytest.approx(1, abs=1e-12) and chances.min() > -1e-12
+    expected = chances[0, :4].sum() + chances[1, :3].sum()
+    assert TracyWidom(4, "rmtstat").joint_cdf(x, y) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("index", [1, 4])
+def test_joint_law_of_sampled_spectra(index):
+    n, draws, rng = 1000, 1500, np.random.default_rng(index)
+    model, law = Gaussian(n, index), TracyWidom(index, "stochastic_airy")
+    top = np.array([model.eigenvalues(rng, largest=2) for _ in range(draws)])
+    second, first = (np.sort(top, axis=1) / math.sqrt(n) - 2).T * n ** (2 / 3)
+    beside = TracyWidom(index, "stochastic_airy", k=2)
+    x, y = law.ppf(0.5), beside.ppf(0.5)
+    p = law.joint_cdf(x, y)
+    error = math.sqrt(p * (1 - p) / draws)
+    assert abs(np.mean((first <= x) & (second <= y)) - p) < 5 * error
+    # independent, or decided by the second alone, they would be seen
+    assert p - 0.25 > 5 * error and 0.5 - p > 5 * error
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -113,5 +163,6 @@ def test_joint_law_of_two():
 def test_bad_parameters(arguments, message):
     with pytest.raises(ValueError, match=message):
         TracyWidom(**arguments)
-    with pytest.raises(ValueError, match="joint_cdf needs dyson_index 2"):
-        TracyWidom(1).joint_cdf(0.0, -1.0)
+    for law in (TracyWidom(6), TracyWidom(1, k=2)):
+        with pytest.raises(ValueError, match="joint_cdf needs dyson_index 1, 2 or 4"):
+            law.joint_cdf(0.0, -1.0)
