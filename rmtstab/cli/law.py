@@ -6,9 +6,13 @@ import inspect
 import json
 import math
 import re
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
+
+from rmtstab.cli.figure_file import FigureFile, draw
 
 FUNCTIONS = ("pdf", "logpdf", "cdf", "logcdf", "sf", "logsf", "ppf", "isf")
 TYPES = {"str": str, "int": int, "Any": str, "tuple": str}  # by annotation; else a number
@@ -95,12 +99,12 @@ def _command(name: str, cls: type) -> click.Command:
     options.append(click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object."))
     options.append(
         click.Option(
-            ["--plot"], type=click.Path(dir_okay=False), help="Draw the density to this file."
+            ["--plot"], type=FigureFile(), help="Draw the density to this file: .pdf, .png, .svg."
         )
     )
     lists = {p.name for p in parameters if str(p.annotation).startswith(("Any", "tuple"))}
 
-    def run(as_json: bool, plot: str | None, **given: Any) -> None:
+    def run(as_json: bool, plot: Path | None, **given: Any) -> None:
         asked = {f: given.pop(f"at_{f}") for f in FUNCTIONS}
         try:
             values = {k: _numbers(k, v) if k in lists else v for k, v in given.items()}
@@ -109,8 +113,8 @@ def _command(name: str, cls: type) -> click.Command:
         except (TypeError, ValueError) as error:
             raise click.UsageError(str(error)) from error
         if plot is not None:
-            _draw(instance, plot)
-            answer["plot"] = plot
+            draw(plot, partial(_plot, instance))
+            answer["plot"] = str(plot)
         _print(answer, as_json)
 
     text = (inspect.getdoc(cls) or "").partition("\n\n")[0].replace("\n", " ")
@@ -170,17 +174,12 @@ def _strict(value: Any) -> Any:
     return value
 
 
-def _draw(instance: Any, path: str) -> None:
-    """Save a figure of the density."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+def _plot(instance: Any, ax: Any) -> None:
+    """Draw the density."""
     import numpy as np
 
     from rmtstab import figures, laws
 
-    figure, ax = plt.subplots()
     if isinstance(instance, laws.SpectralLaw):
         figures.spectrum(ax, [], instance)
     else:
@@ -188,5 +187,3 @@ def _draw(instance: Any, path: str) -> None:
         ax.plot(x, instance.pdf(x))
         ax.set_xlabel("x")
         ax.set_ylabel("density")
-    figure.savefig(path, dpi=150)
-    plt.close(figure)

@@ -24,9 +24,15 @@ def report(folder: Path) -> None:
             raise ValueError("claims, notes, versions, preset or seed are missing")
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise click.UsageError(
-            f"folder must hold the results.json of a validation run, got {folder}: {error!r}"
+            f"folder must hold the results.json of a validation run, got {folder}: {_words(error)}"
         ) from error
     writer.write(folder, results)
     click.echo(writer.table(results["claims"]))
     if any(claim["holds"] is False for claim in results["claims"]):
         raise SystemExit(exits.CLAIM_FAILS)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is none"
+    return f"missing {error}" if isinstance(error, KeyError) else str(error)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import click
+
+from rmtstab.cli import exits
 
 
 @click.command()
 @click.argument("certificate", type=click.Path(exists=True, dir_okay=False))
-def verify(certificate: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def verify(certificate: str, as_json: bool) -> None:
     """Prove what CERTIFICATE states, in ball arithmetic that encloses every rounding.
 
     Exit code 0: proved. 1: not proved. 2: no certificate, or one that was altered.
@@ -16,8 +22,11 @@ def verify(certificate: str) -> None:
 
     try:
         found = check(certificate)
-    except (ValueError, ImportError) as error:
+    except ValueError as error:
         raise click.UsageError(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(asdict(found), allow_nan=False))
+        raise SystemExit(0 if found.proved else exits.CLAIM_FAILS)
     word = "proved" if found.proved else "NOT proved"
     click.echo(f"{word}: {found.statement}")
     click.echo(f"  {found.reason}")
@@ -26,4 +35,4 @@ def verify(certificate: str) -> None:
         "about the factors in the file, nothing else"
     )
     if not found.proved:
-        raise SystemExit(1)
+        raise SystemExit(exits.CLAIM_FAILS)
