@@ -30,7 +30,7 @@ def test_parameters_are_documented(name):
 
 def test_the_rule_sees_what_is_missing():
     assert "rmtstab.unlearning.problem.UnlearningProblem.from_gram" in public.names()
-    assert "rmtstab.theory.sufficient.one_step" in public.names()
+    assert "rmtstab.theory.one_step.one_step" in public.names()
     assert faults(f"{__name__}.culprit") == [
         "Parameters {'second'} not documented",
         "Unknown parameters {'third'}",

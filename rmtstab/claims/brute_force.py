@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
+from scipy.linalg import eigh
 
 from rmtstab._results import FloatArray
 from rmtstab.sampling import Scheme
@@ -94,12 +95,16 @@ def dense_growth(
 
 def escape_of(gram: FloatArray, n_forget: int, alpha: float) -> tuple[float, float]:
     """Most negative curvature of ``D(α)`` and Ψ of a Gram matrix, forget samples last."""
-    values, vectors = np.linalg.eigh(gram)
-    keep = values > 1e-10 * values[-1]
-    factors = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
-    retain, forget = factors[:, :-n_forget], factors[:, -n_forget:]
-    h_retain = retain @ retain.T / retain.shape[1]
-    h_forget = forget @ forget.T / n_forget
-    mix, directions = np.linalg.eigh((1.0 - alpha) * h_retain - alpha * h_forget)
-    v = directions[:, 0]
-    return float(-mix[0]), float((v @ h_retain @ v) / (v @ h_forget @ v))
+    try:
+        factors = np.linalg.cholesky(gram).T  # columns of one row's length: a quarter of the work
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(gram)
+        keep = values > 1e-10 * values[-1]
+        factors = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
+    n = len(gram)
+    weights = np.full(n, (1.0 - alpha) / (n - n_forget))
+    weights[-n_forget:] = -alpha / n_forget
+    mix = (factors * weights) @ factors.T
+    least, directions = eigh(mix, subset_by_index=[0, 0], overwrite_a=True, check_finite=False)
+    along = np.square(directions[:, 0] @ factors)
+    return float(-least[0]), float(along[:-n_forget].mean() / along[-n_forget:].mean())

@@ -24,7 +24,7 @@ from rmtstab.claims.figure_data import figure_of, series
 
 Record = dict[str, Any]
 Sample = Callable[[int], float]
-NONE, HALF, SOFT_EDGE, ONE, THREE_HALVES = 0.0, -0.5, -2.0 / 3.0, -1.0, -1.5
+NONE, THIRD, HALF, SOFT_EDGE, ONE, THREE_HALVES = 0.0, -1.0 / 3.0, -0.5, -2.0 / 3.0, -1.0, -1.5
 
 
 class Rate(NamedTuple):

@@ -17,7 +17,7 @@ from rmtstab.dynamics.eigen import BASIS_BYTES, Krylov
 from rmtstab.dynamics.update import Update
 
 WIDEST = 240
-STRIDE = 4  # Lanczos steps between two looks
+STRIDE = 2  # Lanczos steps between two looks
 AGREEMENT = 1e-12  # relative change between two looks at which a value is taken, at the least
 CHUNK = 4096  # steps looked at together
 

@@ -262,7 +262,14 @@ def _curve(
     if plan.steps:
 
         def crossing(k: int) -> tuple[float, float]:
-            return _crossing(lambda alpha: _log_ratio(plan.horizon_value(alpha, k), level), mixings)
+            known = dict(zip(mixings.tolist(), values[:, k].tolist(), strict=True))
+
+            def excess(alpha: float) -> float:
+                if alpha not in known:
+                    known[alpha] = plan.horizon_value(alpha, k)
+                return _log_ratio(known[alpha], level)
+
+            return _crossing(excess, mixings)
 
         found = np.array(list(pool.map(crossing, columns)))
         return found[:, 0], found[:, 1]

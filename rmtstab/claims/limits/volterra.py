@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,9 +16,9 @@ from rmtstab.claims.rates import (
     NONE,
     ONE,
     SOFT_EDGE,
+    THIRD,
     THREE_HALVES,
     Rate,
-    Sample,
     judge_rates,
     rate_figure,
     sampled_rate,
@@ -30,10 +30,56 @@ Record = dict[str, Any]
 RATES = (
     Rate("noise", ONE, (NONE, HALF, SOFT_EDGE, THREE_HALVES)),
     Rate("spiked", ONE, (NONE, HALF, SOFT_EDGE, THREE_HALVES)),
-    Rate("mean", SOFT_EDGE, (NONE, ONE)),
-    Rate("corner", HALF, (NONE, ONE), share=0.04),
-    Rate("capped", HALF, (NONE, ONE), share=0.04, mean=ONE),
+    Rate("mean", SOFT_EDGE, (NONE, HALF, ONE)),
+    Rate("corner", HALF, (NONE, THIRD, SOFT_EDGE, ONE), share=0.04),
+    Rate("capped", HALF, (NONE, THIRD, SOFT_EDGE, ONE), share=0.04, mean=ONE),
 )
+
+
+class Setting(NamedTuple):
+    """A regime of the threshold: ``dim = gamma n``, ``B = share n``, and how it is sampled.
+
+    Sizes begin where the line in log n is straight, and draws are as many as it takes to tell
+    the slope from its nearest neighbours.
+    """
+
+    gamma: int
+    share: float
+    spikes: tuple[float, ...]
+    sizes: tuple[int, ...]
+    draws: tuple[int, ...]
+    leading: bool = False
+    statistic: str = "rms"
+
+
+FEW, MANY = (48, 96, 192), (32, 64, 128, 256)
+SETTINGS = {
+    "noise": Setting(4, 0.2, (), FEW, (60, 45, 30), statistic="median"),
+    "mean": Setting(1, 0.8, (), FEW, (900, 450, 180)),
+    "spiked": Setting(4, 0.2, (6.0,), FEW, (60, 45, 30), statistic="median"),
+    "spiked_leading": Setting(4, 0.2, (6.0,), FEW, (60, 45, 30), True, "median"),
+    # B/(1 − B/n) = dim/(ℓ − 1) at dim = n, ℓ = 5
+    "corner": Setting(1, 0.2, (5.0,), MANY, (400, 250, 120, 50), True),
+    "capped": Setting(1, 0.6, (9.0,), MANY, (800, 450, 200, 60)),
+}
+
+
+def threshold_rate(name: str, rng: Rng, scale: float = 1.0) -> Record:
+    """Fitted rate of one regime of `SETTINGS`."""
+    setting = SETTINGS[name]
+    spikes = list(setting.spikes)
+
+    def sample(n: int) -> float:
+        dim, batch = setting.gamma * n, setting.share * n
+        if setting.leading:
+            cap = volterra.spiked_step_size(n, dim, spikes, n, "bernoulli")
+            bulk = volterra.isotropic_step_size(n, dim, batch, "bernoulli")
+            found = min(float(bulk), float(cap))
+        else:
+            found = float(volterra.spiked_step_size(n, dim, spikes, batch, "bernoulli"))
+        return exact_step_size(_population(n, dim, spikes, rng), batch) / (scale * found) - 1.0
+
+    return sampled_rate(setting.sizes, setting.draws, sample, setting.statistic)
 
 
 def volterra_rates(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
@@ -43,30 +89,7 @@ def volterra_rates(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
     cap of a spike, with its correction, and ``spiked_leading`` without;
     ``corner``: where both meet, without the correction; ``capped``: beyond the corner.
     """
-
-    def errors(gamma: int, share: float, spikes: list[float], leading: bool = False) -> Sample:
-        def sample(n: int) -> float:
-            dim, batch = gamma * n, share * n
-            if leading:
-                cap = volterra.spiked_step_size(n, dim, spikes, n, "bernoulli")
-                bulk = volterra.isotropic_step_size(n, dim, batch, "bernoulli")
-                found = min(float(bulk), float(cap))
-            else:
-                found = float(volterra.spiked_step_size(n, dim, spikes, batch, "bernoulli"))
-            return exact_step_size(_population(n, dim, spikes, rng), batch) / (scale * found) - 1.0
-
-        return sample
-
-    few, many = ((48, 96, 192), (60, 45, 30)), ((32, 64, 128, 256), (160, 120, 80, 40))
-    corner = 1.0 / 5.0  # B/(1 − B/n) = dim/(ℓ − 1) at dim = n, ℓ = 5
-    result = {
-        "noise": sampled_rate(*few, errors(4, 0.2, []), "median"),
-        "mean": sampled_rate(*many, errors(1, 0.8, [])),
-        "spiked": sampled_rate(*few, errors(4, 0.2, [6.0]), "median"),
-        "spiked_leading": sampled_rate(*few, errors(4, 0.2, [6.0], True), "median"),
-        "corner": sampled_rate(*many, errors(1, corner, [5.0], True)),
-        "capped": sampled_rate((40, 80, 160, 320), (200, 150, 100, 40), errors(1, 0.6, [9.0])),
-    }
+    result = {name: threshold_rate(name, rng, scale) for name in SETTINGS}
     # The nearest failures, both of unequal norms: lognormal ones, and a spike of order dim.
     heavy: dict[str, list[float]] = {"lognormal": [], "large_spike": [], "signal": []}
     sizes = (64, 128, 256)
