@@ -123,14 +123,10 @@ def _noise(update: Update, d: FloatArray) -> NoiseMap | CentredNoise:
     noise = update.judged_noise
     if not CentredNoise.affordable(update):
         return noise
-    squares = np.add.reduceat(np.square(noise.rows), noise.offsets[:-1], axis=0)
-    # ‖H_i v_p‖² ≤ tr(H_i) (H_i)_pp
-    parts = (noise.weights * squares.sum(axis=1)) @ squares
+    parts, rest = noise.of_identity()
     if (d * d >= ALIKE * parts).all():
         return noise
-    eye = np.eye(len(d))
-    parts = np.diag(noise.summed().apply(eye))
-    left = np.diag(noise.apply(eye)) + noise.shift * (d - update.weight_decay) ** 2
+    left = rest + noise.shift * (d - update.weight_decay) ** 2
     return CentredNoise.build(update) if (d * d + left < ALIKE * parts).any() else noise
 
 
@@ -171,8 +167,16 @@ def _width(
     if not excited.any():
         return 0.0
     # on vvᵀ and N(vvᵀ) Φ − 1 is positive from there on, were d as large as rounding allows
-    reach = 4.0 * resolution(update) * float(np.abs(d).max()) * len(d)
-    return math.sqrt(reach) / float(moved[excited].max()) + TINY
+    blur, p = resolution(update), int(np.argmax(np.where(excited, moved, -1.0)))
+    reach = 4.0 * blur * float(np.abs(d).max()) * len(d)
+    width = math.sqrt(reach) / float(moved[p])
+    # and on vvᵀ alone where noise moves v along itself: (1 − ηd)² + η² own > 1
+    alone = np.zeros((len(d), len(d)))
+    alone[p, p] = 1.0
+    own = float(noise.apply(alone)[p, p]) + noise.shift * float(d[p] - update.weight_decay) ** 2
+    if own > NONE * float(noise.summed().apply(alone)[p, p]):
+        width = min(width, 4.0 * blur / own)
+    return width + TINY
 
 
 def _blurred(

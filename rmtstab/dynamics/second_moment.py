@@ -128,6 +128,24 @@ class NoiseMap:
 
     cancelling = summed  # what the rounding of a sum is relative to
 
+    def of_identity(self) -> tuple[FloatArray, FloatArray]:
+        """Diagonals of ``Σ weights_i H_i²`` and of ``N(I)`` without its elementwise part.
+
+        Returns
+        -------
+        (ndarray, ndarray), shape (r,)
+        """
+        r = self.rows.shape[1]
+        summed = np.zeros(r)
+        widths = np.diff(self.offsets)
+        for width in np.unique(widths):  # samples of one width together
+            some = widths == width
+            rows = self.rows[np.repeat(some, widths)].reshape(-1, int(width), r)
+            turned = (rows @ rows.transpose(0, 2, 1)) @ rows
+            summed += np.einsum("i,icr,icr->r", self.weights[some], rows, turned)
+        means = self.kappa * np.einsum("pq,pq->p", self.square, self.square) if self.kappa else 0.0
+        return summed, summed - means
+
     def turned(self, turn: FloatArray, part: NDArray[np.bool_]) -> NoiseMap:
         """The same with some of the basis vectors turned among themselves.
 

@@ -223,3 +223,17 @@ def test_thresholds_scale_with_the_curvature(scale, momentum):
 def test_curvatures_whose_squares_are_no_floats_are_refused(scale):
     with pytest.raises(ValueError, match=r"largest singular value in \[1e-75, 1e\+75\]"):
         UnlearningProblem.from_factors(scale * np.eye(3))
+
+
+def test_the_width_of_a_zero_threshold_is_linear_where_noise_moves_the_null_direction_itself():
+    """Retain 1, 2 and forget 1.5 at mixing ½: D = 0, η* = 0; to rounding, not to its root."""
+    problem = UnlearningProblem.from_factors([[1.0], [np.sqrt(2.0)]], [[np.sqrt(1.5)]])
+    found = problem.critical_step_size((1, 1), 0.5)
+    assert found.value == 0.0 and found.error_bound < 1e-12
+    # where batches only turn it the width is the root of the rounding: a threshold one rounding
+    # away lies there
+    turned = UnlearningProblem.from_factors([[1, 1], [1, -1.0]], [[1, 0.5], [1, -0.5]])
+    found = turned.critical_step_size((1, 1), 0.5)
+    assert found.value == 0.0 and 1e-8 < found.error_bound < 5e-7
+    near = turned.critical_step_size((1, 1), 0.5 - 1e-13)  # vᵀDv = 2e-13
+    assert 1e-7 < near.value < 1e-5
