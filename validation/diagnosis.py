@@ -60,8 +60,6 @@ NETWORKS = {
     "cnn-class-tight": Network("cnn", "digits", "class", 1e-4, 150),
     "transformer-random": Network("transformer", "digits", "random", 1e-2, 120),
     "residual-random": Network("residual", "digits", "random", 1e-2, 100),
-    "residual-class": Network("residual", "digits", "class", 1e-2, 120),
-    "resnet8-random": Network("resnet8", "digits", "random", 1e-2, 100),
 }
 
 
@@ -113,14 +111,12 @@ def model_of(kind, features, classes):
             torch.nn.Conv2d(8, 16, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
             torch.nn.Flatten(), torch.nn.Linear(64, classes),
         )  # fmt: skip
-    if kind == "residual":  # ResNet-8 at half its width
-        return torch.nn.Sequential(
-            shape, torch.nn.Conv2d(1, 8, 3, padding=1, bias=False), torch.nn.BatchNorm2d(8),
-            torch.nn.ReLU(), ResidualBlock(8, 8, 1), ResidualBlock(8, 16, 2),
-            ResidualBlock(16, 32, 2), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
-            torch.nn.Linear(32, classes),
-        )  # fmt: skip
-    return torch.nn.Sequential(shape, bridge.residual_net(8, channels=1, classes=classes))
+    return torch.nn.Sequential(  # ResNet-8 at half its width
+        shape, torch.nn.Conv2d(1, 8, 3, padding=1, bias=False), torch.nn.BatchNorm2d(8),
+        torch.nn.ReLU(), ResidualBlock(8, 8, 1), ResidualBlock(8, 16, 2),
+        ResidualBlock(16, 32, 2), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+        torch.nn.Linear(32, classes),
+    )  # fmt: skip
 
 
 def train(model, x, y, tolerance):

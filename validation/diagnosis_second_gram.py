@@ -28,7 +28,7 @@ def points(run, said):
     times, moves = run.collapse_step[..., 0], run.displacement[..., 0, -1]
     for name, cells, key in (("collapsed", said, times), ("kept", ~said, moves)):
         places = np.argwhere(cells)
-        cell = tuple(int(k) for k in places[np.argsort(key[cells])[len(places) // 2]])
+        cell = tuple(int(k) for k in places[np.argsort(key[cells])[(len(places) - 1) // 2]])
         yield name, cell, STEPS if name == "kept" else int(times[cell])
 
 

@@ -45,7 +45,7 @@ for name, (parts, step_size) in cases.items():
     found = answers[name].curvature
     print(name, answers[name].outcome, found.retain.coherence, found.retain.largest_coherence)
 
-figure, axes = plt.subplots(1, 2, figsize=(7, 3), sharey=True, layout="constrained")
+figure, axes = plt.subplots(2, 1, figsize=(5.5, 6), sharex=True, sharey=True, layout="constrained")
 for ax, (name, answer) in zip(axes, answers.items(), strict=True):
     for part, colour in (("retain", "#0072B2"), ("forget", "#D55E00")):
         predicted = getattr(answer.run, f"{part}_accuracy")
@@ -55,9 +55,11 @@ for ax, (name, answer) in zip(axes, answers.items(), strict=True):
             runs[name].steps, np.median(seen, axis=0), "o", color=colour, markevery=6, markersize=4
         )
     ax.set_title(name, fontsize="medium")
-    ax.set_xlabel("step")
+
 axes[0].plot([], [], "ko", markersize=4, label="real runs")
-axes[0].set_ylabel("accuracy (median of 8)")
+for ax in axes:
+    ax.set_ylabel("accuracy (median of 8)")
+axes[1].set_xlabel("step")
 axes[0].legend(loc="center left")
 
 aligned, free = answers.values()

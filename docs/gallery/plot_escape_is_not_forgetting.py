@@ -90,7 +90,7 @@ print("AUC (threshold, shadow models) of the run:", real)
 print("of the prediction:", said, "retrained:", again)
 print("distance to retraining:", {k: round(v, 3) for k, v in distance.items()})
 
-figure, ax = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+figure, ax = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
 names = ["trained", f"step {early}", "step 120", "retrained"]
 rows = {
     "run, threshold": [*(real[k][0] for k in real), again[0]],

@@ -50,6 +50,17 @@ class Linearisation(Protocol):
         """Weights of coefficients in function space."""
         ...
 
+    def relinearise(
+        self,
+        run: FunctionSpaceRun,
+        cell: int | tuple[int, ...],
+        step: int,
+        *,
+        replica: int = 0,
+    ) -> Linearisation:
+        """Linearise again at the weights that a run predicts."""
+        ...
+
     def observe(self, weights: dict[str, Tensor]) -> list[tuple[float, float]]:
         """Loss and accuracy of the true network at some weights, of each set."""
         ...

@@ -365,6 +365,7 @@ class LinearisedNetwork:
         points: int = 6,
         tolerance: float = 0.1,
         margin: bool = True,
+        second_gram: bool = False,
     ) -> RangeCheck:
         """Evaluate the true network at the predicted weights, and move each cell by a third.
 
@@ -381,6 +382,10 @@ class LinearisedNetwork:
             the loss, see `rmtstab.bridge.curves.turns`) that counts as agreement.
         margin : bool, default True
             Also ask whether the outcome changes when η or α moves by a third.
+        second_gram : bool, default False
+            Also ask whether the collapse verdict changes with the Gram of a second point,
+            where a typical cell that keeps ends: one more Jacobian pass for all cells. Finds
+            kernels that grow along the path, as in residual nets with batch normalisation.
 
         Returns
         -------
@@ -394,8 +399,9 @@ class LinearisedNetwork:
         self._live_network()
         self._plan_of(run)
         return check_range(
-            self, run, replica=replica, points=points, tolerance=tolerance, margin=margin
-        )
+            self, run, replica=replica, points=points, tolerance=tolerance, margin=margin,
+            second_gram=second_gram,
+        )  # fmt: skip
 
     def relinearise(
         self, run: FunctionSpaceRun, cell: int | tuple[int, ...], step: int, *, replica: int = 0

@@ -43,6 +43,9 @@ class RangeCheck(Record):
         Outcomes at two and four thirds of η, and of α (at most 1).
     fragile : ndarray, shape cells, bool
         Whether one of those differs from the cell's own.
+    drifts : ndarray, shape cells, bool
+        Whether the cell's collapse verdict changes with the Gram of a second point; False
+        where that was not asked.
     evaluations : int
         Backward and forward passes spent, one of each a point.
     """
@@ -53,6 +56,7 @@ class RangeCheck(Record):
         "trusted_until": ("...",),
         "beyond": ("...",),
         "fragile": ("...",),
+        "drifts": ("...",),
         "neighbours": ("...", "neighbour"),
         **{f"{side}_{name}": POINTS for side in SIDES for name in CHECKED},
     }
@@ -65,6 +69,7 @@ class RangeCheck(Record):
     beyond: NDArray[np.bool_]
     neighbours: NDArray[np.str_] | None
     fragile: NDArray[np.bool_]
+    drifts: NDArray[np.bool_]
     evaluations: int
 
     def _fields(self) -> dict[str, Any]:
@@ -75,8 +80,8 @@ class RangeCheck(Record):
 
     @property
     def flagged(self) -> NDArray[np.bool_]:
-        """Cells whose outcome should not be relied on: beyond the range, or fragile."""
-        return self.beyond | self.fragile
+        """Cells whose outcome should not be relied on: beyond the range, fragile, drifting."""
+        return self.beyond | self.fragile | self.drifts
 
 
 def check_range(
@@ -87,6 +92,7 @@ def check_range(
     points: int,
     tolerance: float,
     margin: bool,
+    second_gram: bool,
 ) -> RangeCheck:
     """Check one replica of every cell; see `LinearisedNetwork.check`."""
     points = _checks.integer("points", points, low=1)
@@ -131,6 +137,10 @@ def check_range(
         neighbours = _neighbours(net, run)
         fragile = (neighbours != run.outcome.reshape(-1, 1)).any(axis=1)
 
+    drifts = np.zeros(cells, dtype=bool)
+    if second_gram:
+        drifts = _drifts(net, run, replica)
+
     def shaped(values: NDArray) -> NDArray:  # type: ignore[type-arg]
         return values.reshape((*plan.shape, *values.shape[1:]))
 
@@ -143,6 +153,7 @@ def check_range(
         shaped(beyond),
         None if neighbours is None else shaped(neighbours),
         shaped(fragile),
+        shaped(drifts),
         evaluations,
     )
 
@@ -178,6 +189,31 @@ def _skill(
     curves = SetCurves(source[f"{name}_loss"][at][None], source[f"{name}_accuracy"][at][None])
     value = float(skill(curves, start)[0])
     return max(value, 0.0)
+
+
+def _drifts(net: Linearisation, run: FunctionSpaceRun, replica: int) -> NDArray[np.bool_]:
+    """Whether each cell's collapse verdict changes with the Gram of a second point.
+
+    The point is where the cell of median displacement among those that keep ends; where none
+    keeps, the collapse of the last cell to collapse. One Jacobian pass, whatever the grid.
+    """
+    plan, cells = run.plan, len(run.plan.step_size)
+    collapsed = run.turns.collapse_step.reshape(cells, -1)[:, replica]
+    moved = run.displacement.reshape(cells, plan.replicas, -1)[:, replica, -1]
+    keeps = np.flatnonzero(np.isinf(collapsed))
+    if len(keeps):
+        cell, step = keeps[np.argsort(moved[keeps])[(len(keeps) - 1) // 2]], plan.steps
+    else:
+        cell = np.argmax(collapsed)
+        step = int(collapsed[cell])
+    place = tuple(int(k) for k in np.unravel_index(int(cell), plan.shape))
+    gram = net.relinearise(run, place, step, replica=replica).space.gram
+    curves: Curves = function_space.run(replace(net.space, gram=gram), plan)[0]
+    again = net.turns(curves.reshaped(plan.shape), **run.turns.levels).outcome.ravel()
+    changed: NDArray[np.bool_] = np.char.endswith(again, "collapses") != np.char.endswith(
+        run.outcome.ravel(), "collapses"
+    )
+    return changed
 
 
 def _neighbours(net: Linearisation, run: FunctionSpaceRun) -> NDArray[np.str_]:

@@ -88,7 +88,9 @@ def diagnosis_page(rows: Sequence[Row]) -> str:
         "",
         "## Times",
         "",
-        "Median |log₂| of predicted over real steps, forgetting and collapse together.",
+        "Median |log₂| of predicted over real steps, forgetting and collapse together. A run has "
+        "the same batches in all cells, so that *real to real* is one pair of batch sequences a "
+        "network and scatters: the claim takes all networks together.",
         "",
         *_table(
             rows,

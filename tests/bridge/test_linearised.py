@@ -1,5 +1,6 @@
 """Linearised networks: the problem they hold, range checks, storage, maps, bad input."""
 
+import copy
 import json
 from dataclasses import replace
 
@@ -92,6 +93,31 @@ def test_margin_finds_the_cells_beside_the_frontier(case):
         near[max(k - 1, 0) : k + 3] = True
     assert fragile.any() and not fragile[~near].any()
     assert not fragile[0]
+
+
+def test_a_second_gram_flags_where_the_verdict_depends_on_it(case):
+    from rmtstab.bridge.curves import majority
+
+    _, data, net = case
+    settings = np.geomspace(0.3, 3.0, 9)[:, None], (6, 3), [0.3, 0.5], 80
+    run = net.run(*settings, rng=0)
+    check = net.check(run, margin=False, points=1, second_gram=True)
+    keeps = np.argwhere(np.isinf(run.collapse_step[..., 0]))
+    order = np.argsort(run.displacement[..., 0, -1][tuple(keeps.T)])
+    cell = tuple(int(k) for k in keeps[order[(len(keeps) - 1) // 2]])
+    other = copy.copy(net)
+    other.space = replace(net.space, gram=net.relinearise(run, cell, 80).space.gram)
+    both = (np.isfinite(majority(r.collapse_step)) for r in (run, other.run(*settings, rng=0)))
+    np.testing.assert_array_equal(check.drifts, np.not_equal(*both))
+    assert check.drifts.any() and not check.drifts.all()
+    assert (check.flagged >= check.drifts).all()
+    assert not net.check(run, margin=False, points=1).drifts.any()
+    linear = bridge.linearise(torch.nn.Linear(6, 3), LOSS, *data)
+    run = linear.run([0.1, 30.0], (6, 3), 0.9, 30, rng=0)
+    assert not linear.check(run, second_gram=True).drifts.any()  # its kernel cannot move
+    run = linear.run(30.0, (6, 3), 0.9, 30, rng=0)
+    assert np.isfinite(run.collapse_step[0])  # no cell keeps: the second point is its collapse
+    assert linear.check(run, second_gram=True).drifts.shape == ()
 
 
 def test_relinearised_at_the_start_it_is_the_same_and_later_it_is_not(case):
