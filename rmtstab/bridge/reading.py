@@ -101,9 +101,12 @@ def read(
     if second is not None:
         notes += warn_of_shared(first, second, names)
     functions = [as_module(loss), as_module(loss if forget_loss is None else forget_loss)]
-    for part in (first, second):
+    for name, part in zip(names, (first, second), strict=True):
         if part is not None:
-            network.learn_shape(part)
+            try:
+                network.learn_shape(part)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
     check_network(network, first, repeats=check_deterministic)
     if all(type(f) is nn.BCELoss for f in functions):
         functions = [without_sigmoid(network, f, first) for f in functions]

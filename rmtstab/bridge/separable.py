@@ -44,7 +44,8 @@ def separate(slopes: Tensor) -> Separated | None:
     >>> [part.shape for part in separate(a * b)], separate(torch.randn(1, 2, 3, 4))
     ([torch.Size([1, 2, 3]), torch.Size([1, 3, 4])], None)
     """
-    parts = []
+    parts: list[Separated] = []
+    wrong: list[Tensor] = []
     tolerance = ROUNDING * torch.finfo(slopes.dtype).eps
     for g in torch.split(slopes, CHUNK):
         sizes = g.abs().amax(3)  # of each row, (n, R, O)
@@ -53,9 +54,12 @@ def separate(slopes: Tensor) -> Separated | None:
         squares = b.square().sum(2)
         a = torch.einsum("nrot,not->nro", g, b) / torch.where(squares > 0, squares, 1.0)[:, None]
         rest = torch.addcmul(g, a[..., None], b[:, None], value=-1.0).abs_().amax(3)
-        if bool((rest > tolerance * sizes).any()):
+        wrong.append((rest > tolerance * sizes).any())
+        if not parts and bool(wrong[0]):  # most weights leave here
             return None
         parts.append((a, b))
+    if bool(torch.stack(wrong).any()):
+        return None
     return torch.cat([a for a, _ in parts]), torch.cat([b for _, b in parts])
 
 

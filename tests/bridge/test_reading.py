@@ -366,6 +366,7 @@ def test_state_dicts_are_refused_also_where_the_model_is_put_in_eval_mode(call):
         ({"seed": -1, "max_samples": 3}, ValueError, "seed must be >= 0"),
         ({"retain": (X[:16].to("meta"), Y[:16])}, ValueError, "retain must lie .*, got meta"),
         ({"retain": (X[:16].double(), Y[:16])}, ValueError, r"use inputs\.to\(torch\.float32\)"),
+        ({"forget": (X[16:].double(), Y[16:])}, ValueError, "forget: model must accept the samp"),
         ({"output": "real"}, ValueError, "output must be None where the model returns one tensor"),
         ({"parameters": lambda *_: False}, ValueError, "parameters must name .* got none"),
     ],
