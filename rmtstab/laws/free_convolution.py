@@ -76,8 +76,10 @@ class FreeConvolution(SpectralLaw):
         r"""Tracy–Widom scale of the top edge.
 
         With `d` the side of the matrices, :math:`d^{2/3}(\lambda_1 - \lambda_+)/\text{scale}`
-        tends to the Tracy–Widom law, provided that the two spectra lie regularly (as quantiles do)
-        and no atom lies beyond the edge.
+        tends to the Tracy–Widom law, provided that no eigenvalue stays off the two laws' supports
+        and no atom lies beyond the edge. For random matrices (a sample covariance plus noise)
+        deviations agree within some per cent at `d` = 50; where both spectra are quantiles, in
+        turned bases, they are a third too small at 150 still.
 
         Returns
         -------
