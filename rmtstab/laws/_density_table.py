@@ -42,6 +42,11 @@ class Half:
     mass: FloatArray  # (panels, degree + 2) of the mass from the edge; the first, over y**power
     total: float
 
+    @property
+    def rise(self) -> float:
+        """Density over the weight at the edge itself."""
+        return float(_clenshaw(self.density[:1], np.array([-1.0]))[0])
+
     def weight(self, y: FloatArray) -> FloatArray:
         """Return w, what of the density is not in the polynomials."""
         return np.sin(0.5 * y) ** 2 if self.soft else np.ones_like(y)

@@ -385,6 +385,10 @@ class SpectralLaw(Law):
     @abc.abstractmethod
     def _stieltjes(self, z: ComplexArray) -> ComplexArray: ...
 
+    @abc.abstractmethod
+    def edge_scale(self) -> float:
+        r"""Tracy–Widom scale of the top edge; each law says by which size it is normalised."""
+
     def stieltjes(self, z: Any) -> Any:
         r"""Stieltjes transform :math:`m(z) = \int dF(x)/(x - z)`.
 

@@ -72,6 +72,34 @@ class FreeConvolution(SpectralLaw):
         """
         return np.array([part.mass for part in self._intervals])
 
+    def edge_scale(self) -> float:
+        r"""Tracy–Widom scale of the top edge.
+
+        With `d` the side of the matrices, :math:`d^{2/3}(\lambda_1 - \lambda_+)/\text{scale}`
+        tends to the Tracy–Widom law, provided that no eigenvalue stays off the two laws' supports
+        and no atom lies beyond the edge. For random matrices (a sample covariance plus noise)
+        deviations agree within some per cent at `d` = 50; where both spectra are quantiles, in
+        turned bases, they are a third too small at 150 still.
+
+        Returns
+        -------
+        float
+            :math:`C^{-2/3}`, where the density is :math:`C\sqrt{\lambda_+-x}/\pi` at the edge.
+
+        Raises
+        ------
+        ValueError
+            If the density does not vanish as a square root there.
+
+        References
+        ----------
+        H. C. Ji and J. Park, Ann. Probab. 49 (2021), 239, Theorem 2.9, for sums.
+        """
+        top = self._intervals[-1]
+        if not top.high.soft:
+            raise ValueError("first and second must have a soft top edge together, got a hard one")
+        return float((math.pi * top.high.rise / (top.right - top.left) ** 1.5) ** (-2.0 / 3.0))
+
     def _pdf(self, x: FloatArray) -> FloatArray:
         out = np.where(np.isnan(x), np.nan, 0.0)
         for part in self._intervals:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +62,17 @@ class SingularValues(Law):
         if low < 0.0:
             raise ValueError(f"eigenvalues must live on [0, inf), got a law from {low!r} on")
         object.__setattr__(self, "loc", _checks.real("loc", self.loc))
+
+    def edge_scale(self) -> float:
+        r"""Tracy–Widom scale of the top edge :math:`s_+`, in the size that `eigenvalues` uses.
+
+        Returns
+        -------
+        float
+            That of the eigenvalues over :math:`2s_+`.
+        """
+        squares = self.eigenvalues
+        return squares.edge_scale() / (2.0 * math.sqrt(squares.support()[1]))
 
     def _edges(self) -> FloatArray:
         return np.sqrt(self.eigenvalues.edges())

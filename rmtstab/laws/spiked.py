@@ -408,7 +408,7 @@ class Spiked(SpectralLaw):
 
     def edge_scale(self) -> float:
         """Tracy–Widom scale of the bulk's upper edge."""
-        scale: float = self.bulk.edge_scale()  # type: ignore[attr-defined]
+        scale: float = self.bulk.edge_scale()
         return scale
 
     def _pdf(self, x: FloatArray) -> FloatArray:

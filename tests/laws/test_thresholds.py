@@ -7,10 +7,14 @@ import pytest
 
 from rmtstab.laws import (
     DescentAscent,
+    FreeProduct,
+    FreeSum,
     GeneralizedMarchenkoPastur,
     Jacobi,
     MarchenkoPastur,
     Semicircle,
+    SingularValues,
+    TracyWidom,
     Wachter,
     optimal_threshold,
     shrink_singular_values,
@@ -165,6 +169,9 @@ def test_rotation_invariant_shrinkage_of_samples(rng):
         Jacobi(1, 3, 5),
         DescentAscent(0.3, 0.5, 0.3),
         DescentAscent(0.2, 5.0, 0.7),
+        FreeSum(MarchenkoPastur(0.5), Semicircle(1.0)),
+        FreeProduct(MarchenkoPastur(0.25), Wachter(0.5, 0.2)),
+        SingularValues(Semicircle(0.5, loc=2.0)),
     ],
     ids=repr,
 )
@@ -173,6 +180,32 @@ def test_edge_scale_is_that_of_the_density(law):
     step = 1e-7 * (right - left)
     rise = math.pi * law.pdf(right - step) / math.sqrt(step)
     assert law.edge_scale() == pytest.approx(rise ** (-2 / 3), rel=1e-6)
+
+
+def test_edge_scales_of_free_convolutions_with_another_name():
+    mp = MarchenkoPastur
+    for law, exact in (
+        (FreeSum(mp(0.2), mp(0.5), 0.7, -0.3), DescentAscent(0.2, 0.5, 0.3)),
+        (FreeSum(mp(5.0), mp(5.0), 0.5, -0.5), DescentAscent(5.0, 5.0, 0.5)),
+        (FreeSum(Semicircle(1.0), Semicircle(2.0)), Semicircle(math.sqrt(5.0))),
+    ):
+        assert law.edge_scale() == pytest.approx(exact.edge_scale(), rel=1e-11)
+    # the other convention: of a sample covariance it is the number of samples that is scaled by
+    law = FreeSum(mp(0.5), mp(2.0), 4.0, 1.0)
+    assert law.edge_scale() == pytest.approx(0.4 ** (2 / 3) * mp(0.4, 5.0).edge_scale(), rel=1e-11)
+
+
+def test_top_of_a_free_sum_follows_tracy_and_widom():
+    """A sample covariance plus noise: mean and deviation of the scaled largest eigenvalue."""
+    n, draws, rng = 50, 400, np.random.default_rng(0)
+    law, limit = FreeSum(MarchenkoPastur(0.5), Semicircle(1.0)), TracyWidom(1)
+    x, g = rng.standard_normal((draws, n, 2 * n)), rng.standard_normal((draws, n, n))
+    g = (g + g.transpose(0, 2, 1)) / math.sqrt(8 * n)
+    top = np.linalg.eigvalsh(x @ x.transpose(0, 2, 1) / (2 * n) + g)[:, -1]
+    scaled = (top - law.support()[1]) * n ** (2 / 3) / law.edge_scale()
+    error = limit.std() / draws**0.5
+    assert abs(scaled.mean() - limit.mean()) < 5 * error + n ** (-1 / 3)  # the next order
+    assert scaled.std() == pytest.approx(limit.std(), rel=5 * 0.8 / draws**0.5)
 
 
 def test_edge_scales_of_sample_covariances():
