@@ -73,8 +73,9 @@ def one_step_settings(network: dict[str, Any], preset: Preset) -> list[dict[str,
 
 
 def plane_specs(preset: Preset) -> list[dict[str, Any]]:
-    """List the networks that only planes need: ratios that are not the preset's."""
-    ratios = sorted({snr for plane in preset.planes for snr in plane.snrs} - set(preset.snrs))
+    """List the networks that only planes over the ratio need: those that are not the preset's."""
+    along = {snr for plane in preset.planes if plane.axes[0] == "snr" for snr in plane.snrs}
+    ratios = sorted(along - set(preset.snrs))
     return [
         {"data": "signal_plus_noise", "snr": snr, "forget": "balanced", "index": index}
         for snr in ratios
@@ -89,7 +90,8 @@ def plane_cells(
     found: list[Cell] = []
     for plane in preset.planes:
         ratios = plane.snrs or preset.snrs
-        chosen = [n for n in networks if n["snr"] in ratios]
+        known = ratios if plane.axes[0] == "snr" else preset.snrs
+        chosen = [n for n in networks if n["snr"] in ratios and n["snr"] in known]
         if plane.digits:
             chosen += [n for n in networks if n["data"] == "digits"]
         key = frontier_key(plane.share)

@@ -35,7 +35,8 @@ class Plane:
     horizons : tuple of int
         Steps at which a run is judged, ascending; empty: the preset's. Runs take the last.
     snrs : tuple of float
-        Ratios of the networks; empty: the preset's.
+        Along ``snr``, the ratios of the networks; else those of the preset's ratios that are
+        mapped, empty: all.
     alpha : float
         Mixing where it is no axis.
     digits : bool
@@ -77,10 +78,8 @@ class Plane:
         _checks.real("share", self.share, low=0.0, high=1.0, low_open=True, high_open=True)
         _checks.real("alpha", self.alpha, low=0.0, high=1.0)
         steps = tuple(_checks.integer("horizons", h, low=10) for h in self.horizons)
-        if list(steps) != sorted(set(steps)) or any(h % (steps[0] // 10) for h in steps):
-            raise ValueError(
-                f"horizons must ascend in tenths of the first, got {tuple(self.horizons)}"
-            )
+        if list(steps) != sorted(set(steps)):
+            raise ValueError(f"horizons must ascend, got {tuple(self.horizons)}")
         object.__setattr__(self, "horizons", steps)
         ratios = tuple(_checks.real("snrs", s, low=0.0) for s in self.snrs)
         if self.axes[0] == "snr" and len(ratios) != self.columns:

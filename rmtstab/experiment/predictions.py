@@ -198,8 +198,9 @@ def column(
 
 
 def record_step(horizons: Sequence[int]) -> int:
-    """Steps between two looks at a run: a tenth of the shortest horizon."""
-    return max(1, horizons[0] // 10)
+    """Steps between two looks at a run: a tenth of the shortest horizon, or what divides all."""
+    tenth = max(1, horizons[0] // 10)
+    return next(e for e in range(tenth, 0, -1) if not any(h % e for h in horizons))
 
 
 def median_error(values: FloatArray) -> FloatArray:

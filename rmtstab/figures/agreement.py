@@ -69,7 +69,7 @@ def calibration(ax: Axes, cells: Cells) -> Axes:
         said, seen, error = binned(cells, name)
         ax.errorbar(said, seen, error, fmt=mark, color=colour, markersize=3, label=label, lw=0.8)
     ax.axline((0.0, 0.0), slope=1.0, color=_style.VERMILION, linewidth=0.8)
-    ax.set_title("share of runs that escape")
+    ax.set_title("share escaped")
     ax.set_xlabel("predicted")
     ax.set_ylabel("seen")
     ax.legend(loc="upper left", handletextpad=0.2)

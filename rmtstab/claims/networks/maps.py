@@ -43,6 +43,10 @@ CHANCE = 5e-4  # that a test of a right theory fails
 CONFIDENCE = 0.99  # of one-sided limits
 SYSTEMATIC = 0.01  # of a slope or intercept: kinks crossed, error in the predicted values
 LINEAR = 1e-4  # displacement over ‖w*‖ up to which log displacements are compared
+# The linearised runs that choose a class or a zone also give its probability: redrawn right
+# theories (validation/false_alarms.py) read −.0008 and +.007 in quick for that alone.
+CURSE, CHOSEN = 0.003, 0.015
+MARGIN = 0.03  # share of the runs on digits
 OMITTED = 0.15  # largest share of cells that may be left out
 ZONE_SHARE = 0.5  # of the runs between the frontiers, resist: a coin's
 SYNTHETIC, DIGITS = "signal_plus_noise", "digits"
@@ -214,8 +218,10 @@ def _classes(evidence: Evidence, data: str) -> Outcome:
     expected = balanced_accuracy(typical, cells["probability"])
     surplus = _units(unit, _right(typical, share) - _right(typical, cells["probability"]))
     lead = _units(unit, _right(typical, share) - _right(rule, share))
-    limit = _limit(lead)
-    error = _mean(surplus)[1] / 2.0 / max(1e-9, min(share.mean(), 1.0 - share.mean())) / 2.0
+    # ratios (networks, where columns are the unit) differ by design: their spread is no error
+    strata = cells["snr"] if data == SYNTHETIC else cells.network
+    limit = _limit(lead, _units(unit, strata))
+    error = _mean(surplus)[1] / (4.0 * max(1e-9, min(share.mean(), 1.0 - share.mean())))
     text = (
         f"balanced accuracy {accuracy:.1%} of {int(len(cells) * cells.runs)} runs (α > 0), of its "
         f"own expectation {expected:.1%}; mean-square frontier "
@@ -225,7 +231,10 @@ def _classes(evidence: Evidence, data: str) -> Outcome:
         f"least {limit:.1%} of all runs; {left:.1%} of the cells within the prediction's error, "
         "none left out"
     )
-    holds = _agrees(surplus, 0.0, 0.0) and limit > 0.0 and left <= OMITTED
+    as_expected = _agrees(surplus, 0.0, CURSE)
+    if data == DIGITS:  # columns are far from normal: a margin, five times what redrawing gives
+        as_expected = abs(float(np.mean(surplus))) <= MARGIN
+    holds = as_expected and limit > 0.0 and left <= OMITTED
     return Outcome(text, accuracy, error, bool(holds), balanced_accuracy(rule, share))
 
 
@@ -305,7 +314,7 @@ def heavy_tailed_zone(evidence: Evidence) -> Outcome:
         f"escape {_mean(gaps)[0]:+.3f} ± "
         f"{_mean(gaps)[1]:.3f} over all {len(zone)}"
     )
-    holds = limit > ZONE_SHARE and _agrees(gaps, 0.0, 0.0)
+    holds = limit > ZONE_SHARE and _agrees(gaps, 0.0, CHOSEN)
     return Outcome(text, share, error, bool(holds), 0.0)
 
 
@@ -318,7 +327,7 @@ def heavy_tailed_zone_wrong(evidence: Evidence) -> Outcome:
     gaps = _ratio_by_network(zone, zone.share - zone["probability_wrong"])
     gap, error = _mean(gaps)
     text = f"observed − predicted escape {gap:+.3f} ± {error:.3f} over {len(zone)} cells"
-    return Outcome(text, gap, error, _agrees(gaps, 0.0, 0.0))
+    return Outcome(text, gap, error, _agrees(gaps, 0.0, CHOSEN))
 
 
 def collapse(evidence: Evidence) -> Outcome:
@@ -371,10 +380,16 @@ def _quantile(probability: float, freedom: int) -> float:
     return float(t.ppf(probability, freedom))
 
 
-def _limit(values: FloatArray) -> float:
-    """Lower confidence limit of the mean."""
-    mean, error = _mean(values)
-    return mean - _quantile(CONFIDENCE, len(values) - 1) * error
+def _limit(values: FloatArray, strata: FloatArray | None = None) -> float:
+    """Lower confidence limit of the mean, from the spread within strata of about one size."""
+    groups = np.zeros(len(values)) if strata is None else strata
+    _, place, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    rest = values - (np.bincount(place, weights=values) / counts)[place]
+    freedom = len(values) - len(counts)
+    if freedom < 1:
+        return -math.inf
+    error = math.sqrt(float(rest @ rest) / freedom / len(values))
+    return float(np.mean(values)) - _quantile(CONFIDENCE, freedom) * error
 
 
 def _agrees(values: FloatArray, target: float, systematic: float = SYSTEMATIC) -> bool:
