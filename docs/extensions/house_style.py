@@ -5,14 +5,12 @@ from cycler import cycler
 
 from rmtstab.figures import _style
 
-COLOURS = [_style.BLUE, _style.VERMILION, _style.GREEN, _style.ORANGE, _style.PINK, _style.SKY]
-
 
 def apply(gallery_conf, fname):
     """Set the look before each example, whatever the last one did."""
     mpl.rcdefaults()
     mpl.rcParams.update({
-        "axes.prop_cycle": cycler(color=COLOURS),
+        "axes.prop_cycle": cycler(color=_style.CYCLE),
         "axes.formatter.useoffset": False,
         "figure.constrained_layout.use": True,
         "figure.figsize": (5.5, 3.6),

@@ -15,10 +15,11 @@ rng = np.random.default_rng(0)
 
 
 def save(name, draw):
-    """Draw on fresh axes and write a small PNG."""
-    figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
-    draw(ax)
-    figure.savefig(HERE / f"{name}.png", dpi=80)
+    """Draw one column wide, at twice the resolution of a screen."""
+    with figures.style():
+        figure, ax = plt.subplots(figsize=(figures.COLUMN, 2.1))
+        draw(ax)
+        figure.savefig(HERE / f"{name}.png", dpi=220)
     plt.close(figure)
 
 

@@ -42,7 +42,13 @@ def main():
     steps, rows = evaluate()
     exact = np.array([row["exact"] for row in rows])
     for page, names in GROUPS.items():
-        figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
+        draw(page, names, steps, rows, exact)
+
+
+def draw(page, names, steps, rows, exact):
+    """One column wide, at twice the resolution of a screen."""
+    with rs.figures.style():
+        figure, ax = plt.subplots(figsize=(rs.figures.COLUMN, 2.1))
         ax.plot(steps, exact, color="black", label="exact ρ")
         for name in names:
             ax.plot(steps, [row[name] for row in rows], "--", label=name)
@@ -50,7 +56,7 @@ def main():
         ax.set(xlabel="step size / critical step size", ylabel="growth factor ρ", yscale="log")
         ax.set_ylim(0.1 * exact.min(), 2.0 * exact.max())
         ax.legend(frameon=False)
-        figure.savefig(HERE / f"{page}.png", dpi=80)
+        figure.savefig(HERE / f"{page}.png", dpi=220)
         plt.close(figure)
 
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from rmtstab import UnlearningProblem
 from rmtstab.claims.instances import linear_gram
+from rmtstab.figures import COLUMN, style
+from rmtstab.figures._style import plain_ticks
 from rmtstab.laws import TracyWidom
 from rmtstab.theory import descent_ascent, signal_plus_noise, volterra, wachter
 
@@ -18,13 +20,16 @@ rng = np.random.default_rng(0)
 
 
 def figure(name, left, right):
-    """Two panels in one small PNG."""
-    fig, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
-    left(axes[0])
-    right(axes[1])
-    for ax in axes:
-        ax.legend(frameon=False, fontsize=8)
-    fig.savefig(HERE / f"{name}.png", dpi=80)
+    """Two panels, one column wide, at twice the resolution of a screen."""
+    with style():
+        fig, axes = plt.subplots(2, 1, figsize=(COLUMN, 4.4))
+        left(axes[0])
+        right(axes[1])
+        for ax in axes:
+            for axis in (ax.xaxis, ax.yaxis):
+                plain_ticks(axis)
+            ax.legend()
+        fig.savefig(HERE / f"{name}.png", dpi=220)
     plt.close(fig)
 
 

@@ -10,6 +10,7 @@ from rmtstab import _checks
 
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 VERMILION, SKY, BLACK, GREY = "#D55E00", "#56B4E9", "#000000", "#999999"
+CYCLE = (BLUE, VERMILION, GREEN, ORANGE, PINK, SKY)
 COLUMN = 3.4  # inches, one column of a two-column page
 
 PROTOCOL_STYLE = {
@@ -23,8 +24,10 @@ PROTOCOL_STYLE = {
 def style() -> Iterator[None]:
     """Apply the look within a block; searchable text and repeatable ids in SVG."""
     import matplotlib as mpl
+    from cycler import cycler
 
     parameters: Any = {
+        "axes.prop_cycle": cycler(color=CYCLE),
         "font.size": 8,
         "axes.titlesize": 8,
         "axes.labelsize": 8,

@@ -92,7 +92,7 @@ def spectrum(
         )  # fmt: skip
     ax.set_xlabel("eigenvalue")
     ax.set_ylabel("density")
-    ax.legend(frameon=False)
+    ax.legend(frameon=True, facecolor="white", framealpha=0.8, edgecolor="none")
     return ax
 
 
