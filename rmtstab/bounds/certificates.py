@@ -16,7 +16,7 @@ from rmtstab.bounds.row import DERIVED, Pair, Row, step_free
 from rmtstab.bounds.subspace import Span, corrected
 from rmtstab.bounds.view import View
 from rmtstab.dynamics.certificate import EPS
-from rmtstab.theory.sufficient import top_value
+from rmtstab.theory.matrix_tops import top_value
 
 SHIFTS = (3e-4, 3e-3, 3e-2)  # relative distance of the resolvent's level from the lower bound
 STEPS = 4  # preconditioned conjugate-gradient steps

@@ -38,6 +38,18 @@ def top_value(matrix: FloatArray, metric: FloatArray | None = None) -> float:
 
 
 def matrix_pair(first: Any, second: Any, label: str = "noise") -> tuple[Any, Any]:
+    """Return D and another matrix as arrays, square and of one size, or raise.
+
+    Parameters
+    ----------
+    first, second : array_like, shape (r, r)
+        The mix-Hessian, and what a message calls ``label``.
+    label : str, default "noise"
+
+    Returns
+    -------
+    ndarray, ndarray, shape (r, r), float64
+    """
     d = _checks.array("mix_hessian", first, ndim=2)
     q = _checks.array(label, second, ndim=2)
     if d.shape != q.shape or d.shape[0] != d.shape[1]:

@@ -127,7 +127,9 @@ def other_data(evidence: Evidence) -> Outcome:
     for n in evidence["natural_size"]:
         if n["data"] == "signal_plus_noise":
             continue
-        near, frozen = (_medians(n, p).get(0.1, math.nan) for p in ("function_space", "frozen"))
+        # from w* itself where gradients move it, else from the least displacement
+        first = {"maps": [next((m for m in n["maps"] if _passes(m)), n["maps"][0])]}
+        near, frozen = (_medians(first, p).get(0.1, math.nan) for p in ("function_space", "frozen"))
         shown.append(
             f"{n['architecture']}, {n['data']}, {n['loss'].replace('_', ' ')}: "
             f"{math.exp(near):.2f}, frozen {math.exp(frozen):.2f}"
@@ -173,6 +175,10 @@ def _error(values: list[float]) -> float:
 
 def _cells(network: Record) -> list[Record]:
     return [cell for shown in network["maps"] for cell in shown["cells"]]
+
+
+def _passes(shown: Record) -> bool:
+    return any(cell["along"] for cell in shown["cells"])
 
 
 def _flips(evidence: Evidence, loss: str) -> dict[float, float]:

@@ -1,0 +1,96 @@
+"""Made-up maps at natural size: predictions that are off, wrong theories that are not, fail."""
+
+import math
+
+import numpy as np
+import pytest
+
+from rmtstab.claims.networks import natural_size
+
+
+def cell(errors, alpha=0.5, start=-8.0):
+    """A cell whose runs pass each level with these log errors of function space."""
+    levels = natural_size_levels()
+    along = [
+        {"level": level, "real": start + 5.0 + k, "function_space": start + 5.0 + k + error,
+         "other_batches": start + 5.0 + k, "frozen": start + 6.0 + k, "scaled": start + 7.0 + k}
+        for k, (level, error) in enumerate(zip(levels, errors, strict=True))
+    ]  # fmt: skip
+    turned = {"collapses": 3 if alpha > 0.4 else None, "outcome": "keeps"}
+    return {"alpha": alpha, "log_start": start, "along": along, "real": turned,
+            "function_space": turned, "frozen": turned}  # fmt: skip
+
+
+def natural_size_levels():
+    return (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+def evidence(errors, spread=0.05):
+    found = []
+    for loss in (natural_size.SQUARED, natural_size.LOGISTIC):
+        for index in range(3):
+            shifted = [e * (1.0 + spread * (index - 1)) for e in errors]
+            cells = [cell(shifted), cell(shifted, alpha=0.0)]
+            maps = [{"displacement": 0.01, "flipped": 0.003, "cells": cells}]
+            found.append({"data": "signal_plus_noise", "loss": loss, "index": index, "maps": maps})
+    return {"natural_size": found}
+
+
+RISING = (0.02, 0.1, 0.2, 0.3, 0.1, 1.2)  # at half of ‖w*‖ function space is close
+
+
+def test_right_predictions_hold_and_say_where_they_stop():
+    found = evidence(RISING)
+    assert natural_size.function_space(found).holds
+    outcome = natural_size.linear_theory(found)
+    assert outcome.holds and outcome.value == pytest.approx(0.1)
+    errors = natural_size.errors_along(found, natural_size.SQUARED, "function_space")
+    stops, factor = natural_size.stopping_displacement(errors, math.log(1.5))
+    share = (math.log(1.5) - 0.1) / 1.1
+    assert stops == pytest.approx(0.5 * 2.0**share, rel=0.01) and 1.0 < factor < 1.1
+
+
+@pytest.mark.parametrize("name", ["frozen", "scaled"])
+def test_a_wrong_theory_that_predicts_as_well_is_no_evidence(name):
+    found = evidence(RISING)
+    for network in found["natural_size"]:
+        for c in network["maps"][0]["cells"]:
+            for passed in c["along"]:
+                passed[name] = passed["real"]
+    assert not natural_size.function_space(found).holds
+    assert natural_size.linear_theory(found).holds == (name == "frozen")  # it judges no frozen
+
+
+def test_predictions_that_are_off_or_uncertain_are_refused():
+    off = evidence([0.5] * 6)
+    assert not natural_size.function_space(off).holds
+    assert not natural_size.linear_theory(off).holds
+    everywhere = evidence([0.01] * 6)  # never stops: the second half of the statement is wrong
+    assert not natural_size.linear_theory(everywhere).holds
+    uncertain = evidence(RISING, spread=3.0)
+    assert not natural_size.linear_theory(uncertain).holds
+
+
+def test_runs_that_go_nowhere_judge_nothing():
+    still = evidence(RISING)
+    for network in still["natural_size"]:
+        for c in network["maps"][0]["cells"]:
+            c["along"] = []
+    assert natural_size.function_space(still).holds is False
+    assert natural_size.linear_theory(still).holds is False
+
+
+def test_a_network_that_stays_below_counts_with_the_largest_distance():
+    errors = {0.1: [0.0, 0.0], 1.0: [0.1, 0.1]}
+    assert natural_size.stopping_displacement(errors, 0.5)[0] == pytest.approx(1.0)
+    errors = {0.1: [0.9, 0.9], 1.0: [1.1, 1.1]}
+    assert natural_size.stopping_displacement(errors, 0.5)[0] == pytest.approx(0.1)
+
+
+def test_other_data_are_reported_and_not_judged():
+    found = evidence(RISING)
+    for network in found["natural_size"]:
+        network |= {"data": "digits", "architecture": "cnn"}
+    outcome = natural_size.other_data(found)
+    assert outcome.holds is None and "digits" in outcome.measured
+    assert np.isnan(outcome.value)

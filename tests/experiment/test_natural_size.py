@@ -1,0 +1,46 @@
+"""Maps at natural size, on a tiny network: what is predicted, and the predictions' own limits."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from rmtstab.experiment import PRESETS, natural_size  # noqa: E402 (needs torch)
+
+TINY = dataclasses.replace(PRESETS["tiny"], natural_displacements=(1e-4, 0.3))
+SPEC = {"data": "signal_plus_noise", "snr": 1.0, "forget": "balanced", "index": 0, "seed": 0}
+
+
+def test_near_the_weights_the_linear_theory_is_exact_and_far_away_it_is_not():
+    found = natural_size.describe(TINY, SPEC, "half_squared_error", "cnn", "cpu")
+    near, far = (
+        [abs(c["function_space"]["log_forget"] - c["real"]["log_forget"]) for c in m["cells"]]
+        for m in found["maps"]
+    )
+    assert max(near) < 1e-2 and np.median(far) > 10 * np.median(near)
+    assert found["maps"][0]["flipped"] < 0.01 < found["maps"][1]["flipped"]
+    for m in found["maps"]:
+        for c in m["cells"]:
+            assert c["frozen"]["log_forget"] == c["function_space"]["log_forget"]
+            assert c["scaled"]["log_forget"] != c["function_space"]["log_forget"] > -25.0
+            assert all(p["level"] > m["displacement"] for p in c["along"])
+
+
+def test_logistic_networks_are_trained_on_and_move_from_their_weights():
+    preset = dataclasses.replace(TINY, natural_displacements=(0.0,))
+    found = natural_size.describe(preset, SPEC, "logistic", "cnn", "cpu")
+    assert found["training_loss"] < preset.natural_loss
+    cells = found["maps"][0]["cells"]
+    assert found["maps"][0]["flipped"] == 0.0
+    assert any(c["travelled"] > 0.0 for c in cells)
+    assert any(c["frozen"]["log_forget"] != c["function_space"]["log_forget"] for c in cells)
+
+
+@pytest.mark.slow
+def test_a_residual_network_on_textures():
+    preset = dataclasses.replace(TINY, natural_displacements=(0.0,), natural_steps=6)
+    spec = {**SPEC, "data": "textures", "snr": None, "forget": "random"}
+    found = natural_size.describe(preset, spec, "cross_entropy", "resnet8", "cpu")
+    assert found["training_loss"] < preset.natural_loss
+    assert found["maps"][0]["flipped"] is None and len(found["maps"][0]["cells"]) == 6
