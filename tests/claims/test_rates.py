@@ -70,6 +70,14 @@ def test_rates_have_neighbours_on_both_sides(rate):
     assert NONE in rate.others and min(rate.others) < rate.claimed < max(rate.others)
 
 
+@pytest.mark.parametrize("rate", [*volterra.RATES[2:], *signal.ESCAPE], ids=lambda rate: rate.path)
+def test_the_nearest_exponents_are_named(rate):
+    """Those that limits have: 0, 1/3, 1/2, 2/3, 1."""
+    known = [0.0, -1 / 3, -0.5, -2 / 3, -1.0]
+    at = known.index(pytest.approx(rate.claimed))
+    assert {known[at - 1], known[at + 1]} <= set(rate.others)
+
+
 def test_support_needs_every_neighbour():
     fit = {"slope": -0.8, "slope_error": 0.02}
     assert supports(fit, -2 / 3, [-0.5, -1.0])

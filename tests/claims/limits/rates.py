@@ -1,6 +1,6 @@
 """What it takes for a fitted slope to be the claimed one."""
 
-HALF, SOFT_EDGE, ONE = -0.5, -2 / 3, -1.0
+THIRD, HALF, SOFT_EDGE, ONE = -1 / 3, -0.5, -2 / 3, -1.0
 
 
 def has_rate(fit, claimed, *others):

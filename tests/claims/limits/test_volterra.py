@@ -3,7 +3,7 @@
 import pytest
 
 from rmtstab.claims.limits import volterra
-from tests.claims.limits.rates import HALF, ONE, SOFT_EDGE, has_rate
+from tests.claims.limits.rates import HALF, ONE, SOFT_EDGE, THIRD, has_rate
 
 
 @pytest.mark.slow
@@ -13,8 +13,8 @@ def test_volterra(rng):
     has_rate(found["spiked"], ONE, SOFT_EDGE, HALF)
     has_rate(found["spiked_leading"], ONE, SOFT_EDGE, HALF)
     has_rate(found["mean"], SOFT_EDGE, HALF, ONE)
-    has_rate(found["corner"], HALF, SOFT_EDGE, ONE)
-    has_rate(found["capped"], HALF, SOFT_EDGE, ONE)
+    has_rate(found["corner"], HALF, THIRD, SOFT_EDGE, ONE)
+    has_rate(found["capped"], HALF, THIRD, SOFT_EDGE, ONE)
     # the spike's trace is worth a third of the distance at every size
     pairs = zip(found["spiked"]["error"], found["spiked_leading"]["error"], strict=True)
     assert all(with_it < 0.85 * without for with_it, without in pairs)
