@@ -34,7 +34,8 @@ def check_network(network: Network, samples: Samples, *, repeats: bool = True) -
         return
     if not len(samples):
         raise ValueError("samples must hold at least one sample, got 0")
-    network.learn_shape(samples)
+    if network.output_shape is None:
+        network.learn_shape(samples)
     if repeats:
         check_repeats(network, samples)
     check_independent(network, samples)

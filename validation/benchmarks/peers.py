@@ -122,7 +122,7 @@ def top_curvlinops(model, data):
 
 
 def top_pyhessian(model, data):
-    """Power iteration, its tolerance lowered until the residual is 1e-3 (at most 400 products)."""
+    """Power iteration until its value moves by less than 1e-7 (at most 400 products)."""
     from pyhessian import hessian
 
     torch.manual_seed(0)
