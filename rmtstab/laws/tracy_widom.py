@@ -87,8 +87,8 @@ class TracyWidom(Law):
 
     Other indices come from a partial differential equation of the stochastic Airy operator,
     the next eigenvalues from Fredholm determinants; at first use this takes less than a second up
-    to index 15 (4 s at 100), and is then kept. There `F`, `1 - F` and the density are accurate to about 1e-11 absolutely;
-    below 1e-11 they are 0, and their logarithms ``-inf``.
+    to index 15 (4 s at 100), and is then kept. There `F`, `1 - F` and the density are accurate to
+    about 1e-11 absolutely; below 1e-11 they are 0, and their logarithms ``-inf``.
 
     References
     ----------
