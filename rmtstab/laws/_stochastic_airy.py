@@ -48,8 +48,10 @@ def distribution(beta: float, k: int, fineness: float = 1.0) -> tuple[FloatArray
     # where 1 - F ~ exp(-2/3 beta x^(3/2)) = 1e-16, and exp(-4/3 x^(3/2)) forgets the layer
     start = max((55.0 / beta) ** (2.0 / 3.0), 6.5)
     c = math.sqrt(start)
-    step = fineness / (math.sqrt(start) + 2.0 * k ** (1.0 / 3.0) + 2.5 * math.sqrt(beta))
-    count = 6 if k == 1 else 2 * k + 12
+    # a small index starts far out, where nothing moves fast
+    fall = math.sqrt(min(start, 6.5 + 2.0 * beta * beta)) if k == 1 else math.sqrt(start)
+    step = fineness / (fall + 2.0 * k ** (1.0 / 3.0) + 2.5 * math.sqrt(beta))
+    count = 4 if k == 1 else 2 * k + 12
     radius = 10.0 ** (-12.0 / count)
     z = radius * np.exp(2j * np.pi * np.arange(count // 2 + 1) / count)
     mu = np.log(z) / np.pi

@@ -420,7 +420,7 @@ class SpectralLaw(Law):
         """Evaluate above the axis alone: ``m(conj z) = conj m(z)``, whatever a kernel does."""
         below = np.signbit(z.imag)
         infinite = np.isinf(z.real) | np.isinf(z.imag)
-        far = np.maximum(np.abs(z.real), np.abs(z.imag)) > FAR * np.abs(self.edges()).max()
+        far = np.fmax(np.abs(z.real), np.abs(z.imag)) > FAR * np.abs(self.edges()).max()
         above = np.where(far, 1j, np.where(below, z.conj(), z))
         # by parts: complex arithmetic with a real number loses the sign of a zero
         above.real -= self.loc
