@@ -165,8 +165,8 @@ CLAIMS = (
         "safe on the retain set",
         horizon="to forget accuracy ½, at most 200 steps",
         source="measured; ordering: Khanna & Chang, arXiv:2602.02986",
-        fails="for what forgetting leaves behind: membership inference and the distance to a "
-        "retrained network do not order the ratios",
+        fails="for retain loss from SNR 1 on, where it no longer rises (Ψ and steps do), and for "
+        "what forgetting leaves behind: the distance to a retrained network falls with SNR",
         judge=price_rises,
         needs=("data_axis",),
     ),
