@@ -44,7 +44,8 @@ class SampleCurvatures:
         top = float(factors.singular_values.max(initial=0.0))
         if top and not SMALLEST <= top <= LARGEST:
             raise ValueError(
-                f"factors must have a largest singular value in [{SMALLEST:g}, {LARGEST:g}] (the "
+                f"factors must have a largest singular value in [{SMALLEST:g}, {LARGEST:g}], the "
+                "roots of the gram matrix or of retain and forget alike (the "
                 f"second moment holds its fourth power), got {top:.3g}; rescale the loss"
             )
         self.factors = factors
