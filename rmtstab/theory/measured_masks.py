@@ -129,8 +129,10 @@ def escape(
 
 def _numbers(masks: Any) -> Any:
     """Truth values as numbers; all else as it is, for the validator."""
-    given = np.asarray(masks) if isinstance(masks, list | tuple | np.ndarray) else masks
-    return given.astype(np.float64) if getattr(given, "dtype", None) == bool else given
+    if not isinstance(masks, list | tuple | np.ndarray):
+        return masks
+    given = np.asarray(masks)
+    return given.astype(np.float64) if given.dtype.kind == "b" else given
 
 
 def _depth(
