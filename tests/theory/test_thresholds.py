@@ -333,9 +333,9 @@ def test_convergence_bound_at_a_mixing_against_its_closed_form(eta):
 def test_coherence_bound_at_a_mixing_against_its_closed_form():
     """ρ ≥ (ηλ)² min_s c_s (n_s/σ)², Bernoulli; with both sets weighted the smaller counts."""
     bound = CoherenceBound((8, 4), 2.0, 1.6)
-    unit = min((8 - 2) / (64 * 2) * (8 / 1.6) ** 2, (4 - 1) / (16 * 1) * (4 / 1.6) ** 2)
+    unit = min((8 - 2) / (64 * 2) * (8 / 1.6) ** 2, (4 - 2) / (16 * 2) * (4 / 1.6) ** 2)
     for eta in (0.1, 0.7):
-        found = bound.growth(eta, (2, 1), 0.3, "bernoulli")
+        found = bound.growth(eta, (2, 2), 0.3, "bernoulli")
         assert found == pytest.approx((2.0 * eta) ** 2 * unit, rel=1e-13)
     alone = (8 - 2) / (64 * 2) * (8 / 1.6) ** 2
     assert bound.growth(0.7, (2, 1), 0.0, "bernoulli") == pytest.approx(1.96 * alone, rel=1e-13)
