@@ -74,9 +74,12 @@ def integer(
     return number
 
 
-def seed(name: str, value: Any) -> int:
-    """Return ``value`` as a seed, an int in ``[0, 2⁶⁴)``, or raise."""
-    return integer(name, value, low=0, high=2**64 - 1)
+def seed(name: str, value: Any, bits: int = 64) -> int:
+    """Return ``value`` as a seed, an integer ≥ 0 of at most ``bits`` bits, or raise."""
+    value = _scalar(name, value)
+    if isinstance(value, Integral) and COUNTS < int(value) < 2**bits:
+        return int(value)
+    return integer(name, value, low=0)
 
 
 def flag(name: str, value: Any) -> bool:
@@ -274,7 +277,7 @@ def generator(name: str, value: Any) -> np.random.Generator:
     if isinstance(value, np.random.Generator):
         return value
     if isinstance(value, Integral):
-        return np.random.default_rng(integer(name, value, low=0, high=2**128))
+        return np.random.default_rng(seed(name, value, 128))
     raise TypeError(f"{name} must be a numpy Generator or an integer seed, got {_show(value)}")
 
 
@@ -289,7 +292,7 @@ def random_source(name: str, value: Any) -> np.random.Generator | np.random.Rand
     if isinstance(value, np.random.Generator | np.random.RandomState):
         return value
     if isinstance(value, Integral):
-        return np.random.default_rng(integer(name, value, low=0, high=2**128))
+        return np.random.default_rng(seed(name, value, 128))
     raise TypeError(
         f"{name} must be a numpy Generator, RandomState, SeedSequence, BitGenerator or an "
         f"integer seed, got {_show(value)}"

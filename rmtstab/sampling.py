@@ -184,6 +184,7 @@ class Scheme:
         TypeError, ValueError
             If a batch size is of another kind or outside its range.
         """
+        alpha = None if alpha is None else _checks.real("alpha", alpha, low=0.0, high=1.0)
         n_retain = _checks.integer("n_retain", n_retain, low=0)
         n_forget = _checks.integer("n_forget", n_forget, low=0)
         if isinstance(batch_size, tuple | list) or getattr(batch_size, "ndim", 0) == 1:

@@ -114,3 +114,37 @@ def test_a_fitting_array_is_returned_as_it_is():
     given = np.arange(6.0).reshape(2, 3)
     assert _checks.array("x", given) is given
     assert _checks.array("x", given.T).flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: _checks.integer("n", 2**53 + 1), ValueError, r"n must lie within ±2\^53"),
+        (lambda: _checks.seed("seed", 2**64), ValueError, r"seed must lie within"),
+        (lambda: _checks.seed("seed", -1), ValueError, "seed must be >= 0"),
+        (lambda: _checks.flag("gap", np.zeros(2)), TypeError, "gap must be True or False, got"),
+        (lambda: _checks.flag("gap", 1), TypeError, "gap must be True or False, got 1"),
+        (lambda: _checks.instance("ax", {}, dict, list), None, {}),
+        (lambda: _checks.instance("ax", 1, dict, words="Axes"), TypeError, "ax must be a Axes"),
+        (lambda: _checks.function("f", int), TypeError, "f must be a function"),
+        (lambda: _checks.path("out", ""), ValueError, "out must be a path"),
+        (lambda: _checks.path("out", 3), TypeError, "out must be a path, got 3"),
+        (lambda: _checks.items("batch_size", 3, 2), TypeError, "batch_size must be a list or"),
+        (lambda: _checks.items("batch_size", [1], 2), ValueError, "batch_size must hold 2 values"),
+        (lambda: _checks.reals("t", (1, None), 2), TypeError, r"t\[1\] must be a real number"),
+        (lambda: _checks.integers("n", (1, -1), 2), ValueError, r"n\[1\] must be >= 0"),
+        (lambda: _checks.mapping("d", {1: 2}), TypeError, "d must be a dictionary with text keys"),
+        (lambda: _checks.records("p", [{"x": 1}], ("x", "y")), ValueError, r"p\[0\] must have y"),
+        (
+            lambda: _checks.moderate("g", np.array([1e200])),
+            ValueError,
+            r"g must lie within ±1e\+100",
+        ),
+    ],
+)
+def test_kinds(call, error, message):
+    if error is None:
+        assert call() == message
+    else:
+        with pytest.raises(error, match=message):
+            call()

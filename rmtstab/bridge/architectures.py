@@ -40,6 +40,7 @@ def multilayer_perceptron(widths: Sequence[int], *, seed: int = 0) -> nn.Sequent
     >>> multilayer_perceptron([8, 16, 3])(torch.ones(5, 8)).shape
     torch.Size([5, 3])
     """
+    widths = _checks.integers("widths", widths, low=1)
     if len(widths) < 2:
         raise ValueError(f"widths must hold at least two numbers, got {list(widths)}")
 
@@ -76,6 +77,8 @@ def convolutional_net(
     >>> convolutional_net()(torch.ones(2, 1, 8, 8)).shape
     torch.Size([2, 10])
     """
+    for name, value in (("channels", channels), ("size", size), ("classes", classes)):
+        _checks.integer(name, value, low=1)
     half = (size + 1) // 2
     return _seeded(
         lambda: nn.Sequential(
@@ -169,6 +172,8 @@ def residual_net(
     >>> residual_net(8)(torch.ones(2, 3, 16, 16)).shape
     torch.Size([2, 10])
     """
+    for name, value in (("depth", depth), ("channels", channels), ("classes", classes)):
+        _checks.integer(name, value, low=1)
     widths: tuple[int, ...]
     if depth == 18:
         widths, blocks = (64, 128, 256, 512), 2

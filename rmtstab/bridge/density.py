@@ -14,6 +14,7 @@ from scipy.special import erf
 from rmtstab import _checks
 from rmtstab._record import Record
 from rmtstab._results import Estimate, FloatArray
+from rmtstab.bridge.estimates import check_operator
 
 
 @dataclass(frozen=True, repr=False)
@@ -175,7 +176,7 @@ def spectral_density(
     >>> [round(end, 9) for end in density.support]
     [1.0, 3.0]
     """
-    d = operator.shape[0]
+    d = check_operator(operator)
     n_probes = _checks.integer("n_probes", n_probes, low=1)
     n_steps = min(_checks.integer("n_steps", n_steps, low=1), d)
     rng = _checks.generator("rng", rng)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
@@ -31,6 +31,16 @@ class DiagonalEstimate(Record):
 
     values: FloatArray
     standard_errors: FloatArray
+
+
+def check_operator(operator: Any) -> int:
+    """Dimension of a square linear operator, or raise."""
+    shape = getattr(operator, "shape", None)
+    if not callable(getattr(operator, "matvec", None)) or not isinstance(shape, tuple):
+        raise TypeError(f"operator must be a LinearOperator, got {type(operator).__name__}")
+    if len(shape) != 2 or shape[0] != shape[1]:
+        raise ValueError(f"operator must be square, got shape {shape}")
+    return int(shape[0])
 
 
 def trace_estimate(
@@ -66,7 +76,7 @@ def trace_estimate(
     >>> round(bridge.trace_estimate(operator, 12).value, 9)
     8.0
     """
-    d = operator.shape[0]
+    d = check_operator(operator)
     n_products = _checks.integer("n_products", n_products, low=6)
     rng = _checks.generator("rng", rng)
     third = min(n_products // 3, d)
@@ -111,7 +121,7 @@ def diagonal_estimate(
     >>> bridge.diagonal_estimate(aslinearoperator(np.diag([1.0, 2.0])), 4).values
     array([1., 2.])
     """
-    d = operator.shape[0]
+    d = check_operator(operator)
     n_products = _checks.integer("n_products", n_products, low=2)
     rng = _checks.generator("rng", rng)
     mean, spread = np.zeros(d), np.zeros(d)

@@ -97,6 +97,7 @@ def jacobian_gram(
     tensor([1., 1., 1., 1.], dtype=torch.float64)
     """
     _checks.choice("route", route, ROUTES)
+    progress = _checks.flag("progress", progress)
     sides, scales = read_sides(network, samples, other, roots, other_roots)
     budget = read_budget(memory_budget, network)
     check_gram_fits(sides, network, budget)
@@ -142,6 +143,10 @@ def apply_roots(gram: Tensor, roots: Tensor | None, other_roots: Tensor | None =
     >>> apply_roots(torch.eye(2, dtype=torch.float64), roots, roots)
     tensor([[2.]], dtype=torch.float64)
     """
+    _checks.instance("gram", gram, Tensor)
+    for columns in (roots, other_roots):
+        if columns is not None and _checks.instance("roots", columns, Tensor).dim() != 3:
+            raise ValueError(f"roots must have 3 axes, got shape {tuple(columns.shape)}")
     for columns in (roots, other_roots):  # each turn takes one side and transposes
         if columns is None:
             gram = gram.mT
@@ -164,6 +169,13 @@ def read_sides(
 
     Roots of a saturated loss are tiny; scaled to 1 they lose nothing in float32.
     """
+    _checks.instance("network", network, Network)
+    for name, given in (("samples", samples), ("other", other)):
+        if given is not None or name == "samples":
+            _checks.instance(name, given, Samples)
+    for name, root in (("roots", roots), ("other_roots", other_roots)):
+        if root is not None:
+            _checks.instance(name, root, Tensor)
     check_network(network, samples.to(network.device))
     pairs = [(samples, roots, "roots")]
     if other is not None or other_roots is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from rmtstab import _checks
 from rmtstab.bridge.independence import check_network
 from rmtstab.bridge.network import FORWARD_CHUNK, Network, Weights, untouched
 from rmtstab.bridge.samples import Samples
@@ -51,9 +52,12 @@ def pullback(
     >>> pullback(network, samples, torch.tensor([[2.0], [5.0]]))["weight"]
     tensor([[2., 5., 0.]], dtype=torch.float64)
     """
-    samples = samples.to(network.device)
+    _checks.instance("network", network, Network)
+    _checks.integer("chunk_size", chunk_size, low=1)
+    samples = _checks.instance("samples", samples, Samples).to(network.device)
     check_network(network, samples)
     expected = len(samples), network.n_outputs
+    _checks.instance("coefficients", coefficients, Tensor)
     if coefficients.dim() not in (2, 3) or tuple(coefficients.shape[-2:]) != expected:
         raise ValueError(
             f"coefficients must have shape (n={expected[0]}, C={expected[1]}) or "
@@ -80,6 +84,7 @@ def pullback(
                 for name, slope in zip(leaves, slopes, strict=True):
                     if slope is not None:
                         total[name][index] += slope
+    _checks.instance("coefficients", coefficients, Tensor)
     if coefficients.dim() == 2:
         return {name: value[0] for name, value in total.items()}
     return total
@@ -118,8 +123,11 @@ def pushforward(
     tensor([[2.],
             [3.]], dtype=torch.float64)
     """
-    samples = samples.to(network.device)
+    _checks.instance("network", network, Network)
+    _checks.integer("chunk_size", chunk_size, low=1)
+    samples = _checks.instance("samples", samples, Samples).to(network.device)
     check_network(network, samples)
+    _checks.mapping("tangent", tangent, network.names)
     parts = []
     with untouched(network.model), network.differentiable():
         for chunk in samples.chunks(chunk_size):

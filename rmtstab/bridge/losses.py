@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.func import vmap
 from torch.nn import functional
 
+from rmtstab import _checks
 from rmtstab.bridge.sample_loss import OutputRoots, SampleLoss
 
 __all__ = [
@@ -66,6 +67,8 @@ def per_sample(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _check_alike(outputs: Tensor, targets: Tensor) -> None:
+    _checks.instance("outputs", outputs, Tensor)
+    _checks.instance("targets", targets, Tensor)
     if outputs.shape != targets.shape:  # broadcasting would compare every pair
         raise ValueError(
             f"targets must have the outputs' shape {tuple(outputs.shape)}, "

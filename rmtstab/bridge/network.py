@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from rmtstab import _checks
 from rmtstab.bridge.parameters import moving_names
 from rmtstab.bridge.preconditioner import diagonal
 from rmtstab.bridge.samples import Samples, map_tensors, tensors
@@ -138,6 +139,9 @@ class Network:
         ----------
         tree : dict of str to Tensor
         """
+        _checks.mapping("tree", tree, self.names)
+        for name in self.names:
+            _checks.instance(f"tree['{name}']", tree[name], Tensor)
         return torch.cat([tree[name].reshape(-1) for name in self.names])
 
     def unflatten(self, vector: Tensor) -> Weights:
@@ -147,6 +151,11 @@ class Network:
         ----------
         vector : Tensor, shape (d,)
         """
+        _checks.instance("vector", vector, Tensor)
+        if vector.shape != (self.n_parameters,):
+            raise ValueError(
+                f"vector must have shape ({self.n_parameters},), got {tuple(vector.shape)}"
+            )
         parts = torch.split(vector, [self.weights[name].numel() for name in self.names])
         pairs = zip(self.names, parts, strict=True)
         return {name: part.reshape(self.weights[name].shape) for name, part in pairs}
@@ -199,7 +208,10 @@ class Network:
         chunk_size : int, optional
         """
         weights = self.weights if weights is None else weights
-        samples = samples.to(self.device)
+        _checks.mapping("weights", weights, self.names)
+        if chunk_size is not None:
+            _checks.integer("chunk_size", chunk_size, low=1)
+        samples = _checks.instance("samples", samples, Samples).to(self.device)
         if self.output_shape is None:
             self.learn_shape(samples)
         with torch.no_grad(), untouched(self.model), self.differentiable():
@@ -214,6 +226,7 @@ class Network:
         weights : dict of str to Tensor
         size : int
         """
+        _checks.instance("samples", samples, Samples)
         parts = [self.apply(weights, chunk.inputs) for chunk in samples.chunks(size)]
         return torch.cat(parts).detach()
 
@@ -224,6 +237,7 @@ class Network:
         ----------
         dtype : torch.dtype
         """
+        _checks.instance("dtype", dtype, torch.dtype, words="torch dtype")
         other = copy.copy(self)
 
         def cast(tree: Weights) -> Weights:
@@ -250,7 +264,9 @@ class Network:
         Tensor, shape (n, C, d)
             ``J_i P^{1/2}``; ``J_i`` without preconditioner.
         """
-        samples = samples.to(self.device)
+        if chunk_size is not None:
+            _checks.integer("chunk_size", chunk_size, low=1)
+        samples = _checks.instance("samples", samples, Samples).to(self.device)
         if self.output_shape is None:
             self.learn_shape(samples)
         width = self.n_outputs * self.n_parameters * self.dtype.itemsize
@@ -344,6 +360,7 @@ class Network:
         ValueError
             If the model does not take the samples, or gives them other outputs than before.
         """
+        _checks.instance("samples", samples, Samples)
         pair = samples.take([0, min(1, len(samples) - 1)]).to(self.device)
         with torch.no_grad(), untouched(self.model), self.differentiable():
             try:

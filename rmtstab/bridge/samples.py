@@ -51,6 +51,13 @@ class Samples:
         ----------
         indices : sequence of int
         """
+        if not isinstance(indices, Tensor):
+            given = np.asarray(_checks.each("indices", indices))
+            if given.size and (given.dtype.kind not in "iu" or given.ndim != 1):
+                raise TypeError(f"indices must be whole numbers, got dtype {given.dtype}")
+            if given.size and not -len(self) <= given.min() <= given.max() < len(self):
+                raise ValueError(f"indices must lie within {len(self)} samples, got {given.max()}")
+            indices = given.astype(np.int64)
         at = torch.as_tensor(indices, dtype=torch.int64)
         return self._map(lambda t: t[at.to(t.device)])
 
@@ -61,6 +68,7 @@ class Samples:
         ----------
         size : int
         """
+        size = _checks.integer("size", size, low=1)
         for start in range(0, len(self), size):
             window = slice(start, start + size)
             yield self._map(lambda t, w=window: t[w])
@@ -82,6 +90,7 @@ class Samples:
         ----------
         other : Samples
         """
+        _checks.instance("other", other, Samples)
         pairs = list(zip(tensors(self.inputs), tensors(other.inputs), strict=True))
         return all(a.shape[1:] == b.shape[1:] and a.dtype == b.dtype for a, b in pairs)
 
@@ -92,6 +101,7 @@ class Samples:
         ----------
         other : Samples
         """
+        _checks.instance("other", other, Samples)
         inputs = _concatenate([self.inputs, other.inputs])
         indices = torch.arange(len(self) + len(other))
         return Samples(inputs, indices, indices, len(indices))
@@ -149,7 +159,7 @@ def read_samples(
     >>> len(read_samples("retain", (torch.zeros(5, 3), [0, 1, 0, 1, 1]), max_samples=4))
     4
     """
-    _checks.integer("seed", seed, low=0)
+    _checks.seed("seed", seed)
     if max_samples is not None:
         _checks.integer("max_samples", max_samples, low=1)
     if isinstance(data, Samples):

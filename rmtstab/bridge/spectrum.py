@@ -13,6 +13,7 @@ from torch import nn
 from rmtstab import _checks
 from rmtstab._record import Record
 from rmtstab._results import FloatArray
+from rmtstab.bridge.estimates import check_operator
 from rmtstab.bridge.operators import CurvatureOperator, hessian_operator
 
 Which = Literal["top", "bottom", "both"]
@@ -106,7 +107,7 @@ def extreme_eigenpairs(
     >>> found.values.round(12), bool(found.converged)
     (array([ 3., -2.]), True)
     """
-    d = operator.shape[0]
+    d = check_operator(operator)
     k = _checks.integer("k", k, low=1, high=d, high_label="d")
     _checks.choice("which", which, tuple(_ARPACK))
     is_double = getattr(getattr(operator, "network", None), "dtype", torch.float64).itemsize > 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,7 +76,8 @@ def gradient_descent(
     """
     _checks.real("step_size", step_size, low=0.0, low_open=True)
     _checks.integer("steps", steps, low=0)
-    inputs, targets = data
+    _checks.real("tolerance", tolerance, low=0.0)
+    inputs, targets = _read(model, data)
     # By hand: torch.optim imports the compiler stack, seconds in every worker process.
     weights = [p for p in model.parameters() if p.requires_grad]
     value = float("nan")
@@ -135,7 +137,7 @@ def gauss_newton(
     """
     _checks.real("tolerance", tolerance, low=0.0, low_open=True)
     _checks.integer("max_steps", max_steps, low=0)
-    inputs, targets = data
+    inputs, targets = _read(model, data)
     weights = [p for p in model.parameters() if p.requires_grad]
 
     def residual() -> FloatArray:
@@ -163,3 +165,12 @@ def gauss_newton(
             return Interpolation(loss, step, False)
         loss = new_loss
     return Interpolation(loss, max_steps, loss < tolerance)
+
+
+def _read(model: Any, data: Any) -> tuple[Any, Any]:
+    """Inputs and targets, or raise."""
+    _checks.instance("model", model, nn.Module)
+    inputs, targets = _checks.items("data", data, 2)
+    for part in (inputs, targets):
+        _checks.instance("data", part, torch.Tensor)
+    return inputs, targets

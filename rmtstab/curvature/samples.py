@@ -16,6 +16,7 @@ from rmtstab.curvature.factors import ReducedFactors
 from rmtstab.curvature.mix_basis import MixBasis
 
 SMALLEST, LARGEST = 1e-75, 1e75  # of the singular values: fourth powers stay floats
+BASIS_BYTES = 1100.0  # of an eigenbasis without its numbers: object, dictionary, array headers
 CACHE_BYTES = 2e8  # memory of the kept eigenbases, one at least; and of a kept S
 
 
@@ -44,7 +45,8 @@ class SampleCurvatures:
         top = float(factors.singular_values.max(initial=0.0))
         if top and not SMALLEST <= top <= LARGEST:
             raise ValueError(
-                f"factors must have a largest singular value in [{SMALLEST:g}, {LARGEST:g}] (the "
+                f"factors must have a largest singular value in [{SMALLEST:g}, {LARGEST:g}], the "
+                "roots of the gram matrix or of retain and forget alike (the "
                 f"second moment holds its fourth power), got {top:.3g}; rescale the loss"
             )
         self.factors = factors
@@ -92,7 +94,7 @@ class SampleCurvatures:
                 self._bases.move_to_end(alpha)
                 return self._bases[alpha]
         basis = MixBasis.build(self.factors, self.n_retain, alpha)
-        size = 8.0 * (basis.rows.size + 3 * basis.vectors.size + 1)
+        size = BASIS_BYTES + 8.0 * (basis.rows.size + 3 * basis.vectors.size)
         with self._lock:
             self._bases[alpha] = basis
             while len(self._bases) > max(1, int(CACHE_BYTES / size)):

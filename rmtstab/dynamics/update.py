@@ -93,7 +93,7 @@ class Update:
         mixing = None if alpha is None else curvatures.check_alpha(alpha)
         scheme = Scheme.named(sampling)
         eta = _checks.real("step_size", step_size, low=0.0)
-        decay = _checks.real("weight_decay", weight_decay, low=0.0, high=MOST)
+        decay = _checks.real("weight_decay", weight_decay, low=0.0)
         top = float(curvatures.factors.singular_values.max(initial=0.0)) ** 2
         if max(eta, 1e-150) * (top + decay) > MOST:
             raise ValueError(

@@ -59,7 +59,7 @@ class Cell:
                 "task must be 1 to 100 letters, digits, '_', '.' or '-' and begin with none of "
                 f"the last two, got {self.task[:120]!r}"
             )
-        object.__setattr__(self, "seed", _checks.integer("seed", self.seed, low=0, high=2**128))
+        object.__setattr__(self, "seed", _checks.seed("seed", self.seed, 128))
 
     @classmethod
     def of(cls, task: str, seed: int, /, **parameters: Any) -> Cell:

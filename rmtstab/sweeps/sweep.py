@@ -95,7 +95,7 @@ class Sweep:
                 raise ValueError(f"fixed must hold no axis, got {name!r} in both")
         object.__setattr__(self, "axes", axes)
         object.__setattr__(self, "fixed", Cell.of("fixed", 0, **self.fixed).parameters)
-        object.__setattr__(self, "seed", _checks.integer("seed", self.seed, low=0, high=2**128))
+        object.__setattr__(self, "seed", _checks.seed("seed", self.seed, 128))
         _check_names({**axes, **self.fixed}, self.definition)
 
     @property

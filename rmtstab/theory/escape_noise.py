@@ -117,6 +117,8 @@ def with_batches(
     (True, True)
     """
     eta = _checks.real("step_size", step_size, low=0.0, low_open=True)
+    if not 1e-100 <= eta <= 1e100:
+        raise ValueError(f"step_size must lie in [1e-100, 1e100], got {eta:g}")
     scheme = Scheme.named(sampling)
     batches = scheme.check_batches(batch_size, *model.sizes, alpha)
     still = (1.0 - alpha) * eta * sharpness >= 2.0 + eta * found.curvature

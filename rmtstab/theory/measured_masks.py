@@ -92,7 +92,7 @@ def escape(
     >>> round(found.resistance, 2), found.through_signal
     (0.16, True)
     """
-    masks = _checks.array("noise_masks", np.asarray(noise_masks, dtype=np.float64), ndim=2)
+    masks = _checks.array("noise_masks", _numbers(noise_masks), ndim=2)
     signs = _checks.array("labels", labels, ndim=1)
     n, total = masks.shape
     if signs.shape != (n,) or not np.all(np.abs(signs) == 1.0):
@@ -104,7 +104,9 @@ def escape(
     snr = _checks.real("snr", snr, low=0.0, high=1e100)
     alpha = _checks.real("alpha", alpha, low=0.0, high=1.0, low_open=True, high_open=True)
     m = total / 2.0
-    active = (m, m) if signal_filters is None else signal_filters
+    active = (
+        (m, m) if signal_filters is None else _checks.items("signal_filters", signal_filters, 2)
+    )
     counts = [_checks.real("signal_filters", v, low=0.0, high=total) for v in active]
     strengths = np.array(counts) * snr**2 * dim / m**2
     classes = np.stack([signs > 0, signs < 0]).astype(float)
@@ -123,6 +125,14 @@ def escape(
     by_retain = (above - below) / (2.0 * RELATIVE * a)
     by_forget = (x - a * by_retain) / alpha  # Euler, degree one
     return Escape(x, -by_retain / by_forget, through_signal)
+
+
+def _numbers(masks: Any) -> Any:
+    """Truth values as numbers; all else as it is, for the validator."""
+    if not isinstance(masks, list | tuple | np.ndarray):
+        return masks
+    given = np.asarray(masks)
+    return given.astype(np.float64) if given.dtype.kind == "b" else given
 
 
 def _depth(

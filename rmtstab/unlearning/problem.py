@@ -503,7 +503,10 @@ class UnlearningProblem(SampleCurvatures):
         >>> found.mean_square.round(4).tolist(), found.is_valid.tolist()
         ([0.3927, 0.3939], [True, True])
         """
-        updates = [self.dynamics(step_size, b, 0.5, sampling=sampling) for b in batch_sizes]
+        updates = [
+            self.dynamics(step_size, b, 0.5, sampling=sampling)
+            for b in _checks.each("batch_sizes", batch_sizes)
+        ]
         if not updates:
             raise ValueError("batch_sizes must hold at least one, got none")
         return frontier_laws(updates)

@@ -1,10 +1,13 @@
 """Reduced factors: an isometric copy, accurate sample by sample."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 import rmtstab as rs
-from rmtstab.curvature import ReducedFactors
+from rmtstab import UnlearningProblem
+from rmtstab.curvature import ReducedFactors, samples
 
 
 @pytest.mark.parametrize("dim", [3, 6, 40])
@@ -31,3 +34,18 @@ def test_a_set_without_curvature_has_no_range():
     rng = np.random.default_rng(1)
     problem = rs.UnlearningProblem.from_factors(np.zeros((2, 2, 4)), rng.standard_normal((4, 2, 4)))
     assert len(problem.dynamics(1.0, (1, 1), 0.0).mean_eigenvalues) == 0
+
+
+def test_kept_eigenbases_weigh_what_is_counted(monkeypatch):
+    """A small basis is mostly Python's own objects: the cap holds with them."""
+    problem = UnlearningProblem.from_factors([[1.0], [2.0]], [[1.0]])
+    monkeypatch.setattr(samples, "CACHE_BYTES", 1e6)
+    problem.basis(0.5)
+    tracemalloc.start()
+    try:
+        for alpha in np.linspace(0.0, 0.9, 3000):
+            problem.basis(float(alpha))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 5e5 < kept < 1.1e6

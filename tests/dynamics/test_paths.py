@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rmtstab import UnlearningProblem
+from rmtstab.dynamics import trajectory as walks
 from tests import naive
 from tests.strategies import SAMPLINGS, hessians
 
@@ -255,3 +256,28 @@ def test_steps_of_any_size_overflow_to_infinity_without_a_warning():
     path = problem.dynamics(1e60, 1).trajectory(6, start)
     assert np.isfinite(path.displacement[:2]).all() and np.isinf(path.displacement[4:]).all()
     np.testing.assert_array_equal(start, kept)
+
+
+def test_a_stable_run_may_pass_a_radius_late_and_stops_early_if_not(monkeypatch):
+    """Φ contracts, yet the trace rises for some steps; beyond reach the walk ends at once."""
+    factors = [[2.0, -1.0, -3.0], [-2.0, -2.0, 1.0], [-2.0, -2.0, -2.0]]
+    problem = UnlearningProblem.from_factors(factors)
+    dyn = problem.dynamics(0.99 * problem.critical_step_size(1).value, 1)
+    assert dyn.growth().value < 1.0
+    rng, late = np.random.default_rng(1), 0
+    for _ in range(60):
+        v = rng.standard_normal(problem.rank)
+        path, moment = [1.0], np.outer(v, v) / (v @ v)
+        for _ in range(3):
+            moment = dyn.apply(moment)
+            path.append(float(np.trace(moment)))
+        if path[2] > 1.02 * max(path[0], path[1]):
+            late += 1
+            radius = np.sqrt(0.5 * (path[2] + max(path[:2])))
+            assert dyn.escape_time(radius, initial=v / np.linalg.norm(v)) == 2
+    assert late >= 3
+    steps = []
+    step = walks.Walker.step
+    monkeypatch.setattr(walks.Walker, "step", lambda self: (steps.append(1), step(self))[1])
+    assert dyn.escape_time(50.0) == np.inf
+    assert len(steps) <= 2

@@ -103,13 +103,18 @@ def equal(first, second, rtol):
     if isinstance(first, list | tuple) and isinstance(second, list | tuple):
         return len(first) == len(second) and all(map(equal, first, second, [rtol] * len(first)))
     try:
-        a, b = np.ma.getdata(first), np.ma.getdata(second)
+        a, b = np.ma.getdata(plain(first)), np.ma.getdata(plain(second))
         if a.dtype.kind in "iufcb" and b.dtype.kind in "iufcb":
             scale = np.max(np.abs(a[np.isfinite(a)]), initial=0.0)
             return a.shape == b.shape and np.allclose(a, b, rtol, rtol * scale, equal_nan=True)
         return True if a.dtype.kind == "O" and a.ndim == 0 else bool(np.array_equal(a, b))
     except (TypeError, ValueError):
         return repr(first) == repr(second)
+
+
+def plain(value):
+    """A tensor without its graph; all else as it is."""
+    return value.detach().cpu() if hasattr(value, "detach") else value
 
 
 def not_a_number(result):
@@ -121,7 +126,7 @@ def not_a_number(result):
     if isinstance(result, list | tuple):
         return any(map(not_a_number, result))
     try:
-        array = np.asarray(result)
+        array = np.asarray(plain(result))
     except (TypeError, ValueError):
         return False
     return array.dtype.kind in "fc" and bool(np.isnan(array).any())

@@ -148,3 +148,17 @@ def test_bad_arguments():
         FreeSum(law, law, 1.0, 0.0)
     with pytest.raises(ValueError, match=r"first must live on \[0, inf\)"):
         FreeProduct(Semicircle(), law)
+
+
+def test_transform_of_a_product_near_zero_and_far_away():
+    law = FreeProduct(MarchenkoPastur(0.5), MarchenkoPastur(0.5))
+    # E 1/x of each factor is 1/(1 − γ) = 2, and inverses of free factors multiply
+    for z in (0.0, 5e-324, -1e-200, 0j, complex(0.0, -0.0)):
+        assert abs(law.stieltjes(z) - 4.0) < 1e-12
+    for z in (1e-3, -1e-3, 0.0014, 0.0015):
+        assert law.stieltjes(z) == pytest.approx(
+            law.expect(lambda x, z=z: 1.0 / (x - z)), rel=1e-12
+        )
+    for z in (1e12, -1e30, 1e308):
+        assert law.stieltjes(z) == pytest.approx(-1.0 / z, rel=1e-11)
+        assert law.stieltjes(complex(z, 0.0)) == pytest.approx(-1.0 / z, rel=1e-11)

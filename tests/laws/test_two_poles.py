@@ -230,3 +230,19 @@ def test_sampled_spectra(kind):
             gaps.append(np.abs(law.cdf(values) - (np.arange(d) + 0.5) / d).mean())
         errors.append(np.mean(gaps))
     assert -1.4 < np.polyfit(np.log(sizes), np.log(errors), 1)[0] < -0.7
+
+
+@pytest.mark.parametrize("p", [0.5, 1.0, 2.0, 4.0, 8.0])
+@pytest.mark.parametrize("n1", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("n2", [0.4, 2.0, 5.0])
+def test_atoms_and_variance_of_jacobi(p, n1, n2):
+    if n1 + n2 <= p:
+        return
+    law = Jacobi(p, n1, n2)
+    expected = [(0.0, 1.0 - n1 / p), (1.0, 1.0 - n2 / p)]
+    found = dict(law.atoms())
+    for place, mass in expected:
+        assert found.get(place, 0.0) == pytest.approx(max(mass, 0.0), abs=1e-15)
+    n = n1 + n2
+    assert law.mean() == pytest.approx(n1 / n, rel=1e-13)
+    assert law.var() == pytest.approx(p * n1 * n2 / n**3, rel=1e-12)

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 import rmtstab as rs
 from rmtstab.theory import mean, reduced
-from rmtstab.theory.coherence_bounds import CoherenceBound, HeavySample, three_axes, weighted_axes
+from rmtstab.theory.coherence_bounds import (
+    CoherenceBound,
+    ConvergenceBound,
+    HeavySample,
+    three_axes,
+    weighted_axes,
+)
 from rmtstab.theory.rayleigh import RayleighBound
 from rmtstab.theory.sufficient import (
     OneStepBound,
@@ -251,3 +257,85 @@ def test_reduced_growth_is_the_top_of_diagonal_plus_low_rank(seed, k):
 def test_impossible_numbers_are_refused_with_the_inequality_they_break(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("alpha", [0.0, 0.2])
+def test_one_step_bound_with_weight_decay_in_one_dimension(decay, alpha):
+    """One dimension, Bernoulli: ρ = (1 − η(μ + λ))² + η² Σ_s a_s² c_s Σ_i h_i², and no bound."""
+    retain, forget, batch = np.array([3.0, 1.0, 2.0]), np.array([0.5, 1.5]), (2.0, 1.0)
+    mu = (1.0 - alpha) * retain.mean() - alpha * forget.mean() + decay
+    noise = sum(
+        a * a * (n - b) / (n * n * b) * np.sum(h * h)
+        for a, h, n, b in (
+            (1.0 - alpha, retain, 3, batch[0]),
+            (alpha, forget, 2, batch[1]),
+        )
+    )
+    values = (retain.mean(), forget.mean(), np.sum(retain**2), np.sum(forget**2))
+    bound = OneStepBound((3, 2), *(np.full((1, 1), v) for v in values))
+    given = dict(alpha=alpha, sampling="bernoulli", weight_decay=decay)
+    for eta in (0.1, 0.5, 1.0):
+        exact = (1.0 - eta * mu) ** 2 + eta * eta * noise
+        assert bound.growth(eta, batch, **given) == pytest.approx(exact, rel=1e-13)
+    step = 2.0 * mu / (mu * mu + noise)
+    assert bound.critical_step_size(batch, **given) == pytest.approx(step, rel=1e-12)
+    common = dict(sampling="bernoulli", weight_decay=decay)
+    least = bound.critical_batch_size(0.9 * step, alpha, **common)
+    if 0.0 < least < 2.0:
+        at = bound.growth(0.9 * step, (least, least), alpha, **common)
+        assert at == pytest.approx(1.0, rel=1e-11)
+
+
+@pytest.mark.parametrize("sampling", ["bernoulli", "without_replacement", "with_replacement"])
+@pytest.mark.parametrize("eta", [0.05, 0.4, 3.0])
+def test_heavy_sample_thresholds_at_a_mixing_are_where_it_is_one(sampling, eta):
+    bound = HeavySample((8, 4), (6.0, 5.0), (1.0, 1.5))
+    for alpha in (0.1, 0.3, 0.7):
+        step = bound.critical_step_size((2, 1), alpha, sampling)
+        assert bound.growth(step, (2, 1), alpha, sampling) == pytest.approx(1.0, rel=1e-12)
+        batch = bound.critical_batch_size(eta, alpha, sampling)
+        if 1.0 < batch < 4.0:  # checked where the scheme takes real numbers, or whole ones
+            whole = (math.floor(batch), math.ceil(batch))
+            below, above = (bound.growth(eta, (b, b), alpha, sampling) for b in whole)
+            assert below >= 1.0 - 1e-12 >= above - 2e-12
+        largest = bound.critical_sharpness(eta, (2, 1), alpha, sampling)
+        # closed form: the retain sample alone, (η a ℓ)² c = 1 (fixed sizes: of the excess)
+        a, n, b = 1.0 - alpha, 8, 2
+        c = {"bernoulli": (n - b) / (n * n * b), "without_replacement": (n - b) / (n * b * (n - 1)),
+             "with_replacement": 1.0 / (n * b)}[sampling]  # fmt: skip
+        share = 1.0 if sampling == "bernoulli" else n / (n - 1.0)
+        assert (eta * a * largest) ** 2 * c * share == pytest.approx(1.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("eta", [0.05, 0.4, 3.0])
+def test_convergence_bound_at_a_mixing_against_its_closed_form(eta):
+    """Critical batch: η m (σ + q/δ) = 2 with q = n²c(B), m the heaviest weighted sample."""
+    bound = ConvergenceBound((8, 4), (6.0, 5.0), 1.5, forget_ratio=0.4)
+    alpha, b = 0.3, 0.4
+    m = max(0.7 * 6.0 / 8, 0.3 * 5.0 / 4)
+    t = alpha * b / (1.0 - alpha)
+    delta = (1.0 - t) / (1.0 + t)
+    assert bound.heaviest(alpha) == pytest.approx(m, rel=1e-14)
+    q = max((n - 2.0) / 2.0 for n in (8, 4))
+    assert bound.noise((2, 2), alpha, "bernoulli") == pytest.approx(m * q / delta, rel=1e-13)
+    step = 2.0 / (1.5 * m + m * q / delta)
+    assert bound.critical_step_size((2, 2), alpha, "bernoulli") == pytest.approx(step, rel=1e-13)
+    room = delta * (2.0 / (eta * m) - 1.5)  # q = n/B − 1 ≤ room in both sets
+    least = max(n / (room + 1.0) for n in (8, 4)) if room > -1.0 else math.inf
+    found = bound.critical_batch_size(eta, alpha, "bernoulli")
+    if least <= 4.0:
+        assert found == pytest.approx(least, rel=1e-12)
+    else:
+        assert math.isnan(found)
+
+
+def test_coherence_bound_at_a_mixing_against_its_closed_form():
+    """ρ ≥ (ηλ)² min_s c_s (n_s/σ)², Bernoulli; with both sets weighted the smaller counts."""
+    bound = CoherenceBound((8, 4), 2.0, 1.6)
+    unit = min((8 - 2) / (64 * 2) * (8 / 1.6) ** 2, (4 - 2) / (16 * 2) * (4 / 1.6) ** 2)
+    for eta in (0.1, 0.7):
+        found = bound.growth(eta, (2, 2), 0.3, "bernoulli")
+        assert found == pytest.approx((2.0 * eta) ** 2 * unit, rel=1e-13)
+    alone = (8 - 2) / (64 * 2) * (8 / 1.6) ** 2
+    assert bound.growth(0.7, (2, 1), 0.0, "bernoulli") == pytest.approx(1.96 * alone, rel=1e-13)
