@@ -340,7 +340,7 @@ class FrontierLaws(Record):
         "shuffled": ("batch",),
         "noise": ("batch",),
     }
-    figure = "frontier_laws"
+    drawn_by = "frontier_laws"
     LIMIT: ClassVar[float] = 0.05
 
     batch_sizes: NDArray[np.float64]
