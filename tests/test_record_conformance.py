@@ -19,18 +19,19 @@ from rmtstab.experiment.validation import Validation
 NOT_RESULTS = {
     "laws, which are asked": {
         "DescentAscent", "FreeProduct", "FreeSum", "GeneralizedMarchenkoPastur", "Jacobi",
-        "MarchenkoPastur", "RoysRoot", "Semicircle", "SingularValues", "Spiked", "TracyWidom",
-        "Wachter", "WishartExtreme", "WishartMax", "WishartMin", "MirrorLaw",
+        "MarchenkoPastur", "RoysRoot", "Semicircle", "Spacing", "SingularValues", "Spiked",
+        "TracyWidom", "Wachter", "WishartExtreme", "WishartMax", "WishartMin", "MirrorLaw",
     },
     "samplers and problems": {
         "Gaussian", "Wishart", "SpikedMatrix", "SignalPlusNoise", "Extremal", "SetNoise",
     },
     "bounds, which are asked at a setting": {
         "CoherenceBound", "ConvergenceBound", "HeavySample", "OneStepBound", "RayleighBound",
+        "Model",
     },
     "settings and inputs": {
         "Cell", "Claim", "Experiment", "Optimiser", "Plane", "Preset", "RunPlan", "Samples",
-        "Scheme", "Sweep", "Update",
+        "Scheme", "Setting", "Sweep", "Update",
     },
     "the checker that shares no code with what it checks": {"Verification", "_Claim"},
     "inner workings": {
@@ -39,7 +40,8 @@ NOT_RESULTS = {
         "LayerRule", "Limit", "LossTerm", "MixBasis", "NetworkDynamics", "NoiseMap", "Operand",
         "OutputRoots", "Pair", "Panel", "Picture", "Reading", "RecognisedSoftmax",
         "ReducedFactors", "Row",
-        "Schedule", "SecondMoment", "Side", "SoftmaxLoss", "SummedSoftmax", "Trace", "_Basis",
+        "Schedule", "SecondMoment", "Side", "SoftmaxLoss", "SummedSoftmax", "Trace",
+        "_Agreement", "_Basis",
         "_Rule",
     },
 }  # fmt: skip
@@ -82,6 +84,9 @@ def core_results(folder):
         theory.wachter.critical_alpha_quantile(500, 200, 100, 0.05),
         laws.MarchenkoPastur.fit(eigenvalues, n_samples=40), laws.patterson_tw(eigenvalues),
         laws.number_of_spikes(eigenvalues, 40, 20), laws.parallel_analysis(rows, n_draws=9, rng=0),
+        problem.frontier_laws(0.02, [1, 2]), dyn.lyapunov_bounds(64),
+        signal.resistance(48, 12, 150, 0.3, 0.3, 0.001, (16, 4)),
+        laws.GeneralizedMarchenkoPastur.fit(eigenvalues, 40),
         laws.Spiked.from_outliers([4.2], n_samples=400, n_features=101),
         Outcome("all of it", 1.0, np.nan, True),
         Validation(folder, {"claims": []}, 1.0),

@@ -32,7 +32,7 @@ page.
 """
 OWN_ORDER = (
     "import_time", "laws", "finite_n", "second_moment", "growth", "stability_map", "bounds",
-    "coherence", "simulation", "cnn_gram", "bridge", "diagnosis", "sweeps",
+    "coherence", "simulation", "cnn_gram", "bridge", "peers", "diagnosis", "sweeps",
 )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def _tightness(results: Evidence) -> Any:
 
     points = ledger.points(ledger.rows_of(results))
     bounds = {(point["kind"], point["bound"]) for point in points}
-    drawn, ax = plt.subplots(figsize=(2.0 * COLUMN, (0.35 + 0.085 * len(bounds)) * COLUMN))
+    drawn, ax = plt.subplots(figsize=(1.35 * COLUMN, (0.3 + 0.07 * len(bounds)) * COLUMN))
     bound_tightness(ax, points)
     return drawn
 

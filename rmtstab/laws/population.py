@@ -22,12 +22,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from scipy import special
 
 from rmtstab import _checks
+from rmtstab._record import Record
 from rmtstab.laws.base import ComplexArray, FloatArray
 from rmtstab.laws.spike_tests import read_spectrum
 
@@ -43,8 +44,8 @@ APART, PRESENT = 10.0, 4.0
 Family = Callable[[float, FloatArray, FloatArray], Any]
 
 
-@dataclass(frozen=True)
-class PopulationFit:
+@dataclass(frozen=True, repr=False)
+class PopulationFit(Record):
     """A population spectrum recovered from sample eigenvalues.
 
     Attributes
@@ -72,6 +73,15 @@ class PopulationFit:
     level : float
         Of the tests by which the number of atoms was chosen; NaN if it was given.
     """
+
+    dimensions: ClassVar = {
+        "atoms": ("atom",),
+        "weights": ("atom",),
+        "atom_errors": ("atom",),
+        "weight_errors": ("atom",),
+        "covariance": ("parameter", "parameter_"),
+        "spikes": ("spike",),
+    }
 
     law: Any
     atoms: FloatArray

@@ -32,6 +32,7 @@ ARGUMENTS = {
     "simulation": [],
     "cnn_gram": [],
     "bridge": [],
+    "peers": [],
     "diagnosis": [],
     "sweeps": [],
 }
