@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from rmtstab.claims import closed_forms, exact, gap, ledger
+from rmtstab.claims import closed_forms, exact, gap, ledger, parting
 
-SUBJECTS = (exact, ledger, gap, closed_forms)  # the limits have slow tests of their own
+SUBJECTS = (exact, parting, ledger, gap, closed_forms)  # the limits have slow tests of their own
 
 
 def gathered(wrong):
