@@ -60,6 +60,7 @@ NETWORKS = {
     "cnn-class-tight": Network("cnn", "digits", "class", 1e-4, 150),
     "transformer-random": Network("transformer", "digits", "random", 1e-2, 120),
     "residual-random": Network("residual", "digits", "random", 1e-2, 100),
+    "residual-class": Network("residual", "digits", "class", 1e-2, 120),
 }
 
 
