@@ -77,7 +77,8 @@ def integer(
 def seed(name: str, value: Any, bits: int = 64) -> int:
     """Return ``value`` as a seed, an integer ≥ 0 of at most ``bits`` bits, or raise."""
     value = _scalar(name, value)
-    if isinstance(value, Integral) and COUNTS < int(value) < 2**bits:
+    given = isinstance(value, Integral) and not isinstance(value, NO_NUMBERS)
+    if given and COUNTS < int(value) < 2**bits:
         return int(value)
     return integer(name, value, low=0)
 

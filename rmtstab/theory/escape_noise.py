@@ -117,6 +117,8 @@ def with_batches(
     (True, True)
     """
     eta = _checks.real("step_size", step_size, low=0.0, low_open=True)
+    if alpha < 1e-6:  # beyond: differences of 1 and alpha's square meet rounding
+        raise ValueError(f"alpha must be at least 1e-6, got {alpha:g}")
     if not 1e-100 <= eta <= 1e100:
         raise ValueError(f"step_size must lie in [1e-100, 1e100], got {eta:g}")
     scheme = Scheme.named(sampling)
