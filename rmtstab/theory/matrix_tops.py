@@ -33,6 +33,8 @@ def top_value(matrix: FloatArray, metric: FloatArray | None = None) -> float:
     """
     if not len(matrix):
         return -math.inf
+    if len(matrix) == 1:  # LAPACK's driver asks for more room there than SciPy 1.11 gives it
+        return float(matrix[0, 0] / (1.0 if metric is None else metric[0, 0]))
     driver = "evd" if metric is None else "gvd"
     return float(scipy.linalg.eigh(matrix, metric, eigvals_only=True, driver=driver)[-1])
 
