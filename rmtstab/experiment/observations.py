@@ -169,6 +169,7 @@ def trajectory(
         "lyapunov_error": rate.standard_error,
         "mean_square": squares.mean(axis=0).tolist(),
         "mean_square_error": _standard_error(squares).tolist(),
+        "mean_square_skewness": _skewness(squares).tolist(),
         "mean_square_predicted": (path.displacement / path.displacement[0]).tolist(),
         "log_quantiles": np.quantile(logs, (0.1, 0.5, 0.9), axis=0).tolist(),
         "median_error": predictions.bootstrap_error(logs[:, -1]),
@@ -318,4 +319,13 @@ def _median_passage(norms: FloatArray, radius: float) -> int | None:
 
 def _standard_error(values: FloatArray) -> FloatArray:
     result: FloatArray = values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    return result
+
+
+def _skewness(values: FloatArray) -> FloatArray:
+    """Third central moment over the cubed deviation, 0 where nothing is random."""
+    centred = values - values.mean(axis=0)
+    deviation = values.std(axis=0, ddof=1)
+    scaled = centred / np.where(deviation > 0.0, deviation, 1.0)  # before the cube, which overflows
+    result: FloatArray = (scaled**3).mean(axis=0)
     return result

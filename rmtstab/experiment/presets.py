@@ -112,7 +112,7 @@ class Preset:
     map_linear_replicas: int = 120
     horizon: int = 100
     replicas: int = 16
-    check_replicas: int = 64
+    check_replicas: int = 256
     linear_replicas: int = 150
     escape_snrs: tuple[float, ...] = ()
     data_sets: int = 8
@@ -231,7 +231,6 @@ FULL = Preset(
     ),
     map_linear_replicas=160,
     horizon=100,
-    check_replicas=128,
     linear_replicas=1000,
     escape_snrs=(0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 4.0),
     data_sets=12,

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 
 from rmtstab.claims.networks import moments
 
@@ -40,11 +41,32 @@ def test_mean_square_is_judged_only_where_the_mean_drives():
         "kind": "mean_driven", "mean_share": 0.95, "growth_factor": 1.1,
         "mean_square": list(np.ones(101)),
         "mean_square_predicted": list(np.ones(101)), "mean_square_error": list(np.full(101, 0.1)),
+        "mean_square_skewness": list(np.zeros(101)),
     }  # fmt: skip
-    assert moments.many_steps({"trajectories": [path]}).holds
-    off = {**path, "mean_square": list(np.full(101, 1.6))}
-    assert not moments.many_steps({"trajectories": [off]}).holds
-    shrinking = {**path, "growth_factor": 0.9, "mean_share": 21.9}
-    assert not moments.many_steps({"trajectories": [shrinking]}).holds
-    noisy = {**off, "mean_share": 0.5}
-    assert not moments.many_steps({"trajectories": [noisy]}).holds  # nothing left to judge
+
+    def holds(*paths):
+        evidence = {"trajectories": list(paths), "preset": {"check_replicas": 64}}
+        return moments.many_steps(evidence).holds
+
+    assert holds(path)
+    for value in (0.4, 1.6):
+        off = {**path, "mean_square": list(np.full(101, value))}
+        assert not holds(off)
+    assert not holds({**path, "growth_factor": 0.9, "mean_share": 21.9})
+    assert not holds({**off, "mean_share": 0.5})  # nothing left to judge
+
+
+def test_the_mean_of_skewed_runs_is_judged_without_its_skewness():
+    """Means of 64 lognormal runs: the plain t is beyond 4 from below ten times as often."""
+    pytest.importorskip("torch")
+    from rmtstab.experiment import observations
+
+    runs = np.random.default_rng(3).lognormal(sigma=2.0, size=(64, 4000))
+    t = (runs.mean(axis=0) - np.exp(2.0)) / observations._standard_error(runs)
+    skewness = observations._skewness(runs) / 8.0
+    freed = np.array([moments.unskewed(*pair) for pair in zip(t, skewness, strict=True)])
+    assert (t < -4.0).mean() > 0.02
+    assert (np.abs(freed) > 4.0).mean() < 0.1 * (t < -4.0).mean()
+    assert observations._skewness(np.full((3, 2), 0.5)).tolist() == [0.0, 0.0]
+    # monotone, so that a mean far off is still far off
+    assert moments.unskewed(-20.0, 0.6) < moments.unskewed(-10.0, 0.6) < -2.5
