@@ -106,7 +106,8 @@ def simulate_mixings(
     batches = np.array(
         scheme.check_batches(batch_size, curvatures.n_retain, curvatures.n_forget, None), float
     )
-    factors = eta * np.stack([mixings - 1.0, mixings]) / batches[:, None]
+    divisors = np.where(batches > 0.0, batches, 1.0)  # no batch of a set that is not there
+    factors = eta * np.stack([mixings - 1.0, mixings]) / divisors[:, None]
     reduced = curvatures.factors
     rows = np.ascontiguousarray(reduced.matrix.T)
     records = np.arange(0, steps + 1, every)

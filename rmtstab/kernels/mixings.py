@@ -36,7 +36,7 @@ def _draw(rng: Any, scheme: int, order: Any, batch: float, chosen: Any) -> int:
 
 @jit()
 def _record(forget: Any, n_forget: int, w: Any, scale: Any, log_norm: Any, log_forget: Any) -> None:
-    """Logarithms of ``‖w‖`` and of ``½ wᵀH_F w`` at each mixing; rescale what is far off 1."""
+    """Logarithms of ``‖w‖`` and of ``½ wᵀH_F w`` at each mixing."""
     rank, mixings = w.shape
     square, loss, dot = np.zeros(mixings), np.zeros(mixings), np.zeros(mixings)
     for k in range(rank):
@@ -56,11 +56,21 @@ def _record(forget: Any, n_forget: int, w: Any, scale: Any, log_norm: Any, log_f
             log_norm[a] = scale[a] + 0.5 * np.log(square[a])
         if loss[a] > 0.0:
             log_forget[a] = 2.0 * scale[a] + np.log(0.5 * loss[a] / n_forget)
-        if square[a] > 1e100 or 0.0 < square[a] < 1e-100:
-            norm = np.sqrt(square[a])
-            scale[a] += np.log(norm)
+
+
+@jit()
+def _rescale(w: Any, scale: Any) -> None:
+    """Divide by its largest number each mixing that has gone far off 1."""
+    rank, mixings = w.shape
+    top = np.zeros(mixings)
+    for k in range(rank):
+        for a in range(mixings):
+            top[a] = max(top[a], abs(w[k, a]))
+    for a in range(mixings):
+        if top[a] > 1e50 or 0.0 < top[a] < 1e-50:
+            scale[a] += np.log(top[a])
             for k in range(rank):
-                w[k, a] /= norm
+                w[k, a] /= top[a]
 
 
 @jit()
@@ -135,3 +145,4 @@ def replica_over_mixings(
                     x = rows[touched[b], k]
                     for a in range(mixings):
                         w[k, a] += x * slope[a]
+            _rescale(w, scale)

@@ -77,6 +77,27 @@ def test_growth_beyond_the_range_of_doubles(problem):
     assert slopes[:, :100].mean() == pytest.approx(slopes[:, 100:].mean(), rel=0.1)
 
 
+def test_records_far_apart_lose_nothing(problem):
+    """Between two records the weights grow by more than doubles hold."""
+    settings = (problem, 50.0, (2, 1), [0.0, 1.0], "without_replacement")
+    often, last = (
+        simulate_mixings(*settings, steps=1200, replicas=2, rng=0, record_every=every)
+        for every in (1, 1200)
+    )
+    assert np.isfinite(last.log_displacement).all() and last.log_displacement.max() > 800.0
+    np.testing.assert_allclose(last.log_displacement, often.log_displacement[:, ::1200], rtol=1e-9)
+    np.testing.assert_allclose(last.log_forget_loss, often.log_forget_loss[:, ::1200], rtol=1e-9)
+
+
+def test_without_a_forget_set(rng):
+    problem = UnlearningProblem.from_factors(rng.standard_normal((3, 4)))
+    with np.errstate(all="raise"):
+        runs = simulate_mixings(
+            problem, 0.1, 2, [0.0], "without_replacement", steps=4, replicas=2, rng=0
+        )
+    assert np.isfinite(runs.log_displacement).all()
+
+
 def test_bad_input(problem):
     call = dict(sampling="without_replacement", steps=4, replicas=2, rng=0)
     with pytest.raises(ValueError, match="steps must be a multiple of record_every=3, got 4"):
