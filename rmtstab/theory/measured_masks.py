@@ -129,6 +129,8 @@ def escape(
 
 def _numbers(masks: Any) -> Any:
     """Truth values as numbers; all else as it is, for the validator."""
+    if hasattr(masks, "detach"):  # a tensor
+        masks = masks.detach().cpu().numpy()
     if not isinstance(masks, list | tuple | np.ndarray):
         return masks
     given = np.asarray(masks)
@@ -147,8 +149,9 @@ def _depth(
         return bool(np.any(x + strengths * (classes @ (weights / (1.0 + weights * h))) < 0.0))
 
     push = np.where(weights < 0.0, -weights, 0.0)
-    high = 2.0 * float(push @ (dim * (masks**2).sum(axis=1) + classes.T @ strengths))  # a trace
-    low = floor = SMALLEST * high
+    noise = 2.0 * dim * float(push @ (masks**2).sum(axis=1))
+    high = noise + 2.0 * float(push @ (classes.T @ strengths))  # a trace
+    low = floor = SMALLEST * (noise or high)  # a strong signal's escape is no deeper than noise's
     through_signal = False
     for _ in range(BISECTIONS):
         middle = math.sqrt(low * high)

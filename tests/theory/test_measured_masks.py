@@ -88,3 +88,19 @@ def test_bad_input(changes, message):
                  "dim": 9, "snr": 1.0, "alpha": 0.3}  # fmt: skip
     with pytest.raises(ValueError, match=message):
         measured_masks.escape(**(arguments | changes))
+
+
+def test_a_strong_signal_has_a_limit(rng):
+    """Beyond some SNR nothing changes, however large the signal's own curvature."""
+    masks, labels = rng.random((24, 6)) < 0.5, labels_of(24)
+    near, far = (measured_masks.escape(masks, labels, 18, 60, snr, 0.3) for snr in (1e5, 1e40))
+    assert near.through_signal and far.through_signal
+    assert far.curvature == pytest.approx(near.curvature, rel=1e-6)
+    assert far.resistance == pytest.approx(near.resistance, rel=1e-4)
+
+
+def test_masks_may_be_tensors(rng):
+    torch = pytest.importorskip("torch")
+    masks, labels = rng.random((12, 4)) < 0.5, labels_of(12)
+    given = measured_masks.escape(torch.tensor(masks), torch.tensor(labels), 8, 30, 1.0, 0.3)
+    assert given == measured_masks.escape(masks, labels, 8, 30, 1.0, 0.3)
