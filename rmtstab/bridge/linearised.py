@@ -30,6 +30,7 @@ from rmtstab.bridge.run_plan import RunPlan, Schedule, plan_runs
 from rmtstab.bridge.runs import FunctionSpaceRun
 from rmtstab.bridge.sample_loss import SampleLoss
 from rmtstab.bridge.samples import Samples, read_samples
+from rmtstab.bridge.set_loss import SetLoss
 from rmtstab.bridge.space_reading import evaluating, joined, read_space
 from rmtstab.unlearning.problem import UnlearningProblem
 
@@ -113,12 +114,16 @@ class LinearisedNetwork:
 
     @property
     def origin(self) -> str:
-        """Digest of outputs and Gram: runs of another linearisation are told by it."""
+        """Digest of outputs, Gram and losses: runs of another linearisation are told by it."""
         if self._origin is None:
             side = self.space.gram.shape[0] * self.n_outputs
             digest = hashlib.sha256(self.outputs.tobytes())
             diagonal = self.space.gram.reshape(side, -1).diagonal()
             digest.update(diagonal.cpu().numpy().tobytes())
+            for loss, outputs in self._parts():
+                if loss is not None:
+                    slopes = loss.loss.gradients(outputs, loss.targets)
+                    digest.update(type(loss).__name__.encode() + slopes.cpu().numpy().tobytes())
             self._origin = digest.hexdigest()[:32]
         return self._origin
 
@@ -506,15 +511,19 @@ class LinearisedNetwork:
                 start += len(part)
 
     def _references(self) -> tuple[Reference | None, ...]:
-        found: list[Reference | None] = []
-        pool, start = self.space.outputs, 0
+        pool = self.space.outputs
+        return tuple(
+            None if loss is None else loss.reference(outputs, pool)
+            for loss, outputs in self._parts()
+        )
+
+    def _parts(self) -> Iterator[tuple[SetLoss | None, Tensor]]:
+        """Loss and outputs of each set, None and no rows where there is none."""
+        start = 0
         for loss in self.space.losses:
-            if loss is None:
-                found.append(None)
-                continue
-            found.append(loss.reference(pool[start : start + len(loss)], pool))
-            start += len(loss)
-        return tuple(found)
+            end = start + (0 if loss is None else len(loss))
+            yield loss, self.space.outputs[start:end]
+            start = end
 
     def _plan_of(self, run: Any) -> RunPlan:
         if not isinstance(run, FunctionSpaceRun):

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 from rmtstab import bridge  # noqa: E402
 from rmtstab.bridge.curves import Curves, Reference, SetCurves, turns  # noqa: E402
+from rmtstab.bridge.expansions import frozen, started_at  # noqa: E402
 
 LOSS = torch.nn.CrossEntropyLoss()
 
@@ -198,6 +199,27 @@ def test_a_run_of_another_network_is_refused(case):
     far = net.relinearise(real, (), 5)
     with pytest.raises(ValueError, match="run must be of this linearised network"):
         far.check(real)
+
+
+def test_a_run_under_another_loss_is_refused(case, tmp_path):
+    """Outputs and Gram are the same; what they are repeated with is not."""
+    model, data, net = case
+    run = net.run(0.1, (6, 3), 0.5, 5, rng=0)
+    others = [
+        bridge.linearise(model, torch.nn.CrossEntropyLoss(label_smoothing=0.1), *data),
+        bridge.linearise(model, LOSS, data[0], (data[1][0], data[1][1].flip(0)), data[2]),
+        frozen(net),
+        started_at(net, torch.ones_like(net.space.outputs)),
+    ]
+    assert len({other.origin for other in [net, *others]}) == 5
+    for other in others:
+        with pytest.raises(ValueError, match="run must be of this linearised network"):
+            other.predicted_outputs(run, (), 5)
+    net.save(tmp_path / "net.npz")
+    again = bridge.load(tmp_path / "net.npz", LOSS)
+    np.testing.assert_array_equal(
+        again.predicted_outputs(run, (), 5)[0], net.predicted_outputs(run, (), 5)[0]
+    )
 
 
 def test_predicted_outputs_give_the_recorded_losses(case):
