@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 # NumPy calls durations integers; a truth value or a date is no quantity
 NO_NUMBERS = (bool, np.bool_, np.timedelta64, np.datetime64)
+LONGEST_SEED = 1024  # bits of what a NumPy generator is made from
 COUNTS = 2**53  # above it a double skips integers: no count of samples or steps lies there
 
 
@@ -77,8 +78,9 @@ def integer(
 def seed(name: str, value: Any, bits: int = 64) -> int:
     """Return ``value`` as a seed, an integer ≥ 0 of at most ``bits`` bits, or raise."""
     value = _scalar(name, value)
-    given = isinstance(value, Integral) and not isinstance(value, NO_NUMBERS)
-    if given and COUNTS < int(value) < 2**bits:
+    if isinstance(value, Integral) and not isinstance(value, NO_NUMBERS) and value > COUNTS:
+        if int(value) >= 2**bits:
+            raise ValueError(f"{name} must be below 2^{bits}, got {_short(int(value))}")
         return int(value)
     return integer(name, value, low=0)
 
@@ -169,6 +171,8 @@ def choice(name: str, value: Any, accepted: Collection[Any]) -> Any:
     value = _scalar(name, value)
     if isinstance(value, np.signedinteger | np.unsignedinteger) and value.dtype.kind in "iu":
         value = int(value)
+    elif isinstance(value, np.str_):  # from an array of names
+        value = str(value)
     for item in accepted:
         if type(value) is type(item) and value == item:
             return item
@@ -278,7 +282,7 @@ def generator(name: str, value: Any) -> np.random.Generator:
     if isinstance(value, np.random.Generator):
         return value
     if isinstance(value, Integral):
-        return np.random.default_rng(seed(name, value, 128))
+        return np.random.default_rng(seed(name, value, LONGEST_SEED))
     raise TypeError(f"{name} must be a numpy Generator or an integer seed, got {_show(value)}")
 
 
@@ -293,7 +297,7 @@ def random_source(name: str, value: Any) -> np.random.Generator | np.random.Rand
     if isinstance(value, np.random.Generator | np.random.RandomState):
         return value
     if isinstance(value, Integral):
-        return np.random.default_rng(seed(name, value, 128))
+        return np.random.default_rng(seed(name, value, LONGEST_SEED))
     raise TypeError(
         f"{name} must be a numpy Generator, RandomState, SeedSequence, BitGenerator or an "
         f"integer seed, got {_show(value)}"

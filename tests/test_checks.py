@@ -63,6 +63,14 @@ def test_messages(call, error, message):
         call()
 
 
+def test_seeds_of_any_generator_and_names_from_arrays_are_accepted():
+    for entropy in (2**100, 2**200):
+        source = _checks.generator("rng", entropy)
+        assert source.random() == np.random.default_rng(entropy).random()
+    names = np.array(["bernoulli", "with_replacement"])
+    assert type(_checks.choice("sampling", names[0], names.tolist())) is str
+
+
 def test_accepted_values_pass_through_as_float64():
     assert _checks.real("x", np.float32(0.5)) == 0.5
     assert _checks.integer("n", np.int64(3), low=0) == 3
@@ -120,7 +128,8 @@ def test_a_fitting_array_is_returned_as_it_is():
     ("call", "error", "message"),
     [
         (lambda: _checks.integer("n", 2**53 + 1), ValueError, r"n must lie within ±2\^53"),
-        (lambda: _checks.seed("seed", 2**64), ValueError, r"seed must lie within"),
+        (lambda: _checks.seed("seed", 2**64), ValueError, r"seed must be below 2\^64, got"),
+        (lambda: _checks.generator("rng", 10**400), ValueError, r"rng must be below 2\^1024, got"),
         (lambda: _checks.seed("seed", -1), ValueError, "seed must be >= 0"),
         (lambda: _checks.flag("gap", np.zeros(2)), TypeError, "gap must be True or False, got"),
         (lambda: _checks.flag("gap", 1), TypeError, "gap must be True or False, got 1"),

@@ -452,4 +452,5 @@ def _log_of_pair(value: FloatArray, complement: FloatArray) -> FloatArray:
 
 def _is(value: Any, infinity: float) -> bool:
     """Whether a bound is the infinity of its side, which stands for no bound."""
-    return isinstance(value, float) and value == infinity
+    value = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    return isinstance(value, float | np.floating) and bool(value == infinity)

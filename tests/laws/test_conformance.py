@@ -153,6 +153,12 @@ def test_moments_are_integrals(law):
     )
 
 
+@pytest.mark.parametrize("infinity", [np.float32(np.inf), np.array(np.inf)])
+def test_infinities_of_any_kind_are_no_bounds(infinity):
+    law = LAWS[0]
+    assert law.expect(lambda x: 1.0, lb=-infinity, ub=infinity) == pytest.approx(1.0, rel=1e-12)
+
+
 @every_law
 def test_expectations_on_a_range(law):
     middle = float(quantiles(law)[quantiles(law).size // 2])
