@@ -163,6 +163,11 @@ def describe(setting: Setting, seed: Any) -> dict[str, Any]:
         it ``membership_auc_before``), ``distance`` (share of fresh samples that it and the
         retrained network call differently) and ``distance_before``.
 
+    Raises
+    ------
+    ValueError
+        If a class is to be forgotten that has fewer samples.
+
     Examples
     --------
     >>> from rmtstab.experiment.data_axis import Setting, describe
@@ -172,6 +177,11 @@ def describe(setting: Setting, seed: Any) -> dict[str, Any]:
     """
     rng = np.random.default_rng(seed)
     patches, labels = _sample(setting, setting.n, setting.label_noise, rng)
+    if setting.forget == "class" and (positives := int((labels > 0).sum())) < setting.n_forget:
+        raise ValueError(
+            f"n_forget must be at most the positive samples={positives} with forget='class', "
+            f"got {setting.n_forget}"
+        )
     fresh, answers = _sample(setting, TESTS, 0.0, rng)
     start = int(rng.integers(2**31))
     model = _model(setting, start)

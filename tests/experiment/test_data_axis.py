@@ -36,6 +36,12 @@ def test_forget_sets(kind, rng):
         assert (labels[chosen] > 0).sum() == 3
 
 
+def test_a_class_that_is_too_small_is_not_filled_up_with_the_other():
+    setting = Setting(n=20, n_forget=6, dim=30, filters=2, positive=0.2, forget="class")
+    with pytest.raises(ValueError, match="n_forget must be at most the positive samples=4 with"):
+        describe(setting, 0)
+
+
 def test_a_record_is_repeatable_and_forgets():
     found = describe(SMALL, [1, 0])
     assert found == describe(SMALL, [1, 0])
