@@ -105,7 +105,7 @@ def _subset_law(n: int, batch: int, tilt: FloatArray) -> BatchLaw:
         special.gammaln(n + 1) - special.gammaln(batch + 1) - special.gammaln(n - batch + 1)
     )
     log_sum = math.log(chance / points) - float(np.log1p(-p).sum()) - batch * level
-    return BatchLaw(mean, joint - np.outer(mean, mean), max(log_sum - log_number, 0.0))
+    return BatchLaw(mean, joint - np.outer(mean, mean), max(float(log_sum - log_number), 0.0))
 
 
 def typical_growth(update: Update, sweeps: int = SWEEPS) -> float:
