@@ -36,11 +36,3 @@ def largest(values: Iterable[float]) -> float:
 def nothing(text: str) -> Outcome:
     """Nothing could be judged: the claim does not hold."""
     return Outcome(text, math.nan, math.nan, False)
-
-
-def binomial_error(share: float, count: int) -> float:
-    """Standard error of a share, not 0 at the ends (Agresti and Coull, two added each)."""
-    if not count or math.isnan(share):
-        return math.nan
-    centre = (share * count + 2.0) / (count + 4.0)
-    return math.sqrt(centre * (1.0 - centre) / (count + 4.0))
