@@ -78,7 +78,8 @@ def integer(
 def seed(name: str, value: Any, bits: int = 64) -> int:
     """Return ``value`` as a seed, an integer ≥ 0 of at most ``bits`` bits, or raise."""
     value = _scalar(name, value)
-    if isinstance(value, Integral) and not isinstance(value, NO_NUMBERS) and value > COUNTS:
+    given = isinstance(value, Integral) and not isinstance(value, NO_NUMBERS)
+    if given and int(value) > COUNTS:
         if int(value) >= 2**bits:
             raise ValueError(f"{name} must be below 2^{bits}, got {_short(int(value))}")
         return int(value)
