@@ -18,8 +18,6 @@ from tests.fuzz import calls, outcomes, values
 
 PARTS = "theory", "sampling", "curvature", "ensembles", "unlearning", "dynamics", "bounds"
 CHEAP = tuple(f"rmtstab.{part}" for part in (*PARTS, "verification"))
-# what still fails, with the reason; a callable that is mended leaves the list
-KNOWN: dict[str, str] = {}
 SECONDS = 20.0  # of CPU a call may take
 
 
@@ -60,14 +58,17 @@ def recorded(folder, prefixes=("rmtstab.",)):
     return {name: made for name, made in found.items() if name.startswith(prefixes)}
 
 
-def test_hostile_arguments_of_cheap_callables(folder):
-    rng = np.random.default_rng(20)
+@pytest.mark.parametrize(
+    ("seed", "size"), [(20, 3_000), pytest.param(21, 20_000, marks=pytest.mark.slow)]
+)
+def test_hostile_arguments_of_cheap_callables(folder, seed, size):
+    rng = np.random.default_rng(seed)
     drawn = []
     for made in recorded(folder, CHEAP).values():
         for call in made[:1]:
             drawn += [(call, case) for case in cases(call, rng)]
     usual, faults, kinds = {}, [], collections.Counter()
-    for k in rng.permutation(len(drawn))[:3000]:
+    for k in rng.permutation(len(drawn))[:size]:
         call, case = drawn[k]
         if call.name not in usual:
             usual[call.name] = outcomes.attempt(call, SECONDS)
@@ -75,36 +76,10 @@ def test_hostile_arguments_of_cheap_callables(folder):
             kind, fault = judge(call, usual[call.name], case)
             kinds[kind] += 1
             faults += [fault] * (fault is not None)
-    assert not faults, "\n".join([f"{len(faults)} faults", *faults[:20]])
-    assert kinds["accepted"] > 300
-    assert kinds["refused"] > 1500
-    assert sum(kinds.values()) >= 2000
-
-
-@pytest.mark.slow
-def test_hostile_arguments_of_every_callable(folder):
-    """All cases of all callables; of the many methods of laws and of the bridge a share."""
-    rng = np.random.default_rng(21)
-    faults, kinds, thin = [], collections.Counter(), []
-    for name, made in recorded(folder).items():
-        if name in KNOWN or not made:
-            continue
-        own = collections.Counter()
-        for call in made[:2]:
-            usual = outcomes.attempt(call, SECONDS)
-            if usual.kind != "accepted":
-                continue
-            drawn = list(cases(call, rng))
-            keep = 40 if name.startswith(("rmtstab.bridge", "rmtstab.laws")) else len(drawn)
-            for k in rng.permutation(len(drawn))[:keep]:
-                kind, fault = judge(call, usual, drawn[k])
-                own[kind] += 1
-                faults += [fault] * (fault is not None)
-        kinds += own
-        thin += [name] * (own["refused"] < 20 and sum(own.values()) > 60)
-    assert not faults, "\n".join([f"{len(faults)} faults", *faults[:50]])
-    assert not thin
-    assert sum(kinds.values()) >= 20_000
+    assert not faults, "\n".join([f"{len(faults)} faults", *faults[:40]])
+    assert kinds["accepted"] > size / 10
+    assert kinds["refused"] > size / 2
+    assert sum(kinds.values()) > 2 * size / 3
 
 
 def raises_inside(width, scale=1.0):
