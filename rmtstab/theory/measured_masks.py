@@ -133,7 +133,10 @@ def _numbers(masks: Any) -> Any:
         masks = masks.detach().cpu().numpy()
     if not isinstance(masks, list | tuple | np.ndarray):
         return masks
-    given = np.asarray(masks)
+    try:
+        given = np.asarray(masks)
+    except ValueError:  # ragged: the validator says so
+        return masks
     return given.astype(np.float64) if given.dtype.kind == "b" else given
 
 

@@ -78,6 +78,7 @@ def test_scale_of_the_mixing_and_the_limit_of_strong_signals():
         ({"labels": [1, -1, 2]}, "labels must be ±1, one of each of the 4 masks"),
         ({"noise_masks": np.full((4, 6), 0.5)}, "noise_masks must be 0 or 1 over 2m filters"),
         ({"noise_masks": np.ones((4, 5))}, "noise_masks must be 0 or 1 over 2m filters, got 5"),
+        ({"noise_masks": [[1.0], [1.0, 0.0]]}, "noise_masks must be a rectangular array"),
         ({"n_retain": 4}, r"n_retain must lie in \[1, n - 1=3\], got 4"),
         ({"alpha": 1.0}, r"alpha must lie in \(0, 1\), got 1.0"),
         ({"signal_filters": (7.0, 1.0)}, r"signal_filters must lie in \[0, 6\]"),
@@ -86,7 +87,7 @@ def test_scale_of_the_mixing_and_the_limit_of_strong_signals():
 def test_bad_input(changes, message):
     arguments = {"noise_masks": np.ones((4, 6)), "labels": [1, -1, 1, -1], "n_retain": 2,
                  "dim": 9, "snr": 1.0, "alpha": 0.3}  # fmt: skip
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         measured_masks.escape(**(arguments | changes))
 
 
