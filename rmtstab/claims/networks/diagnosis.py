@@ -356,7 +356,7 @@ CLAIMS = (
         "most .75 where function space has .95.",
         latex=r"\nabla^2\ell=\mathrm{diag}\,p-pp^{\!\top}\to0",
         fails="at a training loss of 1e-2 (the failing value: frozen curvature there); and runs "
-        "with frozen curvature see more than .75 on a perceptron at 1e-4, though Φ's verdict does not",
+        "with frozen curvature see more than .75 on a perceptron at 1e-4, though Φ does not",
         judge=linear_stability_is_blind,
         **{**COMMON, "assumptions": RUNS + "; training loss 1e-4"},
     ),
