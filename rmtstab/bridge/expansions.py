@@ -146,5 +146,4 @@ def started_at(net: LinearisedNetwork, change: Tensor) -> LinearisedNetwork:
 def _with(net: LinearisedNetwork, **changes: object) -> LinearisedNetwork:
     other = copy.copy(net)
     other.space = replace(net.space, **changes)  # type: ignore[arg-type]
-    other._origin = None  # its runs are its own
     return other

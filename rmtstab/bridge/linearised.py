@@ -112,6 +112,12 @@ class LinearisedNetwork:
         side = sum(self.sizes[:2]) * self.n_outputs
         return self.space.gram.reshape(side, -1)[:, :side].cpu().numpy()
 
+    def __copy__(self) -> LinearisedNetwork:
+        """Shallow copy, with an origin of its own once something in it is replaced."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, _origin=None)
+        return other
+
     @property
     def origin(self) -> str:
         """Digest of outputs, Gram and losses: runs of another linearisation are told by it."""
