@@ -30,7 +30,8 @@ from rmtstab.bridge.gauss_newton_gap import CurvatureGap, curvature_gap
 from rmtstab.bridge.gram import apply_roots, jacobian_gram
 from rmtstab.bridge.interpolation import InterpolationGap
 from rmtstab.bridge.jacobian_products import pullback, pushforward
-from rmtstab.bridge.linearised import LinearisedNetwork, linearise
+from rmtstab.bridge.linearised import LinearisedNetwork
+from rmtstab.bridge.linearising import linearise
 from rmtstab.bridge.losses import half_squared_error, logistic
 from rmtstab.bridge.models import TwoLayerReLUCNN
 from rmtstab.bridge.network import Network

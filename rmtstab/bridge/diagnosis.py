@@ -20,7 +20,8 @@ from rmtstab.bridge.batches import batch_sizes, epoch_length
 from rmtstab.bridge.curves import majority
 from rmtstab.bridge.diagnosis_words import as_record, sentences
 from rmtstab.bridge.frozen import FrozenCurvature, frozen_curvature
-from rmtstab.bridge.linearised import LinearisedNetwork, linearise
+from rmtstab.bridge.linearised import LinearisedNetwork
+from rmtstab.bridge.linearising import linearise
 from rmtstab.bridge.range_check import NEIGHBOURS, RangeCheck
 from rmtstab.bridge.run_plan import Schedule, plan_runs
 from rmtstab.bridge.runs import FunctionSpaceRun

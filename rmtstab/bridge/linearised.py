@@ -25,11 +25,10 @@ from rmtstab.bridge.jacobian_products import pullback
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.network_file import save
 from rmtstab.bridge.range_check import RangeCheck, check_range
-from rmtstab.bridge.reading import read, warn_of_shared
 from rmtstab.bridge.run_plan import RunPlan, Schedule, plan_runs
 from rmtstab.bridge.runs import FunctionSpaceRun
 from rmtstab.bridge.sample_loss import SampleLoss
-from rmtstab.bridge.samples import Samples, read_samples
+from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.set_loss import SetLoss
 from rmtstab.bridge.space_reading import evaluating, joined, read_space
 from rmtstab.unlearning.problem import UnlearningProblem
@@ -569,88 +568,3 @@ class LinearisedNetwork:
 
     def _drawn(self) -> Samples:
         return joined([part for part in self.samples[:2] if part is not None])
-
-
-def linearise(
-    model: nn.Module,
-    loss: Any,
-    retain: Any,
-    forget: Any = None,
-    test: Any = None,
-    *,
-    forget_loss: Any = None,
-    parameters: Any = None,
-    output: Any = None,
-    preconditioner: Any = None,
-    device: torch.device | str | None = None,
-    max_samples: int | None = None,
-    seed: int = 0,
-    memory_budget: float | None = None,
-    progress: bool = False,
-) -> LinearisedNetwork:
-    r"""Read what function-space dynamics need off a network, in one pass over the data.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The trained network; read in eval mode, left as it was.
-    loss : callable
-        ``loss(outputs, targets)`` → scalar; as for `rmtstab.bridge.problem`.
-    retain, forget, test : pair of tensors, Dataset or DataLoader
-        ``forget`` and ``test`` may be None.
-    forget_loss : callable, optional
-        What ascent raises on the forget set; any differentiable loss, convex or not.
-        Default ``loss``. To descend on a loss there (NPO, KL to a reference), give its
-        negative.
-    parameters, output, preconditioner, device, max_samples, seed
-        As for `rmtstab.bridge.problem`; the preconditioner is held as it is.
-    memory_budget : float, optional
-        Bytes for the Gram; what cannot fit is refused before anything runs.
-    progress : bool, default False
-        Print memory and time of the plan before it starts, and show a bar.
-
-    Returns
-    -------
-    LinearisedNetwork
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `rmtstab.bridge.problem`, save for losses that are not convex.
-
-    See Also
-    --------
-    rmtstab.bridge.diagnose : the answer in words.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from rmtstab import bridge
-    >>> x = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
-    >>> y = torch.arange(12) % 3
-    >>> bridge.linearise(torch.nn.Linear(4, 3), torch.nn.CrossEntropyLoss(),
-    ...                  (x[:8], y[:8]), (x[8:], y[8:]))
-    LinearisedNetwork(n_retain=8, n_forget=4, n_test=0, outputs=3)
-    """
-    with evaluating(model):
-        reading = read(
-            model, loss, retain, forget, forget_loss=forget_loss, parameters=parameters,
-            output=output, preconditioner=preconditioner, device=device,
-            max_samples=max_samples, seed=seed,
-        )  # fmt: skip
-        network = reading.network
-        held_out, notes = None, list(reading.notes)
-        if test is not None:
-            held_out = read_samples(
-                "test", test, device=network.device, max_samples=max_samples, seed=seed + 2
-            )
-            for name, part in zip(("retain", "forget"), reading.samples, strict=True):
-                if part is not None:
-                    notes += warn_of_shared(part, held_out, (name, "test"))
-        samples = (*reading.samples, held_out)
-        losses = (*reading.losses, None if held_out is None else reading.losses[0])
-        space = read_space(network, samples, losses, memory_budget, progress)
-    return LinearisedNetwork(
-        space, samples, losses, network=network, output_shape=network.output_shape or (),
-        fingerprint=fingerprint(model), notes=tuple(notes),
-    )  # fmt: skip
