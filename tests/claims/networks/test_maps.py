@@ -13,23 +13,6 @@ from rmtstab.claims.networks.redraw import redraw
 LEVEL = math.log(10.0)
 
 
-@pytest.mark.parametrize(
-    ("predicted", "share", "value"),
-    [
-        ([1, 1, 0, 0], [1, 1, 0, 0], 1.0),
-        ([1, 1, 1, 1], [1, 1, 1, 0], 0.5),  # a majority vote
-        ([0, 0, 1, 1], [1, 1, 0, 0], 0.0),
-        ([1, 0], [0.75, 0.25], 0.75),  # runs, not cells
-    ],
-)
-def test_balanced_accuracy(predicted, share, value):
-    assert maps.balanced_accuracy(predicted, share) == value
-
-
-def test_balanced_accuracy_of_one_class_is_not_a_number():
-    assert math.isnan(maps.balanced_accuracy([1, 1], [1, 1]))
-
-
 def truth(data="signal_plus_noise", networks=12):
     """Predictions of a made-up theory on 12 × 16 maps, two planes, frontiers that move."""
     lines = []
@@ -106,6 +89,15 @@ def test_classes_that_a_number_tells_prove_nothing(right):
     assert outcome.value == 1.0 and not outcome.holds and "at least 0.0%" in outcome.measured
 
 
+def test_runs_that_the_mean_square_tells_refuse_the_typical_frontier(right):
+    escaping = copy.deepcopy(right)
+    for line in escaping["maps"]:
+        square = np.array(line["predicted"]["mean_square_peak"])
+        line["observed"]["escaped"] = (4 * (square >= LEVEL)).tolist()
+    outcome = maps.classes(escaping)
+    assert outcome.failing == 1.0 > outcome.value and not outcome.holds
+
+
 def test_cells_left_open_by_an_error_band_fail_the_claim(right):
     vague = copy.deepcopy(right)
     for line in vague["maps"][::5]:
@@ -123,6 +115,13 @@ def test_the_zone_is_where_the_frontiers_disagree(right):
         line["observed"]["escaped"] = (4 * (square >= LEVEL)).tolist()
     outcome = maps.heavy_tailed_zone(escaping)
     assert outcome.value == 0.0 and not outcome.holds
+
+
+def test_a_zone_of_few_decided_cells_is_not_judged(right):
+    few = copy.deepcopy(right)
+    few["maps"] = few["maps"][::3]
+    outcome = maps.heavy_tailed_zone(few)
+    assert outcome.holds is None and "of 150" in outcome.measured
 
 
 def test_maps_of_two_networks_prove_nothing():

@@ -8,6 +8,19 @@ import pytest
 from rmtstab.claims.networks import natural_size
 
 
+@pytest.mark.parametrize(
+    ("predicted", "real", "value"),
+    [
+        ([1, 1, 0, 0], [1, 1, 0, 0], 1.0),
+        ([1, 1, 1, 1], [1, 1, 1, 0], 0.5),  # a majority vote
+        ([0, 0, 1, 1], [1, 1, 0, 0], 0.0),
+        ([1, 0], [1, 1], math.nan),  # of one class
+    ],
+)
+def test_balanced_accuracy(predicted, real, value):
+    np.testing.assert_equal(natural_size.balanced_accuracy(predicted, real), value)
+
+
 def cell(errors, alpha=0.5, start=-8.0):
     """A cell whose runs pass each level with these log errors of function space."""
     levels = natural_size_levels()
