@@ -31,6 +31,7 @@ from rmtstab.experiment.presets import Preset
 PREDICTORS = ("function_space", "frozen", "other_batches", "scaled")
 WRONG = 1.25  # what the step of the wrong theory is multiplied by
 LOSSES = {"half_squared_error": bridge.half_squared_error, "logistic": bridge.logistic}
+RESIDUAL_STEPS, RESIDUAL_REPLICAS = 60, 2  # at most, of a ResNet-8
 RECORD_EVERY = 2
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of the distance from w*, over ‖w*‖, that runs pass
 CEILING = 1e12  # losses beyond it are alike
@@ -245,13 +246,19 @@ def describe(
     dict
         ``training_loss``, ``step_size`` (half of plain SGD's threshold at the smallest batch, at
         the largest output curvature that the loss can have; of a ResNet-8 a quarter of the step
-        that is safe on the retain set) and ``maps``.
+        that is safe on the retain set) and ``maps``. A step of a ResNet-8 costs a hundred of the
+        CNN's: its maps have three displacements and batch sizes of the preset's, `RESIDUAL_STEPS`
+        steps and `RESIDUAL_REPLICAS` runs a cell at most.
     """
     model: nn.Module
+    displacements, steps = preset.natural_displacements, preset.natural_steps
+    replicas = preset.natural_replicas
     if architecture == "resnet8":
+        displacements = _thinned(displacements)
+        steps, replicas = min(steps, RESIDUAL_STEPS), min(replicas, RESIDUAL_REPLICAS)
         model, value, retain, forget = _residual(preset, spec)
         kind: Any = torch.nn.CrossEntropyLoss()
-        batch_sizes = _batch_sizes(preset, spec, len(retain[0]), len(forget[0]))
+        batch_sizes = _thinned(_batch_sizes(preset, spec, len(retain[0]), len(forget[0])))
         net = bridge.linearise(model, kind, retain, forget)
         found = frozen_curvature(net, batch_sizes[0][0], predictions.SAMPLING)
         step_size = 0.25 * found.safe_step_size
@@ -269,10 +276,16 @@ def describe(
     maps = displaced_maps(
         model, kind, retain, forget, step_size=step_size, batch_sizes=batch_sizes,
         alphas=np.linspace(0.0, 1.0, preset.natural_alphas),
-        displacements=preset.natural_displacements, steps=preset.natural_steps,
-        replicas=preset.natural_replicas, seed=[spec["seed"], spec["index"], 41],
+        displacements=displacements, steps=steps, replicas=replicas,
+        seed=[spec["seed"], spec["index"], 41],
     )  # fmt: skip
     return {"training_loss": value, "step_size": step_size, "maps": maps}
+
+
+def _thinned(values: Sequence[Any]) -> tuple[Any, ...]:
+    """At most three of the values, the ends among them."""
+    places = np.linspace(0, len(values) - 1, min(3, len(values)))
+    return tuple(values[round(k)] for k in places)
 
 
 def _threshold(network: networks.Network, batch_size: tuple[int, int]) -> float:
