@@ -39,7 +39,9 @@ def test_logistic_networks_are_trained_on_and_move_from_their_weights():
 
 @pytest.mark.slow
 def test_a_residual_network_on_textures():
-    preset = dataclasses.replace(TINY, natural_displacements=(0.0, 0.01, 0.05, 0.2), natural_steps=4)
+    preset = dataclasses.replace(
+        TINY, natural_displacements=(0.0, 0.01, 0.05, 0.2), natural_steps=4
+    )
     spec = {**SPEC, "data": "textures", "snr": None, "forget": "random"}
     found = natural_size.describe(preset, spec, "cross_entropy", "resnet8", "cpu")
     assert found["training_loss"] < preset.natural_loss

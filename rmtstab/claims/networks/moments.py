@@ -11,6 +11,7 @@ from rmtstab.claims.claim import SIGMAS, Claim, Evidence, Outcome
 from rmtstab.claims.networks.records import MAP, MODEL, largest, nothing
 
 Record = dict[str, Any]
+OMITTED = 0.15  # largest share of points that may lie beyond a kink
 OFF = 1.02  # the wrong theory of one step: its moment times this
 
 
@@ -19,7 +20,9 @@ def one_step(evidence: Evidence) -> Outcome:
 
     Written down before: drawing with replacement from both sets scores about 7 in the median at
     middle batches, from the forget set alone about 12 at half of it, the mean alone 25, a moment
-    1.02 times as large hundreds; the right one exceeds 5 once in 20,000 runs.
+    1.02 times as large hundreds; the right one exceeds 5 once in 20,000 runs. Points beyond a
+    kink, where a mask differs from that at w*, are outside the linear regime: one flipped mask in
+    1920 moved the moment by 6e-4, 7 standard errors. They are left out, counted and shown.
     """
     return _one_step(evidence, 1.0)
 
@@ -30,7 +33,9 @@ def one_step_wrong(evidence: Evidence) -> Outcome:
 
 
 def _one_step(evidence: Evidence, scale: float) -> Outcome:
-    cells = evidence["one_step"]
+    points = evidence["one_step"]
+    cells = [c for c in points if c["flipped"] == 0.0]
+    beyond = [c for c in points if c["flipped"] != 0.0]
     worst = largest(_deviation(c, scale) for c in cells)
     groups = {kind: [c for c in cells if c["noise"] == kind] for kind in ("both", "forget")}
     if not all(groups.values()):
@@ -44,8 +49,14 @@ def _one_step(evidence: Evidence, scale: float) -> Outcome:
         f"up to {widest}; median deviation of drawing with replacement {wrong:.1f}, from the "
         f"forget set alone {forget:.1f}, of the mean alone {none:.0f}"
     )
+    if beyond:
+        text += (
+            f"; left out beyond a kink: {len(beyond)}, deviating by up to "
+            f"{largest(_deviation(c, scale) for c in beyond):.2f}"
+        )
     least = min(wrong, forget, none)
-    return Outcome(text, worst, 1.0, worst <= SIGMAS < least, least)
+    few = len(beyond) <= OMITTED * len(points)
+    return Outcome(text, worst, 1.0, few and worst <= SIGMAS < least, least)
 
 
 def _deviation(cell: Record, scale: float) -> float:
@@ -135,12 +146,13 @@ CLAIMS = (
         name="one-step-moment-on-real-runs",
         statement="Along real runs the expected squared displacement after one step is tr Φ(wwᵀ).",
         latex=r"\mathbb E[\|w^+\|^2\mid w]=\mathrm{tr}\,\Phi(ww^\top)",
-        assumptions="linear regime, mini-batches without replacement",
+        assumptions="linear regime: no ReLU mask differs from that at w*; mini-batches without "
+        "replacement",
         normalisation=MAP + "; α = 0.3 at middle batches, α = 0.6 at half the forget samples",
         horizon="one step, at 0, ½ and 1 of the predicted escape time",
         source="derived in docs/theory",
         fails="with the noise of another sampling scheme, also of the forget batch alone "
-        "(deviations beside it)",
+        "(deviations beside it); beyond a kink, where the curvature is another",
         judge=one_step,
         judge_wrong=one_step_wrong,
         mutation=OFF,

@@ -22,7 +22,7 @@ def test_the_median_must_lie_below_the_mean_square():
 
 def test_one_wrong_moment_is_enough():
     cell = {
-        "observed": 1.0005, "predicted": 1.0, "error": 1e-3, "batch_size": [4, 6],
+        "observed": 1.0005, "predicted": 1.0, "error": 1e-3, "batch_size": [4, 6], "flipped": 0.0,
         "z_with_replacement": 9.0, "z_forget_with_replacement": 9.0, "z_mean_only": 20.0,
     }  # fmt: skip
     cells = [{**cell, "noise": kind} for kind in ("both", "forget")] * 5
@@ -34,6 +34,12 @@ def test_one_wrong_moment_is_enough():
         off = {**cells[0], "observed": wrong}
         assert not moments.one_step({"one_step": [*cells, off]}).holds
     assert not moments.one_step({"one_step": cells[::2]}).holds  # no forget batch above 1
+    kinked = {**cells[0], "observed": 1.01, "flipped": 0.001}
+    outcome = moments.one_step({"one_step": [*cells, kinked]})
+    assert (
+        outcome.holds and "left out beyond a kink: 1, deviating by up to 10.00" in outcome.measured
+    )
+    assert not moments.one_step({"one_step": [*cells, kinked, kinked]}).holds  # a sixth
 
 
 def test_mean_square_is_judged_only_where_the_mean_drives():
