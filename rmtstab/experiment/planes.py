@@ -12,7 +12,6 @@ from rmtstab import _checks
 
 Batches = tuple[int, int]
 AXES = (("batch_size", "alpha"), ("snr", "alpha"), ("snr", "batch_size"))
-REACH = 1.4  # mixings run from 0 to this times the mean's frontier
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,9 @@ class Plane:
         mapped, empty: all.
     alpha : float
         Mixing where it is no axis.
+    reach : float
+        Mixings run from 0 to this times the mean's frontier within the preset's horizon:
+        less where a longer horizon lowers the frontier.
     digits : bool
         Whether the networks on digits are mapped too.
 
@@ -65,6 +67,7 @@ class Plane:
     horizons: tuple[int, ...] = ()
     snrs: tuple[float, ...] = ()
     alpha: float = 0.25
+    reach: float = 1.4
     digits: bool = False
 
     def __post_init__(self) -> None:
@@ -77,6 +80,7 @@ class Plane:
             _checks.integer(field, getattr(self, field), low=2)
         _checks.real("share", self.share, low=0.0, high=1.0, low_open=True, high_open=True)
         _checks.real("alpha", self.alpha, low=0.0, high=1.0)
+        _checks.real("reach", self.reach, low=0.0, low_open=True, high=1e3)
         steps = tuple(_checks.integer("horizons", h, low=10) for h in self.horizons)
         if list(steps) != sorted(set(steps)):
             raise ValueError(f"horizons must ascend, got {tuple(self.horizons)}")
@@ -115,13 +119,14 @@ class Plane:
         Parameters
         ----------
         frontier : float
-            Mixing at which the mean escapes within the horizon.
+            Mixing at which the mean escapes within the preset's horizon.
 
         Returns
         -------
         tuple of float
         """
-        top = min(1.0, round(REACH * frontier, 2))
+        top = self.reach * frontier
+        top = min(1.0, round(top, 2 if top >= 0.05 else 3))
         return tuple(round(float(a), 6) for a in np.linspace(0.0, top, self.rows))
 
 

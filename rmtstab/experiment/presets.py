@@ -225,7 +225,9 @@ FULL = Preset(
         replace(SQUARE, name="half", snrs=MAPPED, digits=True),
         replace(SQUARE, name="closer", share=0.8, snrs=MAPPED),
         replace(SQUARE, name="near", share=0.95, snrs=MAPPED),
-        replace(SQUARE, name="longer", horizons=(100, 300, 1000), snrs=(0.3,)),
+        # "half" at this ratio and longer horizons: the frontiers fall as the inverse horizon
+        replace(SQUARE, name="300-steps", horizons=(300,), snrs=(0.3,), reach=0.6),
+        replace(SQUARE, name="1000-steps", horizons=(1000,), snrs=(0.3,), reach=0.2),
         replace(SQUARE, name="snr-alpha", axes=("snr", "alpha"), snrs=AXIS),
         replace(SQUARE, name="snr-batch", axes=("snr", "batch_size"), snrs=AXIS),
     ),

@@ -97,7 +97,7 @@ def test_the_size_of_the_maps():
     assert 3e7 < steps <= 6e7
     planes = {plane.name: plane for plane in FULL.planes}
     assert {p.share for p in FULL.planes} == {0.5, 0.8, 0.95}
-    assert planes["longer"].horizons == (100, 300, 1000)
+    assert [p.horizons for p in FULL.planes if p.horizons] == [(300,), (1000,)]
     for plane in FULL.planes:
         own = [c for c in cells if c["plane"] == plane.name]
         panels = len(plane.snrs) if plane.axes[0] == "batch_size" else 24
@@ -105,6 +105,14 @@ def test_the_size_of_the_maps():
         assert len(own) == 5 * panels * lines
         points = len(own) * len(own[0]["batch_sizes"]) * len(own[0]["alphas"])
         assert points == 5 * panels * 24 * (24 if plane.axes[0] == "batch_size" else 1)
+
+
+def test_mixings_reach_as_far_as_the_plane_says():
+    """An axis for a tenth of the frontier still has rows of its own, not one rounded value."""
+    assert Plane("low", rows=3, reach=0.2).alphas(0.147) == (0.0, 0.0145, 0.029)
+    assert Plane("all", rows=3).alphas(0.9) == (0.0, 0.5, 1.0)
+    with pytest.raises(ValueError, match="reach must lie"):
+        Plane("none", reach=0.0)
 
 
 def test_one_axis_of_mixings_for_all_networks_of_a_map():
@@ -172,7 +180,7 @@ def test_other_ratios_map_what_they_say():
     own = replace(FULL, name="mine", snrs=(0.3, 5.0))
     cells, _ = run_steps(own)
     maps = {(c["plane"], c["snr"]) for c in cells if not c["plane"].startswith("snr-")}
-    assert maps == {(plane, 0.3) for plane in ("half", "closer", "near", "longer")}
+    assert maps == {(plane, 0.3) for plane in ("half", "closer", "near", "300-steps", "1000-steps")}
     assert len({c["snr"] for c in cells if c["plane"] == "snr-alpha"}) == 24
 
 
