@@ -105,6 +105,8 @@ def _draw(panels: dict[str, Panel], shown: str) -> Any:
     for k, (ax, (title, found)) in enumerate(zip(axes.ravel(), panels.items(), strict=False)):
         mesh = outcome_map(ax, found, shown)
         ax.set_title(title)
+        if found.axes[1] == "alpha":
+            ax.locator_params(axis="y", nbins=4)  # short labels: the layout is found before ticks
         if k % columns == 0:
             ax.set_ylabel(LABELS[found.axes[1]])
         if k + columns >= len(panels):
