@@ -74,7 +74,7 @@ def _data_axis(results: Evidence) -> Any:
     import matplotlib.pyplot as plt
 
     records = data_axis.along(results, "snr")
-    figure, axes = plt.subplots(2, 2, figsize=(2 * _style.COLUMN, 1.5 * _style.COLUMN))
+    figure, axes = plt.subplots(4, 1, figsize=(_style.COLUMN, 2.6 * _style.COLUMN), sharex=True)
     panels: list[tuple[dict[str, str], str]] = [
         ({"resistance": "Ψ"}, "resistance Ψ (α = 0.3)"),
         ({"retain_loss": "retain loss"}, "retain loss at forgetting"),
@@ -87,4 +87,5 @@ def _data_axis(results: Evidence) -> Any:
     ]  # fmt: skip
     for ax, (names, label) in zip(axes.flat, panels, strict=True):
         along_axis(ax, records, "snr", names, label)
+        ax.label_outer()
     return figure

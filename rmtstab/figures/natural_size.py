@@ -21,6 +21,7 @@ OUTCOMES = {
     "forgets_then_collapses": ("#F2B680", "forgets, then collapses"),
     "collapses": ("#8C8C8C", "collapses"),
 }
+SHORT = {natural_size.SQUARED: "squared", natural_size.LOGISTIC: "logistic"}
 Drawings = dict[str, tuple[Callable[[], Any], str]]
 Errors = dict[float, list[float]]
 
@@ -95,7 +96,9 @@ def natural_map(ax: Axes, cells: list[dict[str, Any]], predictor: str) -> Axes:
     if crossed:
         columns, rows = zip(*crossed, strict=True)
         ax.plot(columns, [alphas[r] for r in rows], "kx", markersize=4)
-    ax.set_xticks(range(len(batches)), [f"{r}/{f}" for r, f in batches])
+    every = -(-len(batches) // 3)  # legible in a third of a column
+    places = range(0, len(batches), every)
+    ax.set_xticks(places, [f"{batches[k][0]}/{batches[k][1]}" for k in places])
     ax.set_xlabel("batch size")
     ax.set_ylabel("mixing α")
     return ax
@@ -142,22 +145,24 @@ def _maps(results: Evidence) -> Any:
     from matplotlib.patches import Patch
 
     first = {n["loss"]: n for n in reversed(natural_size.synthetic(results))}
-    columns = max(len(n["maps"]) for n in first.values())
+    across = 3  # in a journal column
+    rows = [-(-len(n["maps"]) // across) for n in first.values()]
     figure, axes = plt.subplots(
-        len(first),
-        columns,
-        figsize=(0.62 * _style.COLUMN * columns, 0.75 * _style.COLUMN * len(first)),
-        squeeze=False,
-        sharex=True,
-        sharey=True,
-    )
+        sum(rows), across, figsize=(_style.COLUMN, (0.2 + 0.36 * sum(rows)) * _style.COLUMN),
+        squeeze=False, sharex=True, sharey=True,
+    )  # fmt: skip
+    for ax in axes.flat:
+        ax.set_axis_off()
     seen: set[str] = set()
-    for row, (loss, network) in zip(axes, first.items(), strict=True):
-        for ax, shown in zip(row, network["maps"], strict=True):
+    top = 0
+    for (loss, network), height in zip(first.items(), rows, strict=True):
+        for ax, shown in zip(axes[top : top + height].flat, network["maps"], strict=False):
+            ax.set_axis_on()
             natural_map(ax, shown["cells"], "function_space")
             ax.label_outer()
-            ax.set_title(f"{loss.replace('_', ' ')}, {shown['displacement']:.0%}")
+            ax.set_title(f"{SHORT[loss]}, {shown['displacement']:.0%}")
             seen |= {c["real"]["outcome"] for c in shown["cells"]}
+        top += height
     handles = [Patch(color=c, label=t) for name, (c, t) in OUTCOMES.items() if name in seen]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure

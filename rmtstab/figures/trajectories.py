@@ -29,11 +29,11 @@ def trajectories(ax: Axes, data: dict[str, Any]) -> Axes:
     _style.check_axes(ax)
     low, median, high = (np.exp(np.array(q)) for q in data["log_quantiles"])
     steps = np.arange(len(median))
-    ax.fill_between(steps, low, high, color="0.85", label="real runs, 10–90 % (measured)")
-    ax.plot(steps, median, color=_style.BLACK, label="real runs, median (measured)")
+    ax.fill_between(steps, low, high, color="0.85", label="10–90 % of runs (measured)")
+    ax.plot(steps, median, color=_style.BLACK, label="median (measured)")
     ax.plot(
         steps, np.sqrt(data["mean_square"]), ".", color=_style.GREY, markersize=2,
-        label="real runs, root mean square (measured)",
+        label="root mean square (measured)",
     )  # fmt: skip
     ax.plot(
         steps, np.sqrt(data["mean_square_predicted"]), "--", color=_style.VERMILION,
@@ -75,7 +75,7 @@ def losses(ax: Axes, data: dict[str, Any]) -> Axes:
         ax.fill_between(
             steps, np.maximum(seen - error, seen / 10), seen + error, color=colour, alpha=0.25
         )
-        ax.plot(steps, seen, color=colour, label=f"{name} loss (measured mean)")
+        ax.plot(steps, seen, color=colour, label=f"{name} loss (measured)")
         ax.plot(
             steps, data[f"{name}_loss_predicted"], "--", color="k", linewidth=0.8,
             label=f"{name} loss, Φᵏ (theory)",

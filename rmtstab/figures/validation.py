@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from rmtstab.claims import ledger
 from rmtstab.claims.claim import Evidence
 from rmtstab.claims.networks.records import network_key
@@ -28,6 +30,7 @@ Record = dict[str, Any]
 Drawings = dict[str, tuple[Callable[[], Any], str]]
 SYNTHETIC = "signal_plus_noise"
 LEDGER = "tightness-ledger"
+SPECTRA = 4  # ratios drawn at most, the ends among them
 BOXES = " Boxes: middle half of the problems; whiskers: 5 to 95 %; bars: medians."
 
 
@@ -137,8 +140,8 @@ def _map_drawings(results: Evidence) -> Drawings:
         ),
         "trajectories": (
             lambda: _trajectories(results),
-            "Real runs, Φᵏ and the typical (Lyapunov) rate; top: the map's fastest mean-driven "
-            "cell, below: its least mean-driven escaping cell. Right: retain and forget loss.",
+            "Real runs, Φᵏ and the typical (Lyapunov) rate; retain and forget loss. Upper pair: "
+            "the map's fastest mean-driven cell, lower: its least mean-driven escaping cell.",
         ),
     }
     needs = {"spectra": "spectra", "trajectories": "trajectories"}
@@ -157,7 +160,7 @@ def _against_snr(results: Evidence) -> Any:
 
     networks = results["escapes"]
     curves = results["closed_form"]["curves"]
-    figure, axes = plt.subplots(1, 3, figsize=(3 * COLUMN, 1.25 * COLUMN))
+    figure, axes = plt.subplots(3, 1, figsize=(COLUMN, 3.6 * COLUMN))
     seen = [
         {"snr": n["snr"], "protocol": name, **found["observed"]}
         for n in networks
@@ -169,19 +172,32 @@ def _against_snr(results: Evidence) -> Any:
     return figure
 
 
+def _legend_below(figure: Any, axes: Any) -> None:
+    """One legend for all panels, each label once."""
+    found: dict[str, Any] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    figure.legend(
+        found.values(), found.keys(), loc="outside lower center", ncols=2, columnspacing=1.0
+    )
+
+
 def _spectra(results: Evidence) -> Any:
     """Draw each ratio's first network's eigenvalues under the closed forms of the evidence."""
     import matplotlib.pyplot as plt
 
     values = {network_key(n): n["gram_eigenvalues"] for n in results["networks"]}
     laws = results["spectra"]
-    size = (0.75 * COLUMN * len(laws), COLUMN)
-    figure, axes = plt.subplots(1, len(laws), figsize=size, squeeze=False)
-    for ax, law in zip(axes[0], laws, strict=True):
+    shown = [laws[round(k)] for k in np.linspace(0, len(laws) - 1, min(SPECTRA, len(laws)))]
+    size = (COLUMN, (0.25 + 0.45 * len(shown)) * COLUMN)
+    figure, axes = plt.subplots(len(shown), 1, figsize=size, squeeze=False)
+    for ax, law in zip(axes.flat, shown, strict=True):
         gram_spectrum(ax, values[network_key(law)], law)
         ax.set_title(f"SNR {law['snr']:g}")
-    lines, _ = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles=lines, loc="outside lower center", ncols=3)
+    for ax in axes.flat[:-1]:
+        ax.set_xlabel("")  # the panels' ranges differ: ticks stay
+    _legend_below(figure, axes.flat)
     return figure
 
 
@@ -191,16 +207,16 @@ def _trajectories(results: Evidence) -> Any:
     positive = [t for t in results["trajectories"] if t["snr"] > 0]
     snr = min(t["snr"] for t in positive)
     chosen = {t["kind"]: t for t in positive if t["snr"] == snr}
-    figure, axes = plt.subplots(2, 2, figsize=(2 * COLUMN, 2.0 * COLUMN))
-    for row, kind in zip(axes, ("mean_driven", "noise_driven"), strict=True):
+    figure, axes = plt.subplots(4, 1, figsize=(COLUMN, 2.9 * COLUMN), sharex=True)
+    for row, kind in zip((axes[:2], axes[2:]), ("mean_driven", "noise_driven"), strict=True):
         path = chosen[kind]
         trajectories(row[0], path)
         losses(row[1], path)
         share = path["mean_share"]
         r, f = path["batch_size"]
-        row[0].set_title(f"SNR {snr:g}, α = {path['alpha']:.2g}, batches {r}/{f}")
-        if share is not None:
-            row[1].set_title(f"the mean carries {share:.2f} of log ρ")
-    for ax in axes[-1]:
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=1)
+        carried = "" if share is None else f"; mean {share:.2f} of log ρ"
+        row[0].set_title(f"SNR {snr:g}, α = {path['alpha']:.2g}, batches {r}/{f}{carried}")
+    for ax in axes:
+        ax.label_outer()
+    _legend_below(figure, axes)
     return figure
