@@ -88,7 +88,8 @@ class _Operator:
     """The equation in modes: a matrix of five diagonals, linear in x, for each z."""
 
     def __init__(self, beta: float, c: float, z: ComplexArray, modes: int) -> None:
-        self.beta, self.c, self.mu = beta, c, np.log(z) / np.pi
+        self.beta, self.c = beta, c
+        self.mu: ComplexArray = np.log(z) / np.pi
         self._keep(modes)
 
     def _keep(self, modes: int) -> None:

@@ -29,7 +29,7 @@ def test_neighbouring_indices_and_their_law():
 
 
 def collocated(beta, at, size, rtol):
-    """Solve for F where ``at`` says: Chebyshev's points, killed at the explosion, adaptive steps."""
+    """Solve for F at given places: Chebyshev's points, killed at the explosion, adaptive steps."""
     start = max((55.0 / beta) ** (2 / 3), 6.5)
     c, k = math.sqrt(start), np.arange(size + 1)
     x = np.cos(np.pi * k / size)
@@ -75,7 +75,8 @@ def test_the_general_law_by_another_discretisation(beta, size, rtol, bound):
     found = collocated(beta, at, size, rtol)
     np.testing.assert_allclose(law.cdf(at), found, rtol=0, atol=bound)
     # the neighbouring index is told apart
-    assert np.abs(TracyWidom(0.999 * beta if beta > 1.0 else 1.001 * beta).cdf(at) - found).max() > 1e-5
+    beside = TracyWidom(0.999 * beta if beta > 1.0 else 1.001 * beta)
+    assert np.abs(beside.cdf(at) - found).max() > 1e-5
 
 
 def edge_sample(beta, n, k, draws, seed):
