@@ -18,7 +18,14 @@ ComplexArray = NDArray[np.complex128]
 # Packed constants. LEFT and RIGHT are edges in double-double (high, low) form.
 UNIT, LEFT, LEFT_LOW, RIGHT, RIGHT_LOW, WIDTH, DENSITY = 0, 1, 2, 3, 4, 5, 6
 MASS, ATOM, ROOT, GAP, STRETCH, CUT, HALF, DEPTH, DRIFT = 7, 8, 9, 10, 11, 12, 13, 14, 15
-STEPS, SIZE = 16, 17
+OFFSET, HARD, SIZE = 16, 17, 18
+PI = math.pi
+# Tails are polynomials in ``u + offset``, 64 an octave: its bits hold the row and the place in it.
+PANEL_BITS, HIGH_OFFSET = 6, 0.5
+SHIFT = 52 - PANEL_BITS
+PLACE, ONE = (1 << SHIFT) - 1, 1023 << 52  # bits of the place in a panel, and of 1.0
+UPPER = (1 << PANEL_BITS) + 1  # rows of the upper tail; its last begins at u = 1/2
+BLOCK = 512  # points whose intermediate values stay in the first cache
 PI = math.pi
 
 
@@ -67,88 +74,88 @@ def density(x: FloatArray, c: FloatArray, out: FloatArray) -> None:
 
 @jit()
 def masses(
-    root: FloatArray, c: FloatArray, low: FloatArray, high: FloatArray, sharp: bool, out: FloatArray
+    u: FloatArray, c: FloatArray, tail: FloatArray, upper_tail: bool, out: FloatArray
 ) -> None:
-    """Fill what panels interpolate: both tails over ``u**1.5``, where ``u = root**2``.
-
-    When ``sharp``, the lower one without its arctangent of the stretched argument, over the root:
-    what is left has no scale but that of the support.
-    """
-    q: float = c[ROOT]
-    for i in range(root.size):
-        r = root[i]
-        u = r * r
-        if sharp:
-            swing = (1.0 + q * q) * math.asin(r) + 2.0 * q * r * math.sqrt(1.0 - u)
-            out[0, i] = swing / (PI * q * q * r)
+    """Fill what panels interpolate: a tail over ``u**1.5``, or over the root at a hard edge."""
+    for i in range(u.size):
+        if upper_tail:
+            out[i] = _horner(tail, 4.0 * u[i] - 1.0)
+        elif c[HARD] > 0.0:
+            out[i] = _lower(u[i], c, tail) / math.sqrt(u[i])
         elif c[CUT] == 0.5:  # a little beyond it
-            out[0, i] = _horner(low, 4.0 * u - 1.0)
+            out[i] = _horner(tail, 4.0 * u[i] - 1.0)
         else:
-            out[0, i] = _lower(u, c, low) / (u * r)
-        out[1, i] = _horner(high, 4.0 * u - 1.0)
+            out[i] = _lower(u[i], c, tail) / (u[i] * math.sqrt(u[i]))
 
 
 @jit(inline="always")
-def _tail(
-    u: float,
-    is_lower: bool,
-    c: FloatArray,
-    panels: FloatArray,
-    low: FloatArray | None,
-) -> float:
+def _panel(panels: FloatArray, row: int | np.int64, z: float) -> float:
+    """Polynomial of degree 6 of a row, its terms in pairs so that they overlap in time."""
+    k = np.uint64(row)  # without a sign there is no index from the end to look out for
+    low = panels[k, 0] + panels[k, 1] * z
+    middle = panels[k, 2] + panels[k, 3] * z
+    high = panels[k, 4] + panels[k, 5] * z
+    square = z * z
+    value: float = low + square * (middle + square * (high + square * panels[k, 6]))
+    return value
+
+
+@jit(inline="always")
+def _tail(u: float, is_lower: bool, c: FloatArray, panels: FloatArray) -> float:
     """Mass of the lowest or highest part u of the support by the panels.
 
-    ``panels`` has a polynomial a row, on equal steps of the root of u: first those of the lower
-    tail, then as many of the upper one. Where the lower tail is too sharp for them,
-    ``low`` is its polynomial at the edge, and None else.
+    ``panels`` has a polynomial a row: first those of the upper tail, one octave, then those
+    of the lower one, from ``c[OFFSET]`` on.
     """
-    root = math.sqrt(u)
-    place = c[STEPS] * root
-    k = int(place)
-    z = 2.0 * (place - k) - 1.0
-    row = k if is_lower else k + panels.shape[0] // 2
-    last = panels.shape[1] - 1
-    value: float = panels[row, last]
-    for j in range(last - 1, -1, -1):
-        value = value * z + panels[row, j]
-    if low is not None:
-        value *= root * (1.0 if is_lower else u)
-        if c[GAP] > 0.0 and is_lower:
-            if u <= c[CUT]:
-                return u * root * _horner(low, 2.0 * u / c[CUT] - 1.0)
-            turn = c[GAP] * math.atan(c[STRETCH] * root / math.sqrt(1.0 - u))
-            value -= turn / (PI * c[ROOT] * c[ROOT])
-        return value
-    value *= root * u
-    return value
+    offset = c[OFFSET] if is_lower else HIGH_OFFSET
+    bits = np.float64(u + offset).view(np.int64)
+    row = (bits >> SHIFT) - (np.float64(offset).view(np.int64) >> SHIFT)
+    place = np.int64((bits & PLACE) << PANEL_BITS | ONE).view(np.float64)
+    value = _panel(panels, row + (UPPER if is_lower else 0), 2.0 * place - 3.0)
+    return value * (math.sqrt(u) * (1.0 if is_lower and c[HARD] > 0.0 else u))
 
 
 @jit()
 def cumulative(
-    x: FloatArray,
-    c: FloatArray,
-    panels: FloatArray,
-    low: FloatArray | None,
-    upper_tail: bool,
-    out: FloatArray,
+    x: FloatArray, c: FloatArray, panels: FloatArray, upper_tail: bool, out: FloatArray
 ) -> None:
-    """Fill the distribution function, or the survival function when ``upper_tail``."""
+    """Fill the distribution function, or the survival function when ``upper_tail``.
+
+    By blocks, in short loops without branches: the compiler makes vector instructions of them.
+    """
     unit, left, left_low, right, right_low = c[UNIT], c[LEFT], c[LEFT_LOW], c[RIGHT], c[RIGHT_LOW]
     mass, atom, shrink = c[MASS], c[ATOM], 1.0 / c[WIDTH]
     # each tail is added to, or taken from, what lies at its edge
     at_left, at_right = (mass, 0.0) if upper_tail else (atom, 1.0)
-    sign, off = (-1.0, 1.0) if upper_tail else (1.0, 0.0)
-    for i in range(x.size):
-        y = x[i] * unit
-        a = (y - left) - left_low
-        b = (right - y) + right_low
-        is_lower = a <= b
-        part = (a if is_lower else b) * shrink
-        u = part if part > 0.0 else 0.0  # off the support, and NaN
-        tail = mass * _tail(u, is_lower, c, panels, low)
-        value = (at_left if is_lower else at_right) + (sign if is_lower else -sign) * tail
-        value = value if x[i] >= 0.0 else off
-        out[i] = value if y == y else y
+    signed, off = (-mass, 1.0) if upper_tail else (mass, 0.0)
+    hard, offset = c[HARD] > 0.0, c[OFFSET]
+    first = np.array([offset, HIGH_OFFSET]).view(np.int64) >> SHIFT
+    lower_row, upper_row = UPPER - first[0], -first[1]
+    moved, edge, factor = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
+    place, row = np.empty(BLOCK), np.empty(BLOCK, np.int64)
+    moved_bits, place_bits = moved.view(np.int64), place.view(np.int64)
+    for start in range(0, x.size, BLOCK):
+        count = min(BLOCK, x.size - start)
+        for i in range(count):
+            y = x[start + i] * unit
+            a = (y - left) - left_low
+            b = (right - y) + right_low
+            is_lower = a <= b
+            part = (a if is_lower else b) * shrink
+            u = part if part > 0.0 else 0.0  # off the support, and NaN
+            moved[i] = u + (offset if is_lower else HIGH_OFFSET)
+            edge[i] = at_left if is_lower else at_right
+            bend = 1.0 if is_lower and hard else u
+            factor[i] = (signed if is_lower else -signed) * (math.sqrt(u) * bend)
+            row[i] = lower_row if is_lower else upper_row
+        for i in range(count):
+            row[i] += moved_bits[i] >> SHIFT
+            place_bits[i] = (moved_bits[i] & PLACE) << PANEL_BITS | ONE
+        for i in range(count):
+            y = x[start + i]
+            value = edge[i] + factor[i] * _panel(panels, row[i], 2.0 * place[i] - 3.0)
+            value = value if y >= 0.0 else off
+            out[start + i] = value if y == y else y
 
 
 @jit()
@@ -240,7 +247,6 @@ def quantile(
     low_inverse: FloatArray,
     high_inverse: FloatArray,
     panels: FloatArray,
-    sharp: FloatArray | None,
     upper_tail: bool,
     out: FloatArray,
 ) -> None:
@@ -270,7 +276,7 @@ def quantile(
             u = _guess(below, low_top, low_inverse)
             if u > 0.0:
                 u = min(u, 0.5)
-                value = _tail(u, True, c, panels, sharp)
+                value = _tail(u, True, c, panels)
                 u = min(_polish(u, below, value, drift, 4.0 * q), 0.5)
             else:
                 u = _lower_quantile(below, c, low)
@@ -279,7 +285,7 @@ def quantile(
             w = _guess(above, high_top, high_inverse)
             if w > 0.0:
                 w = min(w, 0.5)
-                value = _tail(w, False, c, panels, sharp)
+                value = _tail(w, False, c, panels)
                 w = min(_polish(w, above, value, peak, -4.0 * q), 0.5)
             else:
                 w = _upper_quantile(above, c, high)

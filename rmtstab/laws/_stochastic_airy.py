@@ -21,6 +21,7 @@ Fourier form follows T. Trogdon and Y. Zhang, SIGMA 20 (2024), 005.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,12 @@ from scipy import linalg, special
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 STAGES = 5
+BAND = 3 * STAGES - 1
+FORGETS, LONGEST = 0.15, math.log(16.0)  # of a step's logarithm, where nothing is visible yet
+NEGLIGIBLE = 1e-16
 
 
+@lru_cache(maxsize=1)
 def _collocation() -> tuple[FloatArray, FloatArray]:
     """Return Radau's points on (0, 1] and the integrals of their Lagrange polynomials."""
     inner = special.roots_jacobi(STAGES - 1, 1.0, 0.0)[0]
@@ -41,53 +46,84 @@ def _collocation() -> tuple[FloatArray, FloatArray]:
 
 
 def distribution(beta: float, k: int, fineness: float = 1.0) -> tuple[FloatArray, ...]:
-    """Return x (increasing, evenly spaced), F and f of the k-th largest eigenvalue.
+    """Return x (increasing), F and f of the k-th largest eigenvalue.
 
     From where F exceeds 1e-14 to where 1 - F is below 1e-15.
     """
     # where 1 - F ~ exp(-2/3 beta x^(3/2)) = 1e-16, and exp(-4/3 x^(3/2)) forgets the layer
-    start = max((55.0 / beta) ** (2.0 / 3.0), 6.5)
+    visible = (55.0 / beta) ** (2.0 / 3.0)
+    start = max(visible, 6.5)
     c = math.sqrt(start)
     # a small index starts far out, where nothing moves fast
-    fall = math.sqrt(min(start, 6.5 + 2.0 * beta * beta)) if k == 1 else math.sqrt(start)
-    step = fineness / (fall + 2.0 * k ** (1.0 / 3.0) + 2.5 * math.sqrt(beta))
+    fall = 0.7 * math.sqrt(min(start, 6.5 + 2.0 * beta * beta)) if k == 1 else math.sqrt(start)
+    shortest = fineness / (fall + 2.0 * k ** (1.0 / 3.0) + 2.9 * math.sqrt(beta))
     count = 4 if k == 1 else 2 * k + 12
     radius = 10.0 ** (-12.0 / count)
     z = radius * np.exp(2j * np.pi * np.arange(count // 2 + 1) / count)
-    mu = np.log(z) / np.pi
-    modes = _modes(beta, start, c)
-    m = np.arange(-modes, modes + 1.0)
-    rate = mu[:, None] + 2j * m  # (z, m)
-    fixed, moving = _diagonals(rate, beta, c)
-    points, weights = _collocation()
-    state = _initial(start, beta, c, z, mu, m)
-    x, levels, band = start, [], 3 * STAGES - 1
-    matrix = np.zeros((3 * band + 1, STAGES * rate.size), dtype=complex)
+    operator = _Operator(beta, c, z, _modes(beta, start, c))
+    state = _initial(start, beta, c, z, operator.mu, operator.m)
+    x, places, levels = start, [], []
     while True:
-        for b in range(STAGES):
-            operator = -step * (fixed + (x - step * points[b]) * moving)
-            for s in range(-2, 3):
-                for a in range(STAGES):
-                    row = matrix[2 * band + STAGES * s + a - b]
-                    row[b::STAGES] = weights[a, b] * operator[2 + s]
-        matrix[2 * band] += 1.0
-        right = np.repeat(state, STAGES)[:, None]
-        state = linalg.lapack.zgbsv(band, band, matrix, right)[2][STAGES - 1 :: STAGES, 0]
+        # what is wrong before anything is visible is forgotten, too, and the order is 9
+        forgotten = max(x, 0.0) ** 1.5 - visible**1.5
+        step = shortest * math.exp(min(max(FORGETS * forgotten, 0.0), LONGEST))
+        state = operator.advance(state, x, step)
         x -= step
-        shaped = state.reshape(rate.shape)
-        levels.append((shaped.sum(axis=1), -c * (rate * shaped).sum(axis=1)))
-        if len(levels) % 8 == 0 and _below(levels[-1][0], radius, count, k) < 1e-13:
-            break
+        places.append(x)
+        levels.append((state.sum(axis=1), -c * (operator.rate * state).sum(axis=1)))
+        if len(levels) % 8 == 0:
+            if _below(levels[-1][0], radius, count, k) < 1e-13:
+                break
+            state = operator.trim(state)
         if x < -40.0 * max(1.0, beta ** (-1.0 / 3.0)) * k:
             raise ArithmeticError("the distribution function did not fall to zero")
-    grid = x + step * np.arange(len(levels))
-    values = np.array([w for w, _ in levels])[::-1]
-    slopes = np.array([w for _, w in levels])[::-1]
     return (
-        grid,
-        np.array([_below(w, radius, count, k) for w in values]),
-        np.array([_below(w, radius, count, k) for w in slopes]),
+        np.array(places[::-1]),
+        np.array([_below(w, radius, count, k) for w, _ in reversed(levels)]),
+        np.array([_below(w, radius, count, k) for _, w in reversed(levels)]),
     )
+
+
+class _Operator:
+    """The equation in modes: a matrix of five diagonals, linear in x, for each z."""
+
+    def __init__(self, beta: float, c: float, z: ComplexArray, modes: int) -> None:
+        self.beta, self.c = beta, c
+        self.mu: ComplexArray = np.log(z) / np.pi
+        self._keep(modes)
+
+    def _keep(self, modes: int) -> None:
+        self.m = np.arange(-modes, modes + 1.0)
+        self.rate: ComplexArray = self.mu[:, None] + 2j * self.m  # (z, m)
+        self._fixed, self._moving = _diagonals(self.rate, self.beta, self.c)
+        self._matrix = np.zeros((3 * BAND + 1, STAGES * self.rate.size), dtype=complex)
+
+    def advance(self, state: ComplexArray, x: float, step: float) -> ComplexArray:
+        """One step down from x."""
+        points, weights = _collocation()
+        matrix = self._matrix
+        for b in range(STAGES):
+            operator = -step * (self._fixed + (x - step * points[b]) * self._moving)
+            for s in range(-2, 3):
+                for a in range(STAGES):
+                    row = matrix[2 * BAND + STAGES * s + a - b]
+                    row[b::STAGES] = weights[a, b] * operator[2 + s]
+        matrix[2 * BAND] += 1.0
+        right = np.repeat(state.ravel(), STAGES)[:, None]
+        solution = linalg.lapack.zgbsv(BAND, BAND, matrix, right)[2]
+        return np.asarray(solution[STAGES - 1 :: STAGES, 0].reshape(state.shape))
+
+    def trim(self, state: ComplexArray) -> ComplexArray:
+        """Leave out the highest modes once the layer, widening, has lost them."""
+        modes = state.shape[1] // 2
+        size = np.abs(state).max(axis=0)
+        size = np.maximum(size, size[::-1])[modes:]
+        last = int(np.flatnonzero(size > NEGLIGIBLE * size.max())[-1])
+        kept = max(_least_modes(self.beta), math.ceil(1.1 * last))
+        if kept > 0.9 * modes:  # not worth the new matrix
+            return state
+        self._keep(kept)
+        return np.ascontiguousarray(state[:, modes - kept : modes + kept + 1])
 
 
 def _layer(x: float, beta: float) -> tuple[float, float]:
@@ -104,10 +140,15 @@ def _layer(x: float, beta: float) -> tuple[float, float]:
     return float(slope / ai), math.sqrt(4.0 / beta * float(spread))
 
 
+def _least_modes(beta: float) -> int:
+    """Return how many modes are needed to the end: where the noise vanishes they decay slowly."""
+    return 115 + min(15, int(2.0 * beta))
+
+
 def _modes(beta: float, start: float, c: float) -> int:
     """Return the number of modes that resolve the first layer."""
     place, width = _layer(start, beta)
-    return max(80, math.ceil(7.5 * (c * c + place * place) / (c * width)))
+    return max(_least_modes(beta), math.ceil(5.0 * (c * c + place * place) / (c * width)))
 
 
 def _below(w: ComplexArray, radius: float, count: int, k: int) -> float:
@@ -126,8 +167,9 @@ def _initial(
     place, width = _layer(x, beta)
     stays = special.ndtr((c / np.tan(theta) - place) / width)
     w = (stays + np.multiply.outer(z, 1.0 - stays)) * np.exp(-np.multiply.outer(mu, theta))
-    basis = np.exp(-2j * np.multiply.outer(theta, m)) / points
-    return np.asarray((w @ basis).ravel())
+    modes = m.astype(int)
+    turned = np.exp(-1j * np.pi * modes / points) / points  # the points lie amid their intervals
+    return np.asarray(np.fft.fft(w)[:, modes] * turned)
 
 
 def _diagonals(rate: ComplexArray, beta: float, c: float) -> tuple[ComplexArray, ComplexArray]:

@@ -57,7 +57,7 @@ def stochastic_table(beta: float) -> Table:
     from rmtstab.laws import _stochastic_airy
 
     x, values, slopes = _stochastic_airy.distribution(beta, 1)
-    factor = float(np.max(slopes)) * 2.0  # about one panel a standard deviation
+    factor = float(np.max(slopes)) * 8.0  # about three panels a standard deviation
     low, high = math.ceil(x[0] * factor), math.floor(x[-1] * factor)
     nodes = np.arange(low, high)[:, None] + 0.5 * (1.0 + NODES)
 

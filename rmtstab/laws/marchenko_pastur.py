@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from rmtstab.laws.fit import SpectrumFit
 
 
-PANEL_DEGREE = 7
-SHARP = 4e-5  # left edge over width: nearer to 0, the lower tail needs its arctangent
+PANEL_DEGREE = 6
 
 
 class _Tables(NamedTuple):
@@ -107,19 +106,27 @@ class MarchenkoPastur(SpectralLaw):
         return _tabulate(self.aspect_ratio, self.scale)
 
     @cached_property
-    def _panels(self) -> tuple[FloatArray, FloatArray | None]:
-        """Polynomials of the tails on short steps, and that of an edge too sharp for them."""
+    def _panels(self) -> FloatArray:
+        """Polynomials of both tails, the upper one first; see the kernel's ``_tail``."""
         constants, low, high = self._tables
-        sharp = bool(constants[kernel.CUT] < SHARP)
+        offset = float(constants[kernel.OFFSET])
+        ends = np.array([offset, offset + 0.5]).view(np.int64) >> kernel.SHIFT
         nodes, to_series, to_powers = _panel_rule()
-        steps = float(constants[kernel.STEPS])
-        root = ((np.arange(math.ceil(math.sqrt(0.5) * steps))[:, None] + nodes) / steps).ravel()
-        values = np.empty((2, root.size))
-        kernel.masses(root, constants, low, high, sharp, values)
-        # in this order: the coefficients decay faster than the powers grow
-        panels = np.ascontiguousarray(values.reshape(-1, nodes.size) @ to_series @ to_powers)
+
+        def fit(first: float, count: int, tail: FloatArray, upper_tail: bool) -> FloatArray:
+            octave, step = np.divmod(np.arange(count), 1 << kernel.PANEL_BITS)
+            size = first * np.exp2(octave)[:, None]
+            u = size * (1.0 + (step[:, None] + nodes) / (1 << kernel.PANEL_BITS)) - first
+            values = np.empty(u.size)
+            kernel.masses(u.ravel(), constants, tail, upper_tail, values)
+            # in this order: the coefficients decay faster than the powers grow
+            return np.asarray(values.reshape(u.shape) @ to_series @ to_powers)
+
+        upper = fit(kernel.HIGH_OFFSET, kernel.UPPER, high, True)
+        lower = fit(offset, int(ends[1] - ends[0]) + 1, low, False)
+        panels = np.concatenate([upper, lower])
         panels.flags.writeable = False
-        return panels, low if sharp else None
+        return panels
 
     @cached_property
     def _inverse(self) -> tuple[FloatArray, FloatArray]:
@@ -328,22 +335,22 @@ class MarchenkoPastur(SpectralLaw):
 
     def _cdf(self, x: FloatArray) -> FloatArray:
         out = np.empty(x.size)
-        kernel.cumulative(x, self._tables.constants, *self._panels, False, out)
+        kernel.cumulative(x, self._tables.constants, self._panels, False, out)
         return out
 
     def _sf(self, x: FloatArray) -> FloatArray:
         out = np.empty(x.size)
-        kernel.cumulative(x, self._tables.constants, *self._panels, True, out)
+        kernel.cumulative(x, self._tables.constants, self._panels, True, out)
         return out
 
     def _ppf(self, q: FloatArray) -> FloatArray:
         out = np.empty(q.size)
-        kernel.quantile(q, *self._tables, *self._inverse, *self._panels, False, out)
+        kernel.quantile(q, *self._tables, *self._inverse, self._panels, False, out)
         return out
 
     def _isf(self, q: FloatArray) -> FloatArray:
         out = np.empty(q.size)
-        kernel.quantile(q, *self._tables, *self._inverse, *self._panels, True, out)
+        kernel.quantile(q, *self._tables, *self._inverse, self._panels, True, out)
         return out
 
     def _stieltjes(self, z: ComplexArray) -> ComplexArray:
@@ -391,9 +398,9 @@ def _tabulate(ratio: float, scale: float) -> _Tables:
         c[kernel.DRIFT] = float((1 - q) ** 2)
         reach = float((1 - q) ** 2 / (4 * q))
     c[kernel.CUT] = min(0.5, reach)
-    # short beside the distance of the pole of the density, in the root of the part
-    finer = math.ceil(math.log2(max(0.05 / math.sqrt(reach), 1.0))) if reach >= SHARP else 0
-    c[kernel.STEPS] = 512 << finer
+    c[kernel.HARD] = float(reach == 0.0)
+    # a power of two, no larger than the distance of the pole of the density
+    c[kernel.OFFSET] = math.ldexp(0.5, math.frexp(min(0.25, reach))[1]) if reach > 0.0 else 0.25
     low = tail_polynomial(c[kernel.DRIFT], 4.0 * c[kernel.ROOT], c[kernel.CUT], 8.0 / math.pi)
     high = tail_polynomial((1.0 + c[kernel.ROOT]) ** 2, -4.0 * c[kernel.ROOT], 0.5, 8.0 / math.pi)
     c[kernel.DEPTH] = 16.0 / (3.0 * math.pi) / c[kernel.DRIFT] if reach > 0.0 else math.inf

@@ -86,9 +86,9 @@ class TracyWidom(Law):
     ``logcdf`` and ``logsf`` follow asymptotic expansions and never underflow.
 
     Other indices come from a partial differential equation of the stochastic Airy operator,
-    the next eigenvalues from Fredholm determinants; at first use this takes less than a second up
-    to index 15 (4 s at 100), and is then kept. There `F`, `1 - F` and the density are accurate to
-    about 1e-11 absolutely; below 1e-11 they are 0, and their logarithms ``-inf``.
+    the next eigenvalues from Fredholm determinants; at first use this takes less than a second of
+    one core, and is then kept. There `F` and `1 - F` are accurate to about 1e-11 absolutely, the
+    density to 1e-9 of its peak; below 1e-11 they are 0, and their logarithms ``-inf``.
 
     References
     ----------

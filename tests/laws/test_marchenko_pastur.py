@@ -237,15 +237,30 @@ def test_is_frozen_and_hashable():
         law._tables.low[0] = 0.0
 
 
-@pytest.mark.parametrize("ratio", [0.8, 0.9, 0.95, 0.9749, 0.9751, 0.99, 1.03])
-def test_panels_of_the_tails_where_they_change(ratio):
-    """Shorter panels the nearer the edge is to 0, then none: both sides of every change."""
+NEAR_ONE = [0.8, 0.97, 0.99, 0.999, 1 - 1e-9, 1 - 2**-53, 1 + 2**-52, 1.001, 1.03]
+
+
+@pytest.mark.parametrize("ratio", NEAR_ONE)
+def test_panels_of_the_tails_by_a_hard_edge(ratio):
+    """The nearer the ratio is to 1, the more octaves of panels: all of them, and their joints."""
     law = MarchenkoPastur(ratio)
     left, right = law.support()
-    for part in (1e-7, 3e-5, 1e-3, 0.02, 0.3, 0.4999, 0.5001, 0.9):
+    inner = (2.0 ** np.arange(-52.0, -2.0, 7.3)).tolist()
+    for part in (1e-7, 3e-5, 1e-3, 0.02, 0.3, 0.4999, 0.5001, 0.9, *inner):
         x = left + part * (right - left)
         _, cdf, sf = naive.marchenko_pastur(x, ratio)
         assert law.cdf(x) == pytest.approx(cdf, rel=1e-14, abs=0)
         assert law.sf(x) == pytest.approx(sf, rel=1e-14, abs=0)
     x = np.linspace(left, right, 20_001)
     assert (np.diff(law.cdf(x)) > 0).all() and (np.diff(law.sf(x)) < 0).all()
+
+
+def test_many_points_are_the_points_one_by_one():
+    """Blocks of 512 have no edges: neither their sizes nor what lies beside a point matter."""
+    law = MarchenkoPastur(1.5)
+    x = np.random.default_rng(0).uniform(-0.5, 6.0, 1300)
+    x[[0, 511, 512, 1299]] = [math.nan, 0.0, math.inf, -math.inf]
+    for function in (law.cdf, law.sf):
+        alone = [function(float(v)) for v in x]
+        np.testing.assert_array_equal(function(x), alone)
+        np.testing.assert_array_equal(function(x[:513]), alone[:513])

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import linalg
+from scipy import integrate, linalg, special
 
 from rmtstab.ensembles import Gaussian
 from rmtstab.laws import TracyWidom, _airy_determinants, _airy_pfaffians, _stochastic_airy
@@ -26,6 +26,57 @@ def test_neighbouring_indices_and_their_law():
     assert 1e-8 < np.abs(near.cdf(x) - exact.cdf(x)).max() < 1e-4
     average = 0.5 * (TracyWidom(2).cdf(x) + exact.cdf(x))
     assert np.abs(TracyWidom(3.0).cdf(x) - average).max() > 5e-3
+
+
+def collocated(beta, at, size, rtol):
+    """Solve for F at given places: Chebyshev's points, killed at the explosion, adaptive steps."""
+    start = max((55.0 / beta) ** (2 / 3), 6.5)
+    c, k = math.sqrt(start), np.arange(size + 1)
+    x = np.cos(np.pi * k / size)
+    w = np.where((k == 0) | (k == size), 2.0, 1.0) * (-1.0) ** k
+    slope = np.outer(w, 1 / w) / (x[:, None] - x + np.eye(size + 1))
+    slope = -2 / np.pi * (slope - np.diag(slope.sum(axis=1)))
+    theta = 0.5 * np.pi * (1 - x)
+    sine, cosine, noise = np.sin(theta), np.cos(theta), 2 / (beta * c * c)
+    still = (c * cosine**2 + 2 * noise * sine**3 * cosine)[:, None] * slope
+    still = (still + (noise * sine**4)[:, None] * (slope @ slope))[:-1, :-1]
+    moving = (-(sine**2) / c)[:, None] * slope
+    moving = moving[:-1, :-1]
+    # at the start the critical path is Ai'/Ai, and the noise about it normal
+    t = np.linspace(start, start + 6, 20_001)
+    airy = special.airye(t)
+    spread = (airy[0] / airy[0][0]) ** 4 * np.exp(-8 / 3 * (t**1.5 - start**1.5))
+    width = math.sqrt(4 / beta * integrate.trapezoid(spread, t))
+    with np.errstate(divide="ignore"):
+        before = special.ndtr((c / np.tan(theta[:-1]) - airy[1][0] / airy[0][0]) / width)
+    solution = integrate.solve_ivp(
+        lambda s, u: (still + (start - s) * moving) @ u, (0, start - min(at)), before,
+        method="Radau", jac=lambda s, u: still + (start - s) * moving, rtol=rtol, atol=rtol / 100,
+        t_eval=start - np.sort(at)[::-1],
+    )  # fmt: skip
+    return solution.y[0][::-1]
+
+
+@pytest.mark.parametrize(
+    ("beta", "size", "rtol", "bound"),
+    [
+        (0.3, 120, 1e-9, 1e-9),  # was 6e-9 where one panel held 15 powers of e
+        (6.0, 150, 1e-9, 1e-9),
+        pytest.param(0.1, 150, 1e-10, 1e-10, marks=pytest.mark.slow),
+        pytest.param(14.0, 220, 1e-10, 1e-10, marks=pytest.mark.slow),
+        pytest.param(30.0, 300, 1e-10, 1e-10, marks=pytest.mark.slow),
+        pytest.param(100.0, 500, 1e-10, 1e-8, marks=pytest.mark.slow),
+    ],
+)
+def test_the_general_law_by_another_discretisation(beta, size, rtol, bound):
+    law = TracyWidom(beta)
+    q = 10.0 ** np.arange(-9.0, 0.0, 0.5)
+    at = np.sort(np.concatenate([law.ppf(q), law.isf(q)]))
+    found = collocated(beta, at, size, rtol)
+    np.testing.assert_allclose(law.cdf(at), found, rtol=0, atol=bound)
+    # the neighbouring index is told apart
+    beside = TracyWidom(0.999 * beta if beta > 1.0 else 1.001 * beta)
+    assert np.abs(beside.cdf(at) - found).max() > 1e-5
 
 
 def edge_sample(beta, n, k, draws, seed):
