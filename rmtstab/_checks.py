@@ -40,9 +40,10 @@ def real(
     ``low_label`` and ``high_label`` name the ends in the message
     (``high_label="n_retain"`` prints ``n_retain=48``).
     """
-    value = _scalar(name, value)
-    if isinstance(value, NO_NUMBERS) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a real number, got {_show(value)}")
+    if type(value) is not float:  # what most are is not looked at any further
+        value = _scalar(name, value)
+        if isinstance(value, NO_NUMBERS) or not isinstance(value, Real):
+            raise TypeError(f"{name} must be a real number, got {_show(value)}")
     try:
         number = float(value)
     except OverflowError:  # a Python integer of more than 308 digits
@@ -61,9 +62,10 @@ def integer(
     name: str, value: Any, *, low: int | None = None, high: int | None = None, high_label: str = ""
 ) -> int:
     """Return ``value`` as an int in ``[low, high]``, at most 2⁵³ by default, or raise."""
-    value = _scalar(name, value)
-    if isinstance(value, NO_NUMBERS) or not isinstance(value, Integral):
-        raise TypeError(f"{name} must be an integer, got {_show(value)}")
+    if type(value) is not int:
+        value = _scalar(name, value)
+        if isinstance(value, NO_NUMBERS) or not isinstance(value, Integral):
+            raise TypeError(f"{name} must be an integer, got {_show(value)}")
     number = int(value)
     lowest = -math.inf if low is None else low
     highest = math.inf if high is None else high

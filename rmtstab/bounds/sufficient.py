@@ -11,7 +11,7 @@ from rmtstab._results import FloatArray
 from rmtstab.bounds.row import DERIVED, DEXTER, Pair, Row
 from rmtstab.bounds.view import View
 from rmtstab.dynamics.certificate import EPS
-from rmtstab.dynamics.critical_step_size import resolution
+from rmtstab.dynamics.mean_curvature import resolution
 from rmtstab.theory import sufficient
 from rmtstab.theory.coherence_bounds import ConvergenceBound
 

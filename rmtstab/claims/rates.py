@@ -8,6 +8,10 @@ The limit itself is judged by the mean errors ``b_0 + b_1 n^p`` at the claimed s
 the mean, where fluctuations of size n^(-1/2) hide a mean error of 1/n): the intercept must be 0
 within three standard errors, and below a stated share. A formula that is off by a factor has the
 intercept of that factor, whatever its slope.
+
+An error may come with a control: a number of mean 0 and variance 1, exactly, that goes along with
+it (the length of the column that makes an outlier, say). Sums are then regressed on the control
+and its square, which leaves of their scatter what the control does not explain.
 """
 
 from __future__ import annotations
@@ -23,7 +27,8 @@ from rmtstab.claims.claim import Outcome
 from rmtstab.claims.figure_data import figure_of, series
 
 Record = dict[str, Any]
-Sample = Callable[[int], float]
+Sample = Callable[[int], Any]
+PLAIN = 1.0 / 3.0  # of its error without controls: a mean error's law at finite n is no better
 NONE, THIRD, HALF, SOFT_EDGE, ONE, THREE_HALVES = 0.0, -1.0 / 3.0, -0.5, -2.0 / 3.0, -1.0, -1.5
 
 
@@ -69,8 +74,8 @@ def fit_rate(sizes: Sequence[int], errors: Sequence[Any], statistic: str = "rms"
     ----------
     sizes : sequence of int
         At least two.
-    errors : sequence of array_like
-        Relative errors drawn at each size.
+    errors : sequence of array_like, shape (m,) or (m, 2)
+        Relative errors drawn at each size; in a second column their controls.
     statistic : {"rms", "median"}
         Root mean square, or median of the absolute error: for errors so skewed that rare
         draws carry the square.
@@ -79,7 +84,8 @@ def fit_rate(sizes: Sequence[int], errors: Sequence[Any], statistic: str = "rms"
     -------
     dict
         ``slope``, ``slope_error``, ``statistic``, ``sizes``, and per size ``error`` with its
-        relative error bar ``error_bar``, ``bias``, ``bias_error``.
+        relative error bar ``error_bar``, ``bias``, ``bias_error`` (at least `PLAIN` of what
+        it is without controls).
 
     Examples
     --------
@@ -90,6 +96,7 @@ def fit_rate(sizes: Sequence[int], errors: Sequence[Any], statistic: str = "rms"
     """
     draws = [np.asarray(e, dtype=float) for e in errors]
     size, bars = np.array([_size_of(e, statistic) for e in draws]).T
+    bias, bias_error = np.array([_mean(e, e) for e in draws]).T
     bars = np.maximum(bars, 1e-3)
     weights = 1.0 / bars**2
     x = np.log(np.asarray(sizes, dtype=float))
@@ -102,8 +109,8 @@ def fit_rate(sizes: Sequence[int], errors: Sequence[Any], statistic: str = "rms"
         "slope_error": 1.0 / math.sqrt(precision),
         "error": size.tolist(),
         "error_bar": bars.tolist(),
-        "bias": [float(e.mean()) for e in draws],
-        "bias_error": [float(e.std(ddof=1) / math.sqrt(e.size)) for e in draws],
+        "bias": bias.tolist(),
+        "bias_error": bias_error.tolist(),
     }
 
 
@@ -197,15 +204,33 @@ def supports(fit: dict[str, Any], claimed: float, others: Sequence[float]) -> bo
     )
 
 
-def _size_of(errors: FloatArray, statistic: str) -> tuple[float, float]:
+def _size_of(draws: FloatArray, statistic: str) -> tuple[float, float]:
     """Return a typical size of errors, and its relative error bar."""
     if statistic == "rms":
-        square = float(np.mean(errors**2))
-        bar = 0.5 * float(np.std(errors**2, ddof=1)) / math.sqrt(errors.size) / square
-        return math.sqrt(square), bar
-    ordered = np.sort(np.abs(errors))
+        square, error = _mean(draws**2, draws, plain=0.0)
+        return math.sqrt(square), 0.5 * error / square
+    ordered = np.sort(np.abs(draws))
     middle = float(np.median(ordered))
     # order statistics one binomial standard error away from the median
-    away = 0.5 / math.sqrt(errors.size)
+    away = 0.5 / math.sqrt(ordered.size)
     low, high = np.quantile(ordered, [max(0.5 - away, 0.0), min(0.5 + away, 1.0)])
     return middle, 0.5 * float(high - low) / middle
+
+
+def _mean(values: FloatArray, draws: FloatArray, plain: float | None = None) -> tuple[float, float]:
+    """Mean of the values and its standard error, controls used where the draws have them.
+
+    The error is at least ``plain`` (default `PLAIN`) of what it is without.
+    """
+    y = values if values.ndim == 1 else values[:, 0]
+    mean, error = float(y.mean()), float(y.std(ddof=1) / math.sqrt(y.size))
+    if draws.ndim == 1:
+        return mean, error
+    control = draws[:, 1]
+    columns = np.stack([np.ones(y.size), control, control**2 - 1.0], axis=1)
+    turn = np.linalg.inv(columns.T @ columns) @ columns.T
+    found = turn @ y
+    # what is left varies with the control: errors of heteroscedastic sums, each left out in turn
+    left = (y - columns @ found) / (1.0 - np.einsum("ij,ji->i", columns, turn))
+    precise = float(np.linalg.norm(turn[0] * left))
+    return float(found[0]), max(precise, (PLAIN if plain is None else plain) * error)

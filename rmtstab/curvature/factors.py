@@ -36,6 +36,10 @@ class ReducedFactors:
         Of ``Z``, decreasing; their squares are the Gram matrix's eigenvalues.
     rank_tolerance : float
         Singular values at most this times the largest were taken for zero.
+    spread : ndarray, shape (r,), optional
+        Row k of ``matrix`` is known to within ε times ``spread[k]``, give or take a factor
+        √N: what its sums were made of. Where axes were not mixed this is the row's own size;
+        without, it is taken to be the largest singular value.
 
     Examples
     --------
@@ -48,6 +52,7 @@ class ReducedFactors:
     offsets: IntArray = field(repr=False)
     singular_values: FloatArray = field(repr=False)
     rank_tolerance: float
+    spread: FloatArray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         # compiled code indexes with the offsets unchecked
@@ -152,7 +157,8 @@ class ReducedFactors:
         keep = np.flatnonzero(values > relative * top)[::-1]
         singular = np.sqrt(values[keep]) * np.sqrt(scale)
         matrix = np.ascontiguousarray(singular[:, None] * vectors[:, keep].T)
-        return cls(matrix, _offsets([c] * (n // c)), singular, float(np.sqrt(relative)))
+        spread = singular.max(initial=0.0) ** 2 / singular  # an eigenvalue is half as accurate
+        return cls(matrix, _offsets([c] * (n // c)), singular, float(np.sqrt(relative)), spread)
 
     @classmethod
     def _reduce(
@@ -176,7 +182,9 @@ class ReducedFactors:
         matrix = right[:r] @ small.T
         matrix *= scale
         singular = singular[:r] * scale
-        return cls(np.ascontiguousarray(matrix), offsets, singular, tolerance)
+        # a triangular factor's columns are accurate as wholes only
+        spread = None if d > n else np.abs(right[:r]) @ np.abs(rows).max(axis=0)
+        return cls(np.ascontiguousarray(matrix), offsets, singular, tolerance, spread)
 
 
 def hessian_roots(

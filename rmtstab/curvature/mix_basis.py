@@ -62,7 +62,10 @@ class MixBasis:
         retain, forget = factors.matrix[:, :split], factors.matrix[:, split:]
         if alpha in (0.0, 1.0):
             part = retain if alpha == 0.0 else forget
-            vectors, singular = _left_vectors(part)
+            if part.shape == factors.matrix.shape:  # A = S Vᵀ: its axes are the principal ones
+                vectors, singular = np.eye(r), factors.singular_values
+            else:
+                vectors, singular = _left_vectors(part)
             top = singular.max(initial=0.0)
             tolerance = max(factors.rank_tolerance, max(part.shape) * np.finfo(float).eps)
             n_active = int(np.count_nonzero(singular > tolerance * top))

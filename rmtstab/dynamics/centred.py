@@ -150,11 +150,15 @@ class CentredNoise:
         """
         return self.uncentred
 
-    def cancelling(self) -> CentredNoise:
-        """What the rounding of a sum is relative to: here nothing cancels.
+    def cancelled(self, m: FloatArray) -> float:
+        """What the samples' sum loses to the means' term: nothing.
+
+        Parameters
+        ----------
+        m : ndarray, shape (r, r)
 
         Returns
         -------
-        CentredNoise
+        float
         """
-        return self
+        return 0.0

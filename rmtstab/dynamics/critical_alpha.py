@@ -18,10 +18,11 @@ from rmtstab import _checks
 from rmtstab._results import FloatArray, Threshold
 from rmtstab.curvature.factors import ReducedFactors
 from rmtstab.dynamics.certificate import ROUNDING, Enclosure
-from rmtstab.dynamics.critical_step_size import INTERIOR, critical_step_size, resolution
+from rmtstab.dynamics.critical_step_size import INTERIOR, critical_step_size
 from rmtstab.dynamics.davidson import Subspace
 from rmtstab.dynamics.eigen import BASIS_BYTES
 from rmtstab.dynamics.growth import growth
+from rmtstab.dynamics.mean_curvature import resolution
 from rmtstab.dynamics.second_moment import SecondMoment
 from rmtstab.dynamics.update import Update
 from rmtstab.sampling import Pair

@@ -9,6 +9,7 @@ certificate: if ``(λ − Ψ)X = R`` with ``X ≻ 0`` and ``R ≻ 0``, then
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -99,6 +100,7 @@ class Krylov:
         self.applications = 0
         self.beta = 0.0
         self.restarted = False
+        self._known: tuple[FloatArray, FloatArray] | None = None  # Ritz pairs
         self.basis[0] = self._pack(start / np.linalg.norm(start))
 
     def extend(self, steps: int) -> bool:
@@ -108,19 +110,19 @@ class Krylov:
                 if self.size == self.dimension:
                     return True
                 self._restart()
-            k = self.size
+            k, self._known = self.size, None
             image = self._pack(self.psi(self._unpack(self.basis[k])))
             self.applications += 1
-            scale = float(np.linalg.norm(image))
+            scale = math.sqrt(image @ image)  # of few numbers linalg.norm costs more than a step
             overlaps = np.zeros(k + 1)
             # the three-term recurrence first: one pass over the whole basis is then enough
             self._orthogonalise(image, slice(max(0, k - 1), k + 1), overlaps)
-            before = float(np.linalg.norm(image))
+            before = math.sqrt(image @ image)
             self._orthogonalise(image, slice(0, k + 1), overlaps)
-            self.beta = float(np.linalg.norm(image))
+            self.beta = math.sqrt(image @ image)
             if self.beta < 0.7 * before:  # it removed more than rounding, as after a restart
                 self._orthogonalise(image, slice(0, k + 1), overlaps)
-                self.beta = float(np.linalg.norm(image))
+                self.beta = math.sqrt(image @ image)
             self.projected[k, : k + 1] = overlaps
             self.projected[: k + 1, k] = overlaps
             self.size = k + 1
@@ -133,7 +135,10 @@ class Krylov:
     def _orthogonalise(self, image: FloatArray, part: slice, overlaps: FloatArray) -> None:
         known = self.basis[part]
         found = known @ image
-        _subtract(found, known, image)
+        if image.size <= PIECE:
+            image -= found @ known
+        else:
+            _subtract(found, known, image)
         overlaps[part] += found
 
     def _pack(self, matrix: FloatArray) -> FloatArray:
@@ -153,8 +158,10 @@ class Krylov:
         return self._unpack(vector)
 
     def _pairs(self) -> tuple[FloatArray, FloatArray]:
-        values, vectors = np.linalg.eigh(self.projected[: self.size, : self.size])
-        return values, vectors
+        if self._known is None:
+            values, vectors = np.linalg.eigh(self.projected[: self.size, : self.size])
+            self._known = values, vectors
+        return self._known
 
     def top(self) -> tuple[float, float]:
         """Top Ritz value and its residual."""

@@ -17,8 +17,9 @@ from rmtstab.dynamics.eigen import BASIS_BYTES, Krylov
 from rmtstab.dynamics.update import Update
 
 WIDEST = 240
-STRIDE = 2  # Lanczos steps between two looks
-AGREEMENT = 1e-12  # relative change between two looks at which a value is taken, at the least
+SLOW = 40  # Lanczos steps from which on not every one is looked at
+AGREEMENT = 1e-12  # relative error at which a value is taken, at the least
+FALLING = 0.5  # largest ratio of two changes from which what is left is estimated
 CHUNK = 4096  # steps looked at together
 
 
@@ -53,16 +54,16 @@ class IsotropicPowers:
         float or None
             ``inf`` beyond the floating-point range; None where the quadrature did not settle.
         """
-        steps = np.array([float(step)])
-        while True:
-            before = float(self._log(steps)[0])
-            if self._settled(step):
-                return math.exp(before) if before < 709.0 else math.inf
+        steps, change = np.array([float(step)]), math.inf
+        value = float(self._log(steps)[0])
+        while not self._settled(step):
             if not self._more():
                 return None
-            after = float(self._log(steps)[0])
-            if abs(after - before) <= _agreement(step):
-                return math.exp(after) if after < 709.0 else math.inf
+            before, value = value, float(self._log(steps)[0])
+            previous, change = change, abs(value - before)
+            if _left(change, previous) <= _agreement(step):
+                break
+        return math.exp(value) if value < 709.0 else math.inf
 
     def first_above(self, level: float, limit: int) -> float | None:
         """First step at which it reaches a level.
@@ -97,11 +98,11 @@ class IsotropicPowers:
         return self._whole or step < 2 * self._krylov.size
 
     def _more(self) -> bool:
-        """A few Lanczos steps more; False where the basis is full."""
+        """A Lanczos step or a few more; False where the basis is full."""
         room = self._width - self._krylov.size
         if room <= 0:
             return False
-        self._whole = self._krylov.extend(min(STRIDE, room))
+        self._whole = self._krylov.extend(min(1 + self._krylov.size // SLOW, room))
         self._nodes, self._weights = self._krylov.quadrature()
         return True
 
@@ -123,6 +124,17 @@ class IsotropicPowers:
             if above.size:
                 return float(steps[above[0]])
         return math.inf
+
+
+def _left(change: float, previous: float) -> float:
+    """What a sequence lacks whose changes fall faster than a geometric one's, from the last two.
+
+    Infinity where they do not fall yet.
+    """
+    if change == 0.0 or math.isinf(previous):
+        return previous if change else 0.0
+    ratio = change / previous
+    return change * ratio / (1.0 - ratio) if ratio <= FALLING else math.inf
 
 
 def _agreement(step: int) -> float:

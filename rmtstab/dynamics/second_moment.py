@@ -126,7 +126,22 @@ class NoiseMap:
         """
         return replace(self, row_weights=EMPTY, square=np.zeros((0, 0)), kappa=0.0, shift=0.0)
 
-    cancelling = summed  # what the rounding of a sum is relative to
+    def cancelled(self, m: FloatArray) -> float:
+        """``κ⟨M, E M E⟩``, which the samples' sum loses to the means' term.
+
+        Parameters
+        ----------
+        m : ndarray, shape (r, r)
+            Symmetric.
+
+        Returns
+        -------
+        float
+        """
+        if not self.kappa:
+            return 0.0
+        moved = m @ self.square
+        return self.kappa * float(np.vdot(moved.T, moved))
 
     def of_identity(self) -> tuple[FloatArray, FloatArray]:
         """Diagonals of ``Σ weights_i H_i²`` and of ``N(I)`` without its elementwise part.
@@ -138,6 +153,10 @@ class NoiseMap:
         r = self.rows.shape[1]
         summed = np.zeros(r)
         widths = np.diff(self.offsets)
+        if len(widths) == len(self.rows):
+            squares = np.square(self.rows)
+            summed += (self.weights * squares.sum(axis=1)) @ squares
+            widths = widths[:0]
         for width in np.unique(widths):  # samples of one width together
             some = widths == width
             rows = self.rows[np.repeat(some, widths)].reshape(-1, int(width), r)
@@ -337,7 +356,8 @@ class SecondMoment:
         return x if self.scale is None else self.scale * x
 
     def _finish(self, out: FloatArray, x: FloatArray) -> FloatArray:
-        out *= self.gain
+        if self.gain != 1.0:
+            out *= self.gain
         if self.scale is not None:
             out *= self.scale
         out += self.elementwise * x

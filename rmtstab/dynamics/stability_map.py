@@ -6,7 +6,7 @@ At fixed α and η the operator is affine in the noise coefficients of the two s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,6 +17,7 @@ from rmtstab._results import FloatArray, Frontier, Threshold, Verdict
 from rmtstab.dynamics import verdict
 from rmtstab.dynamics.certificate import Enclosure
 from rmtstab.dynamics.critical_alpha import critical_alphas
+from rmtstab.dynamics.crossing import smallest_crossing
 from rmtstab.dynamics.davidson import Subspace
 from rmtstab.dynamics.growth import growth
 from rmtstab.dynamics.powers import IsotropicPowers
@@ -110,6 +111,11 @@ class _Plan:
         """The cell's update."""
         return self.update.at(alpha=alpha, batch_size=self.batches[column])
 
+    @property
+    def slack(self) -> float:
+        """Relative accuracy of `horizon_value`."""
+        return 1e-11 + 4e-16 * (self.steps + self.update.curvatures.rank)
+
     def horizon_value(self, alpha: float, column: int) -> float:
         """``E‖w_K‖²/E‖w_0‖²``."""
         cell = self.cell(alpha, column)
@@ -124,8 +130,7 @@ class _Plan:
         columns = range(len(self.batches))
         if self.steps:
             values = np.array([self.horizon_value(alpha, k) for k in columns])
-            slack = 1e-11 + 4e-16 * (self.steps + self.update.curvatures.rank)
-            return values, values, [_side(value / self.level, slack) for value in values]
+            return values, values, [_side(value / self.level, self.slack) for value in values]
         found = None
         if not self.update.momentum:
             found = _row_growth(self.cell(alpha, 0), self.batches)
@@ -262,14 +267,12 @@ def _curve(
     if plan.steps:
 
         def crossing(k: int) -> tuple[float, float]:
-            known = dict(zip(mixings.tolist(), values[:, k].tolist(), strict=True))
-
-            def excess(alpha: float) -> float:
-                if alpha not in known:
-                    known[alpha] = plan.horizon_value(alpha, k)
-                return _log_ratio(known[alpha], level)
-
-            return _crossing(excess, mixings)
+            known = {
+                a: _log_ratio(v, level) for a, v in zip(mixings.tolist(), values[:, k], strict=True)
+            }
+            return smallest_crossing(
+                lambda alpha: _log_ratio(plan.horizon_value(alpha, k), level), known, plan.slack
+            )
 
         found = np.array(list(pool.map(crossing, columns)))
         return found[:, 0], found[:, 1]
@@ -291,23 +294,6 @@ def _after_last_stable(column: FloatArray, level: float) -> int:
     """Index after the last stable mixing; past the end where none is stable."""
     stable = np.flatnonzero(column <= level)
     return int(stable[-1]) + 1 if stable.size else len(column)
-
-
-def _crossing(excess: Callable[[float], float], mixings: FloatArray) -> tuple[float, float]:
-    """Smallest zero of ``excess`` on [0, 1] seen from the given mixings, and its error."""
-    if excess(0.0) > 0.0:
-        return 0.0, 0.0
-    low = 0.0
-    for high in [float(a) for a in mixings if a > 0.0] + [1.0]:
-        if excess(high) > 0.0:
-            break
-        low = high
-    else:
-        return 1.0, 0.0
-    from scipy.optimize import brentq
-
-    found = float(brentq(excess, low, high, xtol=1e-300, rtol=1e-10))
-    return found, 1e-10 * found
 
 
 def _log_ratio(value: float, level: float) -> float:

@@ -84,6 +84,25 @@ def test_support_needs_every_neighbour():
     assert not supports(fit, -1.0, [-2 / 3])
 
 
+def test_controls_leave_slope_and_limit_where_they_are_and_shrink_their_errors(rng):
+    """Errors that their control explains to a seventh: a limit off by .02 is seen."""
+    sizes, slopes, limits, plain, wrong = (32, 64, 128, 256), [], [], [], []
+    for _ in range(150):
+        c, rest = rng.standard_normal((2, 4, 60))
+        errors = np.array(sizes)[:, None] ** -0.5 * (c + 0.1 * c**2 + 0.1 * rest)
+        errors -= 0.1 * np.array(sizes)[:, None] ** -0.5  # of mean 0
+        fit = rates.fit_rate(sizes, np.stack([errors, c], axis=2))
+        slopes.append((fit["slope"] + 0.5) / fit["slope_error"])
+        limits.append(rates.intercept(fit, ONE)[0] / rates.intercept(fit, ONE)[1])
+        plain.append(fit["slope_error"] / rates.fit_rate(sizes, errors)["slope_error"])
+        off = rates.fit_rate(sizes, np.stack([errors + 0.02, c], axis=2))
+        wrong.append(rates.intercept(off, ONE)[0] / rates.intercept(off, ONE)[1])
+    assert np.median(plain) < 0.5
+    assert abs(np.mean(slopes)) < 0.35 and 0.7 < np.std(slopes) < 1.4
+    assert abs(np.mean(limits)) < 0.25 and np.std(limits) < 0.5  # kept at a third of plain ones
+    assert np.mean(np.array(wrong) > 3.0) > 0.8
+
+
 def test_a_fit_finds_a_planted_slope_and_its_error(rng):
     sizes, scores = (50, 100, 200, 400), []
     for statistic in ("rms", "median"):

@@ -1,0 +1,100 @@
+"""Error bounds of critical step sizes, against 50 digits, where D and the noise cancel.
+
+Samples nearly alike, mixings near ½, curvatures over fourteen decades, axes turned or not: a
+bound must hold, and must not be one that nobody can use.
+"""
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+import rmtstab as rs
+from rmtstab.sampling import SAMPLINGS
+
+
+def coefficient(n, batch, sampling):
+    n, b = mp.mpf(n), mp.mpf(batch)
+    if sampling == "without_replacement":
+        return (n - b) / (n * b * (n - 1)) if n > 1 else mp.mpf(0)
+    return 1 / (n * b) if sampling == "with_replacement" else (1 - b / n) / (n * b)
+
+
+def exact_threshold(sets, batches, alpha, sampling):
+    """``1/λ_max(L^{-1/2} N L^{-1/2})`` of these very floats, or 0 where D is not positive."""
+    weights = 1 - mp.mpf(alpha), mp.mpf(alpha)
+    each = [[mp.matrix(z.tolist()).T * mp.matrix(z.tolist()) for z in part] for part in sets]
+    r = each[0][0].rows
+    means = [sum(part, mp.zeros(r)) / len(part) for part in each]
+    d, turn = mp.eigsy(weights[0] * means[0] - weights[1] * means[1])
+    if min(d) <= 0:
+        return mp.mpf(0)
+    noise = []
+    for a, part, mean, batch in zip(weights, each, means, batches, strict=True):
+        c = a * a * coefficient(len(part), batch, sampling)
+        centre = mean * (sampling != "bernoulli")
+        noise += [(c, turn.T * (h - centre) * turn) for h in part]
+    pairs = [(p, q) for p in range(r) for q in range(p, r)]
+    matrix = mp.zeros(len(pairs))
+    for j, (p, q) in enumerate(pairs):
+        m = mp.zeros(r)
+        m[p, q] = m[q, p] = (1 if p == q else 1 / mp.sqrt(2)) / mp.sqrt(d[p] + d[q])
+        image = sum((c * (b * m * b) for c, b in noise), mp.zeros(r))
+        for i, (x, y) in enumerate(pairs):
+            size = (1 if x == y else mp.sqrt(2)) / mp.sqrt(d[x] + d[y])
+            matrix[i, j] = size * (image[x, y] + d[x] * d[y] * m[x, y])
+    return 1 / max(mp.eigsy((matrix + matrix.T) / 2, eigvals_only=True))
+
+
+def draw(rng, hard=False):
+    """Factors of two sets that nearly cancel in D at the mixing; hard ones small and turned."""
+    d = int(rng.integers(1 + hard, 4))
+    scales = 10.0 ** (rng.uniform(-6.5, -4.5, d) if hard else rng.uniform(-7, 0, d))
+    spread = 10.0 ** (rng.uniform(-12, -9) if hard else rng.uniform(-12, -1))
+    scales[0] = 1.0
+
+    def some():
+        shape = (int(rng.integers(2, 4)), d, d)
+        return list(np.diag(scales) * (1.0 + spread * rng.standard_normal(shape)))
+
+    sets = [some(), some()]
+    if rng.random() < 0.5:  # one sample of each set lacks the small directions
+        for part in sets:
+            part[-1][1:] = 0.0
+    if rng.random() < 0.5:
+        sets[1] = [z.copy() for z in sets[0]]
+    if hard or rng.random() < 0.6:
+        turn = np.linalg.qr(rng.standard_normal((d, d)))[0]
+        sets = [[z @ turn for z in part] for part in sets]
+    gap = max(10.0 ** rng.uniform(-12, -1), min(spread * 10.0 ** rng.uniform(0, 2), 0.1))
+    return sets, 0.5 - gap
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("hard", [False, True])
+def test_thresholds_lie_within_their_bounds_where_everything_cancels(sampling, hard):
+    """On turned axes a bound from the coordinates' own sizes fails."""
+    rng = np.random.default_rng(0)
+    with mp.workdps(50):
+        for case in range(20):
+            sets, alpha = draw(rng, hard)
+            exact = exact_threshold(sets, (1, 1), alpha, sampling)
+            problem = rs.UnlearningProblem.from_factors(*sets)
+            found = problem.critical_step_size((1, 1), alpha, sampling=sampling)
+            assert abs(found.value - exact) <= found.error_bound + 1e-12 * exact, case
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_small_directions_threshold_is_known_as_well_as_its_own_coordinates(turned):
+    """2.0 of curvatures (1, 2⁻²²) and a mixing 2⁻²⁴ below ½: D's eigenvalues are 2⁻²³ and 2⁻⁴⁵."""
+    h = 2.0**-21
+    retain = [np.diag([1.0, h**0.5]), np.array([[1.0, 0.0]])]
+    if turned:
+        turn = np.linalg.qr(np.random.default_rng(0).standard_normal((2, 2)))[0]
+        retain = [z @ turn for z in retain]
+    found = rs.UnlearningProblem.from_factors(retain, retain).critical_step_size(1, 0.5 - 2.0**-24)
+    with mp.workdps(50):
+        exact = exact_threshold([retain, retain], (1, 1), 0.5 - 2.0**-24, "without_replacement")
+    assert float(exact) == pytest.approx(2.0, rel=1e-4 if turned else 1e-12)
+    assert abs(found.value - exact) <= found.error_bound
+    # turned, a coordinate of 2^-10.5 is rounded like one of 1: that is in the data
+    assert found.error_bound < (1e-3 if turned else 2e-7)
