@@ -75,6 +75,7 @@ class Plane:
         object.__setattr__(self, "axes", tuple(self.axes))
         for field in ("columns", "rows"):
             _checks.integer(field, getattr(self, field), low=2)
+        object.__setattr__(self, "digits", _checks.flag("digits", self.digits))
         _checks.real("share", self.share, low=0.0, high=1.0, low_open=True, high_open=True)
         _checks.real("alpha", self.alpha, low=0.0, high=1.0)
         steps = tuple(_checks.integer("horizons", h, low=10) for h in self.horizons)

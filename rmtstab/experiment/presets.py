@@ -150,6 +150,8 @@ class Preset:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise TypeError(f"name must be a word, got {self.name!r}")
+        for field in ("natural_others", "axis_all", "long_checks", "mutations"):
+            object.__setattr__(self, field, _checks.flag(field, getattr(self, field)))
         for field, least in LEAST.items():
             _checks.integer(field, getattr(self, field), low=least)
         _checks.integer("n_forget", self.n_forget, low=2, high=self.n - 2, high_label="n - 2")

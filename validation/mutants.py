@@ -1,0 +1,283 @@
+"""How many small changes of the mathematics the fast tests notice.
+
+python validation/mutants.py map            # which test runs which line (minutes)
+python validation/mutants.py run --minutes 60
+python validation/mutants.py run --again survived    # after a test was added
+python validation/write_mutants.py
+
+Draws mutants by seed from every site of the five packages (`mutation_sites`), and runs for each
+the tests that run its line: the file named after it first, then the cheapest. A mutant is made as
+the package is imported, in a forked process: no file changes, and compiled kernels stay cached.
+What was run is kept after each mutant, so that a stopped run goes on where it was.
+"""
+
+import argparse
+import ast
+import hashlib
+import importlib
+import importlib.machinery
+import json
+import multiprocessing
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import Phase, settings
+from mutation_sites import mutated, sites
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "validation" / "results" / "mutants.json"
+MAP = ROOT / "reports" / "mutants" / "map.json"
+PACKAGES = "dynamics", "bounds", "theory", "laws", "curvature"
+TESTS = [
+    *(f"tests/{name}" for name in (*PACKAGES, "unlearning", "ensembles", "kernels")),
+    *(f"rmtstab/{name}" for name in PACKAGES),  # doctests
+    "tests/test_checks.py",
+    "tests/test_verification.py",
+]
+OPTIONS = ["-q", "-p", "no:cacheprovider", "--doctest-modules", "--no-header", "-p", "no:xdist"]
+BUDGET = 45.0  # CPU seconds of tests that a mutant has to survive
+LOADED = "scipy.stats", "scipy.optimize", "scipy.sparse.linalg", "numba", "mpmath"
+
+
+def population():
+    """``(file, index of the site, site)`` of every site, in order."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / "rmtstab" / package).glob("*.py")):
+            for index, site in enumerate(sites(ast.parse(path.read_text()))):
+                yield str(path.relative_to(ROOT)), index, site
+
+
+def draw(seed, number):
+    """Mutants drawn by seed: those whose names hash lowest.
+
+    A change of one file draws anew there only.
+    """
+    seen, rows = {}, []
+    for file, index, site in population():
+        name = f"{file} {site.function}: {site.before} -> {site.after}"
+        seen[name] = seen.get(name, 0) + 1
+        row = {"name": f"{name} ({seen[name]})", "file": file, "index": index, "line": site.line}
+        rows.append(row | {"kind": site.kind, "outcome": None})
+    rows.sort(key=lambda row: hashlib.sha256(f"{seed} {row['name']}".encode()).digest())
+    return len(rows), rows[:number]
+
+
+class Cover:
+    """Pytest plugin: lines that each test runs, and its CPU seconds."""
+
+    def __init__(self, measured):
+        self.measured, self.seconds, self.failed = measured, {}, set()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self, item):
+        # what a shared fixture runs is every test's of that file
+        self.measured.switch_context(item.nodeid.split("::")[0])
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item):
+        self.measured.switch_context(item.nodeid)
+        start = time.process_time()
+        try:
+            return (yield)
+        finally:
+            self.seconds[item.nodeid] = time.process_time() - start
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self.failed.add(report.nodeid)
+
+
+class Chosen:
+    """Pytest plugin: only some tests, in an order; no shrinking; who failed first."""
+
+    def __init__(self, order):
+        self.place, self.killer = {name: k for k, name in enumerate(order)}, None
+
+    def pytest_collection(self):
+        phases = (Phase.explicit, Phase.generate)
+        settings.register_profile("mutants", settings(), phases=phases, database=None)
+        settings.load_profile("mutants")
+
+    def pytest_collection_modifyitems(self, items):
+        items[:] = sorted((i for i in items if i.nodeid in self.place), key=self._place)
+
+    def _place(self, item):
+        return self.place[item.nodeid]
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed and self.killer is None:
+            self.killer = report.nodeid
+
+    def pytest_collectreport(self, report):
+        if report.failed and self.killer is None:
+            self.killer = report.nodeid
+
+
+def make_map():
+    """Run the fast tests once under coverage, a context a test."""
+    import coverage
+
+    measured = coverage.Coverage(
+        data_file=None, source=[str(ROOT / "rmtstab" / name) for name in PACKAGES]
+    )
+    plugin = Cover(measured)
+    measured.start()
+    pytest.main([*OPTIONS, *TESTS], plugins=[plugin])
+    measured.stop()
+    data = measured.get_data()
+    lines = {}
+    for file in data.measured_files():
+        found = data.contexts_by_lineno(file)
+        lines[str(Path(file).relative_to(ROOT))] = {
+            n: sorted(filter(None, found[n])) for n in found
+        }
+    seconds = {name: s for name, s in plugin.seconds.items() if name not in plugin.failed}
+    MAP.parent.mkdir(parents=True, exist_ok=True)
+    MAP.write_text(json.dumps({"lines": lines, "seconds": seconds}))
+    print(f"{len(seconds)} tests, {sum(seconds.values()):.0f} CPU s; failed: {plugin.failed}")
+
+
+def tests_of(row, known, budget):
+    """Tests that run a mutant's line within a budget; of a line run at import, the file's."""
+    of_file = known["lines"].get(row["file"], {})
+    contexts = set(of_file.get(str(row["line"]), ()))
+    contexts = contexts or {name for found in of_file.values() for name in found}
+    seconds = known["seconds"]
+    names = {n for n in seconds if n in contexts or n.split("::")[0] in contexts}
+    stem = Path(row["file"]).stem.strip("_")
+    files = {}
+    for name in names:
+        files.setdefault(name.split("::")[0], []).append(name)
+
+    def rank(file):
+        # the file named after the mutated one, its own examples, then the cheapest tests
+        near = 0 if stem in Path(file).stem and file.startswith("tests") else 1
+        return near, min(seconds[n] for n in files[file])
+
+    order, total = [], 0.0
+    for file in sorted(files, key=rank):
+        for name in sorted(files[file], key=seconds.get):
+            if total + seconds[name] <= budget:
+                order.append(name)
+                total += seconds[name]
+    return order, total
+
+
+class Mutating(importlib.machinery.SourceFileLoader):
+    """Loader of one source file with one change made."""
+
+    index = 0
+
+    def get_code(self, fullname):
+        return compile(mutated(Path(self.path).read_text(), self.index), self.path, "exec")
+
+
+class Finder:
+    """Import hook that hands one module to `Mutating`."""
+
+    def __init__(self, file, index):
+        self.path = ROOT / file
+        self.name = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        self.index = index
+
+    def find_spec(self, name, path=None, target=None):
+        if name != self.name:
+            return None
+        loader = Mutating(name, str(self.path))
+        loader.index = self.index
+        return importlib.util.spec_from_file_location(
+            name, self.path, loader=loader, submodule_search_locations=None
+        )
+
+
+def attempt(row, order, limit, answer):
+    """In a child: run the tests with the mutant in place, and say which failed first."""
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
+    resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 1), os.dup2(silent, 2)
+    if row is not None:
+        sys.meta_path.insert(0, Finder(row["file"], row["index"]))
+    plugin = Chosen(order)
+    files = list(dict.fromkeys(name.split("::")[0] for name in order))
+    code = pytest.main([*OPTIONS, "-x", *files], plugins=[plugin])
+    answer.send((int(code), plugin.killer))
+    answer.close()
+    os._exit(0)
+
+
+def judge(row, known, budget=BUDGET):
+    """Outcome of one mutant: "killed" (by a test, or by time), "survived", "no test"."""
+    order, seconds = tests_of(row, known, budget)
+    if not order:
+        return {"outcome": "no test"}
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    limit = int(4 * seconds + 30)
+    start = time.monotonic()
+    child = context.Process(target=attempt, args=(row, order, limit, theirs))
+    child.start()
+    theirs.close()
+    answered = ours.poll(20 * limit)
+    try:
+        code, killer = ours.recv() if answered else (None, "time")
+    except EOFError:
+        code, killer = None, "time"  # ended by its limit of CPU seconds, or by a crash
+    child.kill()
+    child.join()
+    outcome = "survived" if code == 0 else "killed"
+    return {
+        "outcome": outcome, "by": killer, "tests": len(order),
+        "seconds": round(time.monotonic() - start, 1),
+    }  # fmt: skip
+
+
+def run(seed, number, minutes, again):
+    """Judge drawn mutants until the time is over, but those whose outcome is kept."""
+    for name in LOADED:
+        importlib.import_module(name)
+    known = json.loads(MAP.read_text())
+    total, rows = draw(seed, number)
+    kept = json.loads(RESULTS.read_text())["mutants"] if RESULTS.exists() else []
+    old = {row["name"]: row for row in kept}
+    for row in rows:
+        if row["name"] in old and old[row["name"]]["outcome"] not in again:
+            row |= {k: v for k, v in old[row["name"]].items() if k not in ("index", "line")}
+    end = time.monotonic() + 60 * minutes
+    for row in rows:
+        if row["outcome"] is None and time.monotonic() < end:
+            row |= judge(row, known)
+            print(row["outcome"], row["name"], row.get("by"), row.get("seconds"), flush=True)
+            keep({"seed": seed, "sites": total, "budget": BUDGET, "mutants": rows})
+    keep({"seed": seed, "sites": total, "budget": BUDGET, "mutants": rows})
+
+
+def keep(found):
+    """Write the results whole or not at all; indices belong to one state of the sources."""
+    rows = [{k: v for k, v in row.items() if k != "index"} for row in found["mutants"]]
+    temporary = RESULTS.with_suffix(".tmp")
+    temporary.write_text(json.dumps(found | {"mutants": rows}, indent=1) + "\n")
+    temporary.replace(RESULTS)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", choices=["map", "run"])
+    parser.add_argument("--seed", type=int, default=16)
+    parser.add_argument("--number", type=int, default=300)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--again", nargs="*", default=[], help="outcomes to judge anew")
+    chosen = parser.parse_args()
+    for library in ("OPENBLAS", "OMP", "MKL"):  # before NumPy loads
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    if chosen.task == "map":
+        make_map()
+    else:
+        run(chosen.seed, chosen.number, chosen.minutes, chosen.again)
