@@ -37,7 +37,8 @@ def judge(call, usual, case):
     name, value, same = case
     found = outcomes.attempt(call, SECONDS, **call.put(name, value))
     shown = f"{call.name}({name}={value!r:.80})"
-    flag = isinstance(call.arguments[name], bool) and not isinstance(value, bool | np.bool_)
+    flag = isinstance(call.arguments[name], bool) and value is not None
+    flag = flag and not isinstance(value, bool | np.bool_)  # None is some flags' default
     if flag and found.kind == "accepted":
         return found.kind, f"{shown} takes for True or False what is neither"
     if same and found.kind != "accepted":
