@@ -37,7 +37,9 @@ documentation and the words of errors are left alone; kernels are not drawn from
 
 def page(found, reasons):
     """Markdown of the results."""
-    judged = [row for row in found["mutants"] if row["outcome"] is not None]
+    planted = [row for row in found["mutants"] if row.get("planted")]
+    rows = [row for row in found["mutants"] if not row.get("planted")]
+    judged = [row for row in rows if row["outcome"] is not None]
     killed = [row for row in judged if row["outcome"] == "killed"]
     alive = [row for row in judged if row["outcome"] != "killed"]
     argued = [row for row in alive if row["name"] in reasons]
@@ -47,14 +49,18 @@ def page(found, reasons):
         f"**{len(killed)} killed, {len(argued)} equivalent (argued below), "
         f"{len(alive) - len(argued)} survived: {share:.1f} % of those that change anything.**"
     )
-    packages = list(dict.fromkeys(_package(row) for row in found["mutants"]))
+    packages = list(dict.fromkeys(_package(row) for row in rows))
     text = HEAD.format(
-        made=len(found["mutants"]), seed=found["seed"], sites=f"{found['sites']:,}",
+        made=len(rows), seed=found["seed"], sites=f"{found['sites']:,}",
         packages=", ".join(f"`{name}`" for name in sorted(packages)), budget=found["budget"],
-        judged=len(judged), drawn=len(found["mutants"]), summary=summary,
+        judged=len(judged), drawn=len(rows), summary=summary,
     )  # fmt: skip
     text += _counts("package", judged, _package, argued) + "\n"
     text += _counts("kind of change", judged, lambda row: row["kind"], argued)
+    text += (
+        "\n## Planted\n\nBugs of kinds that once passed every test, judged besides those drawn.\n\n"
+    )
+    text += "".join(f"- {_words(row)}: {row['outcome'] or 'not judged'}\n" for row in planted)
     if len(alive) > len(argued):
         text += "\n## Survivors\n\n"
         text += "".join(f"- {_words(row)}\n" for row in alive if row not in argued)

@@ -163,9 +163,9 @@ class Preset:
             ("axis_snrs", 1e100),
             ("natural_displacements", 1.0),
         ):
-            values = getattr(self, field)
-            if not isinstance(values, tuple | list) or not (values or field == "escape_snrs"):
-                raise TypeError(f"{field} must be a tuple of numbers, got {values!r}")
+            values = _checks.items(field, getattr(self, field))
+            if not (values or field == "escape_snrs"):
+                raise ValueError(f"{field} must hold a number, got none")
             given = tuple(_checks.real(field, v, low=0.0, high=high) for v in values)
             if len(set(given)) < len(given):
                 raise ValueError(f"{field} must differ from each other, got {given}")
