@@ -2,18 +2,21 @@
 
 python validation/mutants.py map            # which test runs which line (minutes)
 python validation/mutants.py run --minutes 60
+python validation/mutants.py map tests/laws/test_new.py     # tests that were added
 HYPOTHESIS_PROFILE=ci python validation/mutants.py run --again survived
 python validation/write_mutants.py
 
 Draws mutants by seed from every site of the five packages (`mutation_sites`), and runs for each
-the tests that run its line: the file named after it first, then the cheapest. A mutant is made as
-the package is imported, in a forked process: no file changes, and compiled kernels stay cached.
-What was run is kept after each mutant, so that a stopped run goes on where it was.
+the tests that run its line: the file named after it first, then the cheapest. Tests are collected
+once; each mutant is a fork in which functions get their changed code, or, where only what an
+import makes is changed, the package is imported anew. No file changes, and compiled kernels stay
+cached. What was run is kept after each mutant, so that a stopped run goes on where it was.
 """
 
 import argparse
 import ast
 import difflib
+import gc
 import hashlib
 import importlib
 import importlib.machinery
@@ -23,9 +26,11 @@ import os
 import resource
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
+from _pytest import runner
 from hypothesis import Phase, settings
 from mutation_sites import mutated, sites
 
@@ -114,34 +119,26 @@ class Cover:
             self.failed.add(report.nodeid)
 
 
-class Chosen:
-    """Pytest plugin: only some tests, in an order; no shrinking; who failed first."""
+class Session:
+    """Pytest plugin: collect once, then judge mutants in forks instead of running the tests."""
 
-    def __init__(self, order):
-        self.place, self.killer = {name: k for k, name in enumerate(order)}, None
+    def __init__(self, judged):
+        self.judged = judged
 
     def pytest_collection(self):
+        """No shrinking of failures, no database."""
         phases = (Phase.explicit, Phase.generate)
         settings.register_profile("mutants", settings(), phases=phases, database=None)
         settings.load_profile("mutants")
 
-    def pytest_collection_modifyitems(self, items):
-        items[:] = sorted((i for i in items if i.nodeid in self.place), key=self._place)
-
-    def _place(self, item):
-        return self.place[item.nodeid]
-
-    def pytest_runtest_logreport(self, report):
-        if report.failed and self.killer is None:
-            self.killer = report.nodeid
-
-    def pytest_collectreport(self, report):
-        if report.failed and self.killer is None:
-            self.killer = report.nodeid
+    def pytest_runtestloop(self, session):
+        """In the parent: hand over the tests by name."""
+        self.judged({item.nodeid: item for item in session.items})
+        return True
 
 
-def make_map():
-    """Run the fast tests once under coverage, a context a test."""
+def make_map(tests):
+    """Run fast tests once under coverage, a context a test; only some: add them to the map."""
     import coverage
 
     measured = coverage.Coverage(
@@ -149,39 +146,44 @@ def make_map():
     )
     plugin = Cover(measured)
     measured.start()
-    pytest.main([*OPTIONS, *TESTS], plugins=[plugin])
+    pytest.main([*OPTIONS, *(tests or TESTS)], plugins=[plugin])
     measured.stop()
     data = measured.get_data()
-    lines = {}
-    for file in data.measured_files():
-        found = data.contexts_by_lineno(file)
-        lines[str(Path(file).relative_to(ROOT))] = {
-            n: sorted(filter(None, found[n])) for n in found
-        }
+    old = json.loads(MAP.read_text()) if tests else {"lines": {}, "seconds": {}, "sources": {}}
+    lines, sources = {}, {}
+    for path in sorted({*map(Path, data.measured_files()), *(ROOT / f for f in old["lines"])}):
+        file = str(path.relative_to(ROOT))
+        sources[file] = path.read_text()
+        lines[file] = lines_now(old["lines"].get(file, {}), old["sources"].get(file), sources[file])
+        for number, found in (data.contexts_by_lineno(str(path)) or {}).items():
+            known = lines[file].setdefault(str(number), [])
+            known += sorted(set(filter(None, found)) - set(known))
     seconds = {name: s for name, s in plugin.seconds.items() if name not in plugin.failed}
     MAP.parent.mkdir(parents=True, exist_ok=True)
-    sources = {file: (ROOT / file).read_text() for file in lines}
-    MAP.write_text(json.dumps({"lines": lines, "seconds": seconds, "sources": sources}))
+    whole = {"lines": lines, "seconds": old["seconds"] | seconds, "sources": sources}
+    MAP.write_text(json.dumps(whole))
     print(f"{len(seconds)} tests, {sum(seconds.values()):.0f} CPU s; failed: {plugin.failed}")
 
 
-def line_then(row, known):
-    """Line of a mutant when the map was made; of a new line the nearest one before it."""
-    then, now = (
-        text.splitlines()
-        for text in (known["sources"].get(row["file"], ""), (ROOT / row["file"]).read_text())
-    )
-    place = 0
-    for old, new, size in difflib.SequenceMatcher(None, then, now, False).get_matching_blocks():
-        if new < row["line"]:
-            place = old + min(row["line"] - new, size)
-    return place
+def lines_now(lines, then, now):
+    """A file's map moved to the lines of its source as it is now."""
+    if then is None or then == now:
+        return lines
+    blocks = difflib.SequenceMatcher(None, then.splitlines(), now.splitlines(), False)
+    moved = {}
+    for old, new, size in blocks.get_matching_blocks():
+        for k in range(1, size + 1):
+            if str(old + k) in lines:
+                moved[str(new + k)] = lines[str(old + k)]
+    return moved
 
 
 def tests_of(row, known, budget):
     """Tests that run a mutant's line within a budget; of a line run at import, the file's."""
     of_file = known["lines"].get(row["file"], {})
-    contexts = set(of_file.get(str(line_then(row, known)), ()))
+    now = (ROOT / row["file"]).read_text()
+    of_file = lines_now(of_file, known["sources"].get(row["file"]), now)
+    contexts = set(of_file.get(str(row["line"]), ()))
     contexts = contexts or {name for found in of_file.values() for name in found}
     seconds = known["seconds"]
     names = {n for n in seconds if n in contexts or n.split("::")[0] in contexts}
@@ -204,50 +206,76 @@ def tests_of(row, known, budget):
     return order, total
 
 
-class Mutating(importlib.machinery.SourceFileLoader):
-    """Loader of one source file with one change made."""
+class Finder(importlib.machinery.SourceFileLoader):
+    """Import hook, and loader, of one module with one change made."""
 
-    index = 0
-
-    def get_code(self, fullname):
-        return compile(mutated(Path(self.path).read_text(), self.index), self.path, "exec")
-
-
-class Finder:
-    """Import hook that hands one module to `Mutating`."""
-
-    def __init__(self, file, index):
-        self.path = ROOT / file
-        self.name = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-        self.index = index
+    def __init__(self, row):
+        self.row, path = row, str(ROOT / row["file"])
+        super().__init__(row["file"].removesuffix(".py").replace("/", "."), path)
 
     def find_spec(self, name, path=None, target=None):
-        if name != self.name:
-            return None
-        loader = Mutating(name, str(self.path))
-        loader.index = self.index
-        return importlib.util.spec_from_file_location(
-            name, self.path, loader=loader, submodule_search_locations=None
-        )
+        if name == self.name:
+            return importlib.util.spec_from_file_location(name, self.path, loader=self)
+        return None
+
+    def get_code(self, fullname):
+        tree = mutated(Path(self.path).read_text(), self.row["index"])
+        return compile(tree, self.path, "exec")
 
 
-def attempt(row, order, limit, answer):
-    """In a child: run the tests with the mutant in place, and say which failed first."""
+def patch(row):
+    """Give the functions of a loaded file their mutated code; whether any changed.
+
+    What a file makes as it is imported (constants, defaults, fields) stays.
+    """
+    whole = Finder(row)
+    codes, found = {}, [whole.get_code(whole.name)]
+    while found:
+        code = found.pop()
+        codes[code.co_qualname, code.co_firstlineno] = code
+        found += [c for c in code.co_consts if isinstance(c, types.CodeType)]
+    changed = False
+    for function in gc.get_objects():
+        if isinstance(function, types.FunctionType):
+            old = function.__code__
+            new = codes.get((old.co_qualname, old.co_firstlineno))
+            if new is not None and old.co_filename == new.co_filename and old != new:
+                function.__code__, changed = new, True
+    return changed
+
+
+def attempt(row, order, limit, items, answer):
+    """In a child: run tests with the mutant in place, and say which failed first."""
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
     resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1), os.dup2(silent, 2)
-    if row is not None:
-        sys.meta_path.insert(0, Finder(row["file"], row["index"]))
-    plugin = Chosen(order)
-    files = list(dict.fromkeys(name.split("::")[0] for name in order))
-    code = pytest.main([*OPTIONS, "-x", *files], plugins=[plugin])
-    answer.send((int(code), plugin.killer))
-    answer.close()
+    if items is None:  # imported anew
+        sys.meta_path.insert(0, Finder(row))
+        files = list(dict.fromkeys(name.split("::")[0] for name in order))
+        loop = Session(lambda found: answer.send(first_failure(order, found)))
+        if pytest.main([*OPTIONS, *files], plugins=[loop]) != 0:
+            answer.send("collection")
+    elif patch(row):
+        answer.send(first_failure(order, items))
+    else:
+        answer.send(False)  # only what an import makes is changed
     os._exit(0)
 
 
-def judge(row, known, budget=BUDGET):
+def first_failure(order, items):
+    """Name of the first test that fails, None if all pass."""
+    for place, name in enumerate(order):
+        following = items.get(order[place + 1]) if place + 1 < len(order) else None
+        if name not in items:
+            return name  # a mutant made it vanish
+        reports = runner.runtestprotocol(items[name], log=False, nextitem=following)
+        if any(report.failed for report in reports):
+            return name
+    return None
+
+
+def judge(row, known, budget, items):
     """Outcome of one mutant: "killed" (by a test, or by time), "survived", "no test"."""
     order, seconds = tests_of(row, known, budget)
     if not order:
@@ -256,27 +284,25 @@ def judge(row, known, budget=BUDGET):
     ours, theirs = context.Pipe(duplex=False)
     limit = int(4 * seconds + 30)
     start = time.monotonic()
-    child = context.Process(target=attempt, args=(row, order, limit, theirs))
+    child = context.Process(target=attempt, args=(row, order, limit, items, theirs))
     child.start()
     theirs.close()
-    answered = ours.poll(20 * limit)
     try:
-        code, killer = ours.recv() if answered else (None, "time")
+        killer = ours.recv() if ours.poll(100 * limit) else "time"
     except EOFError:
-        code, killer = None, "time"  # ended by its limit of CPU seconds, or by a crash
+        killer = "time"  # ended by its limit of CPU seconds, or by a crash
     child.kill()
     child.join()
-    outcome = "survived" if code == 0 else "killed"
+    if killer is False:
+        return judge(row, known, budget, None)
     return {
-        "outcome": outcome, "by": killer, "tests": len(order),
+        "outcome": "survived" if killer is None else "killed", "by": killer, "tests": len(order),
         "seconds": round(time.monotonic() - start, 1),
     }  # fmt: skip
 
 
 def run(seed, number, minutes, again):
     """Judge drawn mutants until the time is over, but those whose outcome is kept."""
-    for name in LOADED:
-        importlib.import_module(name)
     known = json.loads(MAP.read_text())
     total, rows = draw(seed, number)
     kept = json.loads(RESULTS.read_text())["mutants"] if RESULTS.exists() else []
@@ -285,11 +311,20 @@ def run(seed, number, minutes, again):
         if row["name"] in old and old[row["name"]]["outcome"] not in again:
             row |= {k: v for k, v in old[row["name"]].items() if k not in ("index", "line")}
     end = time.monotonic() + 60 * minutes
-    for row in rows:
-        if row["outcome"] is None and time.monotonic() < end:
-            row |= judge(row, known)
-            print(row["outcome"], row["name"], row.get("by"), row.get("seconds"), flush=True)
-            keep({"seed": seed, "sites": total, "budget": BUDGET, "mutants": rows})
+
+    def judged(items):
+        for row in rows:
+            if row["outcome"] is None and time.monotonic() < end:
+                row |= judge(row, known, BUDGET, None if again else items)
+                print(row["outcome"], row["name"], row.get("by"), row.get("seconds"), flush=True)
+                keep({"seed": seed, "sites": total, "budget": BUDGET, "mutants": rows})
+
+    if again:  # survivors of patched functions: imported anew
+        judged(None)
+    else:
+        for name in LOADED:
+            importlib.import_module(name)
+        pytest.main([*OPTIONS, *TESTS], plugins=[Session(judged)])
     keep({"seed": seed, "sites": total, "budget": BUDGET, "mutants": rows})
 
 
@@ -304,6 +339,7 @@ def keep(found):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("task", choices=["map", "run"])
+    parser.add_argument("tests", nargs="*", help="for map: only these, added to what is known")
     parser.add_argument("--seed", type=int, default=16)
     parser.add_argument("--number", type=int, default=300)
     parser.add_argument("--minutes", type=float, default=60.0)
@@ -316,6 +352,6 @@ if __name__ == "__main__":
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     if chosen.task == "map":
-        make_map()
+        make_map(chosen.tests)
     else:
         run(chosen.seed, chosen.number, chosen.minutes, chosen.again)

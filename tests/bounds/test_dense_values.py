@@ -114,6 +114,26 @@ def test_the_coherence_bound_is_its_formula(seed, sampling):
 
 
 @every_case
+def test_the_reduced_bound_is_the_top_of_its_own_dense_operator(seed, sampling):
+    """``ΣH_i X H_i`` replaced by ``tr(H X) H n²/N``, N the columns of all factors; exact else."""
+    case = Dense(seed, sampling)
+    stay = np.eye(case.d) - case.eta * (case.mix + case.decay * np.eye(case.d))
+    dense = np.kron(stay, stay)
+    weights = 1 - case.alpha, case.alpha
+    for hessians, batch, a in zip(case.h, case.batch, weights, strict=True):
+        n, h = len(hessians), hessians.mean(axis=0)
+        c = (case.eta * a / batch) ** 2 * naive.batch_covariance(n, batch, sampling)
+        dense += c[0, 1] * n * n * np.kron(h, h)
+        same = n * n / (n * case.outputs) * np.outer(h.ravel(), h.ravel())
+        dense += (c[0, 0] - c[0, 1]) * same
+    found = case.bounds()["reduced"].rho_bound
+    top = np.linalg.eigvalsh(0.5 * (dense + dense.T))[-1]
+    # fixed sizes of two sets: from below, on a few terms of a series
+    room = 1e-9 if sampling == "bernoulli" else 1e-2
+    assert top * (1 - room) <= found <= top * (1 + 1e-9)
+
+
+@every_case
 def test_critical_steps_are_where_the_dense_bound_is_one(seed, sampling):
     case = Dense(seed, sampling)
     found = case.bounds()
