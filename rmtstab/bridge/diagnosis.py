@@ -296,6 +296,7 @@ def diagnose(
     batch_size = _batch_size(batch_size, retain, forget)
     _checks.real("tolerance", tolerance, low=0.0, low_open=True)
     _checks.generator("rng", rng)
+    advice = _checks.flag("advice", advice)
     if retain_budget is not None:
         _checks.real("retain_budget", retain_budget, low=0.0)
     if steps is not None:

@@ -134,6 +134,7 @@ def problem(
     >>> bridge.problem(model, bridge.half_squared_error, (x[:4], y[:4]), (x[4:], y[4:])).n_forget
     2
     """
+    progress = _checks.flag("progress", progress)
     if chunk_size is not None:
         _checks.integer("chunk_size", chunk_size, low=1)
     reading = read(

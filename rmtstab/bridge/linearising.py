@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rmtstab import _checks
 from rmtstab.bridge.fingerprint import fingerprint
 from rmtstab.bridge.linearised import LinearisedNetwork
 from rmtstab.bridge.reading import read, warn_of_shared
@@ -75,6 +76,7 @@ def linearise(
     ...                  (x[:8], y[:8]), (x[8:], y[8:]))
     LinearisedNetwork(n_retain=8, n_forget=4, n_test=0, outputs=3)
     """
+    progress = _checks.flag("progress", progress)
     with evaluating(model):
         reading = read(
             model, loss, retain, forget, forget_loss=forget_loss, parameters=parameters,

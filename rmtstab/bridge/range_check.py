@@ -95,6 +95,10 @@ def check_range(
     second_gram: bool,
 ) -> RangeCheck:
     """Check one replica of every cell; see `LinearisedNetwork.check`."""
+    margin, second_gram = (
+        _checks.flag(name, given)
+        for name, given in (("margin", margin), ("second_gram", second_gram))
+    )
     points = _checks.integer("points", points, low=1)
     tolerance = _checks.real("tolerance", tolerance, low=0.0, low_open=True)
     plan = run.plan

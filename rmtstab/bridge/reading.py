@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rmtstab import _checks
 from rmtstab.bridge.devices import resolve_device
 from rmtstab.bridge.independence import check_network
 from rmtstab.bridge.loss_reading import as_module, read_loss
@@ -80,6 +81,7 @@ def read(
         If anything cannot be read rightly; one line that names the argument, what was
         seen, what is accepted and the remedy.
     """
+    repeats = _checks.flag("check_deterministic", check_deterministic)
     place = None if device is None else resolve_device(device)
     network = Network(
         model, parameters=parameters, output=output, device=place, preconditioner=preconditioner
@@ -107,7 +109,7 @@ def read(
                 network.learn_shape(part)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
-    check_network(network, first, repeats=check_deterministic)
+    check_network(network, first, repeats=repeats)
     if all(type(f) is nn.BCELoss for f in functions):
         functions = [without_sigmoid(network, f, first) for f in functions]
     outputs: list[Tensor] = []

@@ -118,6 +118,7 @@ def sketch(
     torch.Size([2, 10, 200])
     """
     size = _checks.integer("size", size, low=1)
+    progress = _checks.flag("progress", progress)
     (side,), (scale,) = read_sides(network, samples, roots=roots)
     budget = read_budget(memory_budget, network)
     needed = _kept_bytes(network, side, size)

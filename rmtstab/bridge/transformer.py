@@ -95,7 +95,7 @@ class Transformer(nn.Module):
         super().__init__()
         if width % heads:
             raise ValueError(f"heads must divide width={width}, got {heads}")
-        self.every_token = every_token
+        self.every_token = _checks.flag("every_token", every_token)
         _checks.seed("seed", seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -180,6 +180,7 @@ def unlearn(
     >>> runs.displacement.shape
     (2, 3, 6)
     """
+    keep_final = _checks.flag("keep_final", keep_final)
     start = None if initial is None else _checks.array("initial", initial, ndim=2)
     if start is not None and replicas not in (None, len(start)):
         raise ValueError(f"replicas must be that of initial, {len(start)}, got {replicas}")

@@ -43,6 +43,10 @@ class Outcome(Record):
     holds: bool | None
     failing: float = math.nan
 
+    def __post_init__(self) -> None:
+        if self.holds is not None:
+            object.__setattr__(self, "holds", _checks.flag("holds", self.holds))
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -135,6 +139,9 @@ class Claim:
         evidence : mapping
             Numbers of one run.
         """
+        _checks.mapping("evidence", evidence, self.needs)
+        if self.check is not None:
+            _checks.mapping("evidence['theory']", evidence["theory"], (self.name,))
         outcome, mutated = self.judge(evidence), self.judge_mutated(evidence)
         words = {key: getattr(self, key) for key in WORDS}
         found = {
@@ -219,6 +226,6 @@ def theory_claim(
         check=check,
         mutation=mutation,
         judge_wrong=None,
-        long=long,
+        long=_checks.flag("long", long),
         **words,
     )

@@ -108,7 +108,7 @@ def blocks(update: Update) -> list[IntArray]:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     unit = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0.0)
     n_retain, n = update.sizes[0], sum(update.sizes)
-    owners = np.repeat(np.arange(n), np.diff(offsets))
+    owners = np.repeat(np.arange(n, dtype=np.int32), np.diff(offsets))  # as old SciPy wants
     near = np.abs(unit @ unit.T) > RELATED
     first, second = np.nonzero(near)
     graph = csr_array((np.ones(len(first)), (owners[first], owners[second])), shape=(n, n))

@@ -73,9 +73,9 @@ class Simulation(Record):
         -------
         ndarray, shape (n_probabilities, steps + 1), float64
         """
-        result: FloatArray = np.quantile(
-            self.displacement, probabilities, axis=0, method="inverted_cdf"
-        )
+        name = "probabilities"
+        given = _checks.probabilities(name, _checks.array(name, probabilities, ndim=(0, 1)))
+        result: FloatArray = np.quantile(self.displacement, given, axis=0, method="inverted_cdf")
         return result
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> FloatArray:

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from rmtstab import bridge
+from rmtstab import _checks, bridge
 from rmtstab._results import FloatArray
 from rmtstab.bridge.curves import majority
 from rmtstab.bridge.expansions import frozen, isotropic_move, started_at
@@ -97,12 +97,25 @@ def displaced_maps(
     >>> len(found), len(found[0]["cells"]), found[0]["cells"][0]["function_space"]["outcome"]
     (2, 2, 'keeps')
     """
+    _checks.real("step_size", step_size, low=0.0, low_open=True)
+    batch_sizes = [
+        _checks.integers(f"batch_sizes[{k}]", pair, 2, low=1)
+        for k, pair in enumerate(_checks.each("batch_sizes", batch_sizes))
+    ]
+    alphas = _checks.probabilities("alphas", _checks.array("alphas", alphas, ndim=1))
+    displacements = [
+        _checks.real(f"displacements[{k}]", value, low=0.0)
+        for k, value in enumerate(_checks.each("displacements", displacements))
+    ]
+    steps = _checks.integer("steps", steps, low=1)
+    replicas = _checks.integer("replicas", replicas, low=1)
+    rng = _generator("seed", seed)
     net = bridge.linearise(model, loss, retain, forget)
-    rng = np.random.default_rng(seed)
+    reference = net.references[1]
+    if reference is None:
+        raise ValueError("forget must hold at least one sample, got 0")
     move, change = isotropic_move(net, rng)
     size = float(net.space.weight_norm)
-    reference = net.references[1]
-    assert reference is not None  # there is a forget set
     chance = reference.chance
     seeds = [int(s) for s in rng.integers(2**31, size=2)]
     linear, expanded = net, frozen(net)
@@ -129,9 +142,7 @@ def displaced_maps(
                 fixed = starts[1].run(pair[:1], batch_size, rng=seeds[0], **common)
             # in the order of PREDICTORS
             predicted = ((here, 0), (fixed, 0), (other, 0), (here, 1))
-            cells += _cells(
-                real, predicted, batch_size, np.asarray(alphas, float), size, chance, displacement
-            )
+            cells += _cells(real, predicted, batch_size, alphas, size, chance, displacement)
         found.append(
             {
                 "displacement": float(displacement),
@@ -140,6 +151,13 @@ def displaced_maps(
             }
         )
     return found
+
+
+def _generator(name: str, value: Any) -> np.random.Generator:
+    """A generator from one seed or several."""
+    if isinstance(value, list | tuple):
+        return np.random.default_rng(_checks.integers(name, value))
+    return _checks.generator(name, value)
 
 
 def _cells(

@@ -73,19 +73,21 @@ class Plane:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise TypeError(f"name must be a word, got {self.name!r}")
-        if tuple(self.axes) not in AXES:
+        axes = tuple(map(str, _checks.items("axes", self.axes, 2)))
+        if axes not in AXES:
             raise ValueError(f"axes must be one of {AXES}, got {self.axes!r}")
-        object.__setattr__(self, "axes", tuple(self.axes))
+        object.__setattr__(self, "axes", axes)
         for field in ("columns", "rows"):
             _checks.integer(field, getattr(self, field), low=2)
+        object.__setattr__(self, "digits", _checks.flag("digits", self.digits))
         _checks.real("share", self.share, low=0.0, high=1.0, low_open=True, high_open=True)
         _checks.real("alpha", self.alpha, low=0.0, high=1.0)
         _checks.real("reach", self.reach, low=0.0, low_open=True, high=1e3)
-        steps = tuple(_checks.integer("horizons", h, low=10) for h in self.horizons)
+        steps = _checks.integers("horizons", self.horizons, low=10)
         if list(steps) != sorted(set(steps)):
             raise ValueError(f"horizons must ascend, got {tuple(self.horizons)}")
         object.__setattr__(self, "horizons", steps)
-        ratios = tuple(_checks.real("snrs", s, low=0.0) for s in self.snrs)
+        ratios = tuple(_checks.real("snrs", s, low=0.0) for s in _checks.items("snrs", self.snrs))
         if self.axes[0] == "snr" and len(ratios) != self.columns:
             raise ValueError(f"snrs must hold columns={self.columns} ratios, got {len(ratios)}")
         if self.axes[0] == "snr" and min(ratios) == 0.0:
@@ -106,6 +108,11 @@ class Plane:
         tuple of (int, int)
             Fewer than asked where there are not as many whole numbers.
         """
+        n_retain = _checks.integer("n_retain", n_retain, low=1)
+        n_forget = _checks.integer("n_forget", n_forget, low=1)
+        smallest = _checks.integer(
+            "smallest", smallest, low=1, high=n_retain, high_label="n_retain"
+        )
         count = self.columns if self.axes[0] == "batch_size" else self.rows
         count = min(count, n_retain - smallest + 1)
         spaced = np.rint(np.geomspace(smallest, n_retain, count)).astype(int)
@@ -125,7 +132,7 @@ class Plane:
         -------
         tuple of float
         """
-        top = self.reach * frontier
+        top = self.reach * _checks.real("frontier", frontier, low=0.0)
         top = min(1.0, round(top, 2 if top >= 0.05 else 3))
         return tuple(round(float(a), 6) for a in np.linspace(0.0, top, self.rows))
 

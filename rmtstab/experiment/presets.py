@@ -150,6 +150,8 @@ class Preset:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise TypeError(f"name must be a word, got {self.name!r}")
+        for field in ("natural_others", "axis_all", "long_checks", "mutations"):
+            object.__setattr__(self, field, _checks.flag(field, getattr(self, field)))
         for field, least in LEAST.items():
             _checks.integer(field, getattr(self, field), low=least)
         _checks.integer("n_forget", self.n_forget, low=2, high=self.n - 2, high_label="n - 2")
@@ -161,9 +163,9 @@ class Preset:
             ("axis_snrs", 1e100),
             ("natural_displacements", 1.0),
         ):
-            values = getattr(self, field)
-            if not isinstance(values, tuple | list) or not (values or field == "escape_snrs"):
-                raise TypeError(f"{field} must be a tuple of numbers, got {values!r}")
+            values = _checks.items(field, getattr(self, field))
+            if not (values or field == "escape_snrs"):
+                raise ValueError(f"{field} must hold a number, got none")
             given = tuple(_checks.real(field, v, low=0.0, high=high) for v in values)
             if len(set(given)) < len(given):
                 raise ValueError(f"{field} must differ from each other, got {given}")

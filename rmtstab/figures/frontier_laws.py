@@ -51,6 +51,7 @@ def frontier_laws(ax: Axes, laws: FrontierLaws) -> Axes:
     >>> [text.get_text() for text in ax.get_legend().get_texts()][0]
     'mean-square law'
     """
+    _style.check_axes(ax)
     if not isinstance(laws, FrontierLaws):
         raise TypeError(f"laws must be FrontierLaws, got {type(laws).__name__}")
     drawn = bool(ax.collections or ax.lines)

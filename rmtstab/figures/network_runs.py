@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rmtstab import _checks
+from rmtstab.figures import _style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,6 +54,7 @@ def learning_curves(
     >>> figures.learning_curves(Figure().add_subplot(), run, kind="accuracy").get_ylabel()
     'accuracy'
     """
+    _style.check_axes(ax)
     _checks.choice("kind", kind, ("loss", "accuracy"))
     found: Any = getattr(runs, "run", runs)
     if not hasattr(found, "plan") or not hasattr(found, "retain_loss"):
@@ -60,7 +62,7 @@ def learning_curves(
     shape = found.plan.shape
     try:
         flat = 0 if cell is None else np.arange(np.prod(shape, dtype=int)).reshape(shape)[cell]
-    except IndexError:
+    except (IndexError, OverflowError, ValueError):
         flat = None
     if flat is None or np.ndim(flat) > 0:
         raise ValueError(f"cell must be an index into cells of shape {shape}, got {cell!r}")
@@ -112,12 +114,25 @@ def predicted_outcomes(ax: Axes, found: OutcomeMap, observed: Any = None) -> Axe
     """
     if not hasattr(found, "outcome") or not hasattr(found, "names"):
         raise TypeError(f"found must be an OutcomeMap, got {type(found).__name__}")
-    if observed is not None and np.shape(observed) != found.outcome.shape:
-        raise ValueError(
-            f"observed must have the map's shape {found.outcome.shape}, got {np.shape(observed)}"
-        )
+    _style.check_axes(ax)
+    if observed is not None:
+        observed = _outcomes(observed, found.outcome.shape)
     drawn: Axes = _pictures().draw_map(ax, found, observed)
     return drawn
+
+
+def _outcomes(observed: Any, shape: tuple[int, ...]) -> Any:
+    try:
+        names = np.asarray(observed)
+    except ValueError:  # ragged
+        names = np.empty(0)
+    if names.shape != shape:
+        raise ValueError(f"observed must have the map's shape {shape}, got {names.shape}")
+    known = importlib.import_module("rmtstab.bridge.curves").OUTCOMES
+    wrong = [name for name in names.flat if name not in known]
+    if wrong:
+        raise ValueError(f"observed must hold {', '.join(known)}, got {wrong[0]!r}")
+    return names
 
 
 def _pictures() -> Any:

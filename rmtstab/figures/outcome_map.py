@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.claims.networks.map_cells import Panel, frontier
 from rmtstab.figures import _style
@@ -48,6 +49,8 @@ def outcome_map(ax: Axes, panel: Panel, shown: str = "share") -> QuadMesh:
         The cells, for a colour bar.
     """
     _style.check_axes(ax)
+    _checks.instance("panel", panel, Panel)
+    _checks.choice("shown", shown, ("share", "displacement"))
     from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 
     x, y = (

@@ -100,7 +100,9 @@ def runs(ax: Axes, result: Any, *, quantiles: tuple[float, float] = (0.1, 0.9)) 
     _style.check_axes(ax)
     if not hasattr(result, "displacement"):
         raise TypeError(f"result must hold runs, got {type(result).__name__}")
-    ends = _checks.probabilities("quantiles", quantiles)
+    ends = _checks.array("quantiles", quantiles, ndim=1)
+    if len(_checks.probabilities("quantiles", ends)) < 2:
+        raise ValueError(f"quantiles must be a pair, got {len(ends)}")
     values = _checks.array("displacement", result.displacement, ndim=2, finite=False)
     low, median, high = (
         np.quantile(values, q, axis=0, method="inverted_cdf") for q in (ends[0], 0.5, ends[-1])

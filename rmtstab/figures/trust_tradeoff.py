@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rmtstab import _checks
 from rmtstab.figures import _style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MARKERS = "os^Dv"
+KEYS = "kind", "flagged", "agreement", "chosen"
 COLOURS = (_style.BLUE, _style.ORANGE, _style.VERMILION, _style.GREEN, _style.PINK)
 
 
@@ -33,8 +35,8 @@ def trust_tradeoff(
 
     Raises
     ------
-    ValueError
-        On more than five kinds.
+    TypeError, ValueError
+        On other axes or curves than described; on more than five kinds.
 
     Examples
     --------
@@ -45,6 +47,13 @@ def trust_tradeoff(
     >>> figures.trust_tradeoff(ax, [curve]).get_xlabel()
     'share flagged'
     """
+    _style.check_axes(ax)
+    agree = _checks.real("agree", agree, low=0.0, high=1.0)
+    most = _checks.real("most", most, low=0.0, high=1.0)
+    curves = [
+        _checked(f"curves[{k}]", curve)
+        for k, curve in enumerate(_checks.records("curves", curves, KEYS))
+    ]
     kinds = list(dict.fromkeys(curve["kind"] for curve in curves))
     if len(kinds) > len(COLOURS):
         raise ValueError(f"curves must be of at most {len(COLOURS)} kinds, got {len(kinds)}")
@@ -67,3 +76,22 @@ def trust_tradeoff(
     ax.set_ylabel("agreement of the unflagged")
     ax.legend(loc="lower right")
     return ax
+
+
+def _checked(name: str, curve: dict[str, Any]) -> dict[str, Any]:
+    flagged, agreement = (
+        _checks.array(f"{name}[{key!r}]", curve[key], ndim=1, finite=False)
+        for key in ("flagged", "agreement")
+    )
+    if len(flagged) != len(agreement) or not len(flagged):
+        raise ValueError(
+            f"{name} must have a share flagged for each agreement, got {len(flagged)} "
+            f"and {len(agreement)}"
+        )
+    last = len(flagged) - 1
+    return {
+        "kind": _checks.instance(f"{name}['kind']", curve["kind"], str),
+        "flagged": flagged,
+        "agreement": agreement,
+        "chosen": _checks.integer(f"{name}['chosen']", curve["chosen"], low=0, high=last),
+    }

@@ -282,6 +282,7 @@ def resistance(
     >>> bool(found.value > found.mean_only)
     True
     """
+    n_retain, n_forget, dim, snr, filters = _check(n_retain, n_forget, dim, snr, filters)
     found = escape(n_retain, n_forget, dim, snr, filters, alpha)
     half = dim / (2.0 * filters)
     model = Model((n_retain, n_forget), dim, half, half, snr**2 * dim / filters, 2)

@@ -47,6 +47,10 @@ class Escape(Record):
     resistance: float
     through_signal: bool
 
+    def __post_init__(self) -> None:
+        through = _checks.flag("through_signal", self.through_signal)
+        object.__setattr__(self, "through_signal", through)
+
 
 @dataclass(frozen=True)
 class EscapeRate(Record):

@@ -311,11 +311,17 @@ class MirrorLaw:
         Returns
         -------
         Rates
+
+        Raises
+        ------
+        ValueError
+            If an argument is outside its range, or the direction dies in one step.
         """
         eta = _checks.real("step_size", step_size, low=0.0)
         j = 1.0 - eta * self.curvature(alpha)
-        scaled = eta * eta * self.variance(batch_size, alpha, sampling)
-        return rates(j, scaled / (j * j) if j else math.inf)
+        if not (math.isfinite(j) and j):
+            raise ValueError(f"step_size must leave 1 - ημ finite and not 0, got {eta:g}")
+        return rates(j, self.variance(batch_size, alpha, sampling) * (eta / j) ** 2)
 
     def shuffled_rate(
         self, step_size: float, batch_size: tuple[float, float], alpha: float

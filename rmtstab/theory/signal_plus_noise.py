@@ -352,6 +352,7 @@ def resistance(
     >>> round(found.mean_only, 3), round(found.value, 3)
     (0.119, 0.117)
     """
+    n_retain, dim, snr = _check(n_retain, dim, snr, name="n_retain")
     found = escape(n_retain, n_forget, dim, snr, alpha)
     model = Model((n_retain, n_forget), dim - 1, 0.0, dim - 1.0, snr**2 * dim, 1)
     sharpness = retain_sharpness(n_retain, dim, snr)

@@ -26,6 +26,7 @@ from rmtstab.theory.mirror import MirrorLaw
 from rmtstab.unlearning.dynamics import Dynamics
 
 SETS = ("retain", "forget")  # what errors call them
+SHORTEST = 0.003  # steps an e-fold: the growth factor e^(2/τ) of a shorter one is no float
 
 
 class UnlearningProblem(SampleCurvatures):
@@ -402,7 +403,7 @@ class UnlearningProblem(SampleCurvatures):
 
         Parameters
         ----------
-        time : float, > 0
+        time : float, ≥ 0.003
             τ, in steps.
         step_size : float, ≥ 0
         batch_size : int, or (retain, forget)
@@ -433,7 +434,7 @@ class UnlearningProblem(SampleCurvatures):
         >>> round(problem.rate_frontier(10.0, 0.5, (2, 1)).value, 6)
         0.210342
         """
-        time = _checks.real("time", time, low=0.0, low_open=True)
+        time = _checks.real("time", time, low=SHORTEST)
         level = float(np.exp(2.0 / time))
         return critical_alpha(
             Update.of(self, step_size, batch_size, None, sampling, weight_decay, momentum), level

@@ -139,6 +139,9 @@ def test_thresholds_know_of_weight_decay(decay):
 def test_conventions_at_the_ends():
     still = RayleighBound.direction([0.0, 0.0], [0.0])
     assert still.critical_step_size((1, 1), 0.3, WITHOUT) == np.inf
+    # without curvature only the decay is left: η²λ² − 2ηλ + 1
+    assert still.critical_alpha(0.1, (1, 1), WITHOUT, weight_decay=1.0) == 1.0
+    assert np.isnan(still.critical_alpha(10.0, (1, 1), WITHOUT, weight_decay=1.0))
     assert RayleighBound.direction([1.0], [3.0]).critical_step_size((1, 1), 0.5, WITHOUT) == 0.0
     # unstable at every mixing, and at every batch size
     steep = RayleighBound.direction([6.0, 0.0], [3.0])

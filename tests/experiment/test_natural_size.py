@@ -47,3 +47,36 @@ def test_a_residual_network_on_textures():
     assert found["training_loss"] < preset.natural_loss
     assert [m["displacement"] for m in found["maps"]] == [0.0, 0.05, 0.2]  # three of four
     assert found["maps"][0]["flipped"] is None and len(found["maps"][0]["cells"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"alphas": 0.5}, ValueError, r"alphas must have 1 axes, got shape \(\)"),
+        ({"alphas": [1.5]}, ValueError, r"alphas must lie in \[0, 1\], got 1.5"),
+        (
+            {"displacements": 0.1},
+            TypeError,
+            "displacements must be a list, tuple or array, got 0.1",
+        ),
+        ({"displacements": [-1.0]}, ValueError, r"displacements\[0\] must be >= 0"),
+        ({"batch_sizes": 4}, TypeError, "batch_sizes must be a list, tuple or array, got 4"),
+        ({"batch_sizes": [4]}, TypeError, r"batch_sizes\[0\] must be a list or tuple, got 4"),
+        ({"step_size": 0.0}, ValueError, "step_size must be > 0"),
+        ({"steps": 0}, ValueError, "steps must be >= 1"),
+        ({"replicas": 1.5}, TypeError, "replicas must be an integer, got 1.5"),
+        ({"seed": "a"}, TypeError, "seed must be a numpy Generator or an integer seed"),
+        ({"seed": [-1]}, ValueError, r"seed\[0\] must be >= 0"),
+        ({"forget": None}, ValueError, "forget must hold at least one sample, got 0"),
+    ],
+)
+def test_scalars_and_what_is_out_of_range_are_refused_by_name(change, error, message):
+    x = torch.eye(6, dtype=torch.float64)
+    given = {
+        "model": torch.nn.Linear(6, 1, bias=False, dtype=torch.float64),
+        "loss": natural_size.LOSSES["half_squared_error"], "retain": (x[:4], x[:4, :1]),
+        "forget": (x[4:], x[4:, :1]), "step_size": 0.1, "batch_sizes": [(2, 1)], "alphas": [0.3],
+        "displacements": [0.1], "steps": 2, "replicas": 2, "seed": 0,
+    } | change  # fmt: skip
+    with pytest.raises(error, match=message):
+        natural_size.displaced_maps(**given)

@@ -53,7 +53,7 @@ def test_batches_follow_the_sets():
     [
         ({"n": 10, "n_forget": 9}, r"n_forget must lie in \[2, n - 2=8\], got 9"),
         ({"filters": 0}, "filters must be >= 1 and finite, got 0"),
-        ({"snrs": ()}, "snrs must be a tuple of numbers"),
+        ({"snrs": ()}, "snrs must hold a number, got none"),
         ({"snrs": (0.1, 0.1)}, "snrs must differ from each other"),
         ({"snrs": (-1.0,)}, "snrs must lie in"),
         ({"batch_sizes": ((64, 1),)}, r"batch_sizes must lie in \[1, n - n_forget=48\], got 64"),

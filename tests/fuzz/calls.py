@@ -84,7 +84,11 @@ class Recorded:
                 self.instances.setdefault(type(receiver), []).append(receiver)
             if len(kept) < (3 if by_user else 1):
                 names = [*info.args, *filter(None, (info.varargs, info.keywords))]
+                if not set(names) <= set(info.locals):  # a compiled kernel's
+                    return
                 values = {k: info.locals[k] for k in names if k not in ("self", "cls")}
+                # what a data class makes anew when nothing is given
+                values = {k: v for k, v in values.items() if repr(v) != "<factory>"}
                 kept.append((receiver, _copy(values), info.varargs or "", info.keywords or ""))
 
 
@@ -101,14 +105,15 @@ def record(chosen, folder):
     finder, runner = doctest.DocTestFinder(exclude_empty=True), doctest.DocTestRunner(verbose=False)
     with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
         for example in (e for name in chosen for e in finder.find(importlib.import_module(name))):
-            if not example.examples:
+            if not example.examples or any(part in example.name for part in LONG):
                 continue
             sys.setprofile(found.watch)
             try:
-                runner.run(example, clear_globs=False)
+                failed = runner.run(example, clear_globs=False).failed
             finally:
                 sys.setprofile(None)
                 plt.close("all")
+            assert not failed, f"an example of {example.name} fails: its calls are not known"
     return found
 
 

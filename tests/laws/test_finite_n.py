@@ -1,5 +1,6 @@
 """Extreme eigenvalues at finite n: references, brute-force integrals, limits, sizes of tests."""
 
+import dataclasses
 import math
 
 import mpmath as mp
@@ -137,6 +138,24 @@ def test_the_limit_is_close_where_it_takes_over():
     assert abs(law.moment(0) - 1) < 1e-8
 
 
+@pytest.mark.parametrize(
+    "law",
+    [RoysRoot(20, 60, 40), RoysRoot(20, 60, 40, 2), WishartMin(300, 30), WishartMin(300, 30, 2),
+     WishartMax(300, 30), WishartMax(300, 30, 2)],
+    ids=repr,
+)  # fmt: skip
+def test_centre_and_scale_of_each_limit(law):
+    """Against the exact law; a scale or centre wrong by 15 % of the scale is seen."""
+    q = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+    x, limit = law.ppf(q), law._limit
+    assert law.is_exact
+    assert np.abs(limit.tail(x, False, False) - q).max() < 0.02
+    assert np.abs(limit.tail(x, True, False) - (1 - q)).max() < 0.02
+    for wrong in ({"scale": 1.15 * limit.scale}, {"centre": limit.centre + 0.15 * limit.scale}):
+        other = dataclasses.replace(limit, **wrong)
+        assert np.abs(other.tail(x, False, False) - q).max() > 0.02
+
+
 @pytest.mark.parametrize(("n", "p"), [(10, 2), (10, 5), (40, 10)])
 def test_five_percent_tests_of_known_and_unknown_noise(n, p):
     draws = 2000
@@ -180,3 +199,12 @@ def test_size_of_five_percent_tests(n, p):
 def test_bad_parameters(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+def test_samples_are_real_unless_said_otherwise():
+    for law, real in (
+        (WishartMax(10, 5), WishartMax(10, 5, 1)), (WishartMin(10, 5), WishartMin(10, 5, 1)),
+        (RoysRoot(3, 7, 9), RoysRoot(3, 7, 9, 1)),
+    ):  # fmt: skip
+        assert law == real and law.dyson_index == 1
+        assert law.sf(law.mean()) != dataclasses.replace(law, dyson_index=2).sf(law.mean())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rmtstab.laws import GeneralizedMarchenkoPastur
+from rmtstab.laws import GeneralizedMarchenkoPastur, population
 
 
 def spectrum(atoms, weights, n, p, rng, complex_data=False):
@@ -155,3 +155,16 @@ def test_few_or_impossible_eigenvalues():
         values = spectrum([1.0], [1.0], 300, 100, np.random.default_rng(0))
         with pytest.raises(ValueError, match=message):
             GeneralizedMarchenkoPastur.fit(values, 300, **bad)
+
+
+def test_guesses_are_merged_where_nearest_and_split_where_heaviest():
+    """Weight and mean logarithm stay; the heaviest is split .1 to each side in the logarithm."""
+    start = population._Population(np.array([1.0, np.e, 100.0]), np.array([0.6, 0.2, 0.2]))
+    fewer = population._merged(start, 2)
+    np.testing.assert_allclose(fewer.atoms, [np.exp(0.25), 100.0], rtol=1e-12)
+    np.testing.assert_allclose(fewer.weights, [0.8, 0.2], rtol=1e-12)
+    more = population._merged(start, 4)
+    np.testing.assert_allclose(more.atoms, [np.exp(-0.1), np.exp(0.1), np.e, 100.0], rtol=1e-12)
+    np.testing.assert_allclose(more.weights, [0.3, 0.3, 0.2, 0.2], rtol=1e-12)
+    again = population._merged(start, 5)  # 0.3 and 0.3 are the heaviest by then
+    np.testing.assert_allclose(again.weights, [0.15, 0.15, 0.3, 0.2, 0.2], rtol=1e-12)

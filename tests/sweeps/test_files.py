@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 import pytest
 
-from rmtstab.sweeps import FolderInUse, product, run
+from rmtstab.sweeps import FolderInUse, Sweep, product, run
 from rmtstab.sweeps.files import is_whole, locked, read_sealed, write_atomically, write_sealed
 
 
@@ -93,6 +93,95 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     assert files_in(tmp_path) == sorted(f"{cell.key}.json" for cell in cells[:2])
     done = []
     assert run(cells, draw, tmp_path, on_done=done.append) == {c: draw(c) for c in cells}
+
+
+class Full:
+    """Disks that are full from the n-th write on: opening, writing, and renaming count."""
+
+    def __init__(self, monkeypatch, last):
+        self.last, self.count = last, 0
+        opened, replaced = open, os.replace
+
+        def open_or_not(file, *arguments, **options):
+            if isinstance(file, int):
+                try:
+                    self.step()
+                except OSError:
+                    os.close(file)
+                    raise
+            return opened(file, *arguments, **options)
+
+        def replace_or_not(*arguments, **options):
+            self.step()
+            return replaced(*arguments, **options)
+
+        monkeypatch.setattr("builtins.open", open_or_not)
+        monkeypatch.setattr("os.replace", replace_or_not)
+
+    def step(self):
+        self.count += 1
+        if self.count > self.last:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_full_at_any_stage(tmp_path):
+    """Of a sweep with a file of its own: its description, every cell, every rename."""
+    sweep = Sweep(draw_x, {"x": [1, 2, 3]})
+    last, stopped = 0, True
+    while stopped:
+        folder = tmp_path / str(last)
+        with pytest.MonkeyPatch.context() as patch:
+            disk = Full(patch, last)
+            try:
+                sweep.run(folder)
+                stopped = False
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+        for path in folder.glob("*.json"):
+            assert read_sealed(path) is not None, last
+        assert not list(folder.glob(".*.tmp")), last
+        again = sweep.run(folder)  # there is room again
+        assert again["value"].values.tolist() == [2.0, 4.0, 6.0], last
+        last += 1
+    assert disk.count == last - 1 >= 8  # four files, opened and renamed
+
+
+def draw_x(rng, x):
+    """Twice x."""
+    return {"value": 2.0 * x}
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from rmtstab.sweeps import product, run
+
+def held(cell):
+    folder = Path(sys.argv[1])
+    (folder / "began").touch()
+    while not (folder / "go").exists():
+        time.sleep(0.01)
+    return {"value": 1.0}
+
+run(product("draw", 0, {"x": [1]}), held, Path(sys.argv[1]) / "cells", fingerprint="held")
+"""
+
+
+def test_two_processes_on_one_folder(tmp_path):
+    other = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)])
+    try:
+        while not (tmp_path / "began").exists() and other.poll() is None:
+            time.sleep(0.01)
+        with pytest.raises(FolderInUse, match="folder must not be in use by another run"):
+            run(product("draw", 0, {"x": [2]}), draw, tmp_path / "cells")
+        (tmp_path / "go").touch()
+        assert other.wait(timeout=60) == 0
+    finally:
+        other.kill()
+    # the lock went with its holder, and what it wrote is whole
+    assert len(run(product("draw", 0, {"x": [2]}), draw, tmp_path / "cells")) == 1
+    found = [path for path in (tmp_path / "cells").glob("*.json") if read_sealed(path)]
+    assert len(found) == 2
 
 
 def test_threads_writing_one_file_do_not_meet(tmp_path):
