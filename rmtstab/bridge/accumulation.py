@@ -15,7 +15,7 @@ from rmtstab.bridge.jacobian_rows import jacobian_rows
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.panels import ROWS_CHUNK, Scratch, joined_panels, preconditioned, row_panels
 from rmtstab.bridge.recording import Trace
-from rmtstab.bridge.schedule import MARGIN, Block, blocks, gram_bytes, schedule
+from rmtstab.bridge.schedule import MARGIN, Block, BudgetError, blocks, gram_bytes, schedule
 from rmtstab.bridge.separable import add_separable, separate
 
 
@@ -25,9 +25,9 @@ def accumulated(
     """Accumulate the Gram over sweeps of known layers, then over blocks of the rest."""
     plan = schedule(known, network, sides, blocks(known, network, sides), budget)
     if plan.sweeps and plan.memory > budget:
-        raise ValueError(
-            f"memory_budget must be at least {plan.memory / 1e9:.2g} GB for this network and "
-            f"these samples, got {budget / 1e9:.2g} GB; bridge.sketch needs less"
+        raise BudgetError(
+            f"memory_budget must be at least {plan.memory / 1e9:.2g} GB for this network and these "
+            f"samples, got {budget / 1e9:.2g} GB; bridge.sketch (reduction='sketch') needs less"
         )
     columns = sides[1].n_rows if len(sides) > 1 else None
     total = Accumulator(sides[0].n_rows, columns, network.device)
@@ -121,9 +121,9 @@ def _add_rest(
     free = budget - gram_bytes(sides, item) - MARGIN
     width = int(0.5 * free / (n_rows * item))
     if width < 1:
-        raise ValueError(
+        raise BudgetError(
             f"memory_budget must be larger than {budget / 1e9:.2g} GB for the Jacobian of one "
-            "weight; bridge.sketch needs less"
+            "weight; bridge.sketch (reduction='sketch') needs less"
         )
     group: list[str] = []
     for position, name in enumerate(known.rest):

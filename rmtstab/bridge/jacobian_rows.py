@@ -10,7 +10,7 @@ from torch.func import vjp, vmap
 
 from rmtstab.bridge.collecting import Side
 from rmtstab.bridge.network import Network, Weights
-from rmtstab.bridge.samples import map_tensors
+from rmtstab.bridge.trees import map_tensors
 
 ONE_BY_ONE = "samples differentiated one by one: "
 
@@ -77,7 +77,7 @@ def _batched(
         network.vmap_fails = True
         network.notes.append(ONE_BY_ONE + "vmap cannot batch this model")
         return None
-    flat = {name: value.detach().flatten(2) for name, value in found.items()}
+    flat = {name: value.detach().reshape(*value.shape[:2], -1) for name, value in found.items()}
     # nested vmap is silently wrong for some layers (PReLU where samples and outputs are as many)
     mix = torch.randn(roots.shape[2], 1, generator=torch.Generator().manual_seed(0))
     mix = mix.to(roots)

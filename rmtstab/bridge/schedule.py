@@ -19,6 +19,10 @@ SHARE = 0.25  # of what is free, for a chunk's backward passes
 CHUNK = 32  # samples of a backward pass; larger ones leave the cache
 
 
+class BudgetError(ValueError):
+    """A memory budget that a Gram matrix does not keep."""
+
+
 @dataclass(frozen=True)
 class Block:
     """How one weight's Gram block is made.

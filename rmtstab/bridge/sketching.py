@@ -120,7 +120,7 @@ def sketch(
     size = _checks.integer("size", size, low=1)
     (side,), (scale,) = read_sides(network, samples, roots=roots)
     budget = read_budget(memory_budget, network)
-    needed = _kept_bytes(network, side, size)
+    needed = kept_bytes(network, side.n_rows, size)
     if needed > budget:
         raise ValueError(
             f"memory_budget must hold {side.n_rows} x {size} projected factors "
@@ -169,11 +169,12 @@ def _project(target: Tensor, panel: Tensor, places: Tensor, turns: Tensor, part:
 
 def sketch_bytes(network: Network, known: Trace, side: Side, size: int) -> float:
     """Bytes that a sketch adds to the process at least: one sample at a time."""
-    return _kept_bytes(network, side, size) + _sample_bytes(network, known, side)
+    return kept_bytes(network, side.n_rows, size) + _sample_bytes(network, known, side)
 
 
-def _kept_bytes(network: Network, side: Side, size: int) -> float:
-    return 8.0 * side.n_rows * size + 24.0 * network.n_parameters + MARGIN
+def kept_bytes(network: Network, n_rows: int, size: int) -> float:
+    """Bytes of the projected factors and of the projection."""
+    return 8.0 * n_rows * size + 24.0 * network.n_parameters + MARGIN
 
 
 def _sample_bytes(network: Network, known: Trace, side: Side) -> float:
