@@ -105,9 +105,9 @@ def jacobian_gram(
         total = _closed_form(network, sides)
     else:
         with untouched(network.model), network.differentiable():
-            known = Trace({}, {}, network.names, 0.0)
-            if route != "jacobian":
-                known = trace(network, sides[0].samples)
+            known = trace(network, sides[0].samples)
+            if route == "jacobian":
+                known = Trace({}, {}, network.names, known.activation_bytes)
             try:
                 total = accumulated(network, known, sides, budget, progress)
             except LayoutError as error:
