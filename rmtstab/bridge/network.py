@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from rmtstab import _checks
 from rmtstab.bridge.model_checks import OutputError, check_model, describe, select_output
 from rmtstab.bridge.parameters import moving_names
+from rmtstab.bridge.precision import full_precision
 from rmtstab.bridge.preconditioner import diagonal
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.trees import map_tensors, tensors
@@ -117,6 +118,7 @@ class Network:
         self.output_shape: tuple[int, ...] | None = None
         self.is_checked = False  # whether it was seen to be a function of one sample
         self.notes: list[str] = []
+        self.vmap_proved: set[tuple[int, int, tuple[str, ...]]] = set()  # shapes it is right for
         self.bypassed: tuple[str, ...] = ()
         self.input_dtype: torch.dtype | None = None  # to which floating inputs are raised
         if self.model_dtype.itemsize < 4:
@@ -253,7 +255,7 @@ class Network:
 
         other.weights, other.fixed = cast(self.weights), cast(self.fixed)
         other.dtype = other.input_dtype = dtype
-        other.notes = list(self.notes)
+        other.notes, other.vmap_proved = list(self.notes), set()
         if self.preconditioner is not None and self.scale is not None:
             other.preconditioner, other.scale = cast(self.preconditioner), self.scale.to(dtype)
         return other
@@ -286,19 +288,19 @@ class Network:
 
     @contextmanager
     def differentiable(self) -> Iterator[None]:
-        """Choose kernels that can be differentiated twice under `torch.func`, and no autocast."""
-        fast = torch.backends.mha.get_fastpath_enabled()
+        """Choose kernels that can be differentiated twice under `torch.func`, at full precision."""
+        fast, cudnn = torch.backends.mha.get_fastpath_enabled(), torch.backends.cudnn.enabled
         with ExitStack() as stack:
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-            stack.enter_context(torch.autocast(self.device.type, enabled=False))
-            if self.device.type == "cuda" and any(
-                isinstance(m, nn.RNNBase) for m in self.model.modules()
-            ):
-                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+            stack.enter_context(full_precision(self.device))
             stack.enter_context(warnings.catch_warnings())
             # said once, in a note, where it matters
             warnings.filterwarnings("ignore", message="There is a performance drop")
             torch.backends.mha.set_fastpath_enabled(False)
+            if self.device.type == "cuda" and any(
+                isinstance(m, nn.RNNBase) for m in self.model.modules()
+            ):  # cuDNN's have no second derivative
+                torch.backends.cudnn.enabled = False
             sparse: list[Any] = [
                 m for m in self.model.modules() if getattr(m, "sparse", False) is True
             ]
@@ -308,6 +310,7 @@ class Network:
                 yield
             finally:
                 torch.backends.mha.set_fastpath_enabled(fast)
+                torch.backends.cudnn.enabled = cudnn
                 for module in sparse:
                     module.sparse = True
 
@@ -334,10 +337,14 @@ class Network:
         else:
             flat = [blocks[name].reshape(len(chunk), self.n_outputs, -1) for name in self.names]
             found = torch.cat(flat, dim=2).detach()
+            shape = len(chunk), self.n_outputs, self.names
+            if shape in self.vmap_proved:
+                return found
             # nested vmap is silently wrong for some layers (PReLU, n samples of n outputs)
             exact = self._sample_jacobian(chunk.take([len(chunk) - 1]))
             gap = (found[-1] - exact).norm()
             if bool(gap <= torch.finfo(self.dtype).eps ** 0.5 * exact.norm()):
+                self.vmap_proved.add(shape)
                 return found
             reason = "vmap gives wrong derivatives of this model"
         self.vmap_fails = True

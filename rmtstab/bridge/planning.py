@@ -176,7 +176,7 @@ def plan(
         "automatic differentiation alone",
     )
     for size in SKETCH_SIZES:
-        memory = sketch_bytes(network, known, sides[0], size)
+        memory = sketch_bytes(network, known, sides[0], size, budget)
         per_row = a_row + a_rest + network.n_parameters * 2e-9
         error = (2.0 / size) ** 0.5
         add(f"sketch {size}", memory, n_rows * per_row, f"entries within {error:.1%} (one s.e.)")

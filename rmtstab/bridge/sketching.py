@@ -167,9 +167,10 @@ def _project(target: Tensor, panel: Tensor, places: Tensor, turns: Tensor, part:
     target += torch.zeros_like(target, dtype=signed.dtype).scatter_add_(1, index, signed)
 
 
-def sketch_bytes(network: Network, known: Trace, side: Side, size: int) -> float:
-    """Bytes that a sketch adds to the process at least: one sample at a time."""
-    return kept_bytes(network, side.n_rows, size) + _sample_bytes(network, known, side)
+def sketch_bytes(network: Network, known: Trace, side: Side, size: int, budget: float) -> float:
+    """Bytes that a sketch adds to the process: as many samples at a time as a budget holds."""
+    kept, a_sample = kept_bytes(network, side.n_rows, size), _sample_bytes(network, known, side)
+    return kept + a_sample * min(len(side), _chunk_size(network, known, side, budget - kept))
 
 
 def kept_bytes(network: Network, n_rows: int, size: int) -> float:

@@ -160,8 +160,7 @@ def test_planned_memory_bounds_what_runs(net, route):
     )
     planned, measured = (float(line) for line in result.stdout.split())
     assert 0 < measured <= planned, result.stdout
-    if route != "sketch 1000":  # planned at one sample at a time, run at as many as fit
-        assert planned <= 3.0 * measured + 1.5e8, result.stdout
+    assert planned <= 3.0 * measured + 1.5e8, result.stdout
 
 
 @pytest.mark.slow

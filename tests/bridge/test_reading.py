@@ -481,6 +481,34 @@ def test_inference_mode_is_refused_and_autocast_left_out(entry):
     np.testing.assert_array_equal(found, plain)
 
 
+@pytest.mark.parametrize("precision", ["medium", "new"])
+@ENTRIES
+def test_products_are_not_rounded_further_whatever_the_program_allows(entry, precision):
+    """torch rounds convolutions to TF32 on CUDA by default, products after this call."""
+    places = [torch.backends.mkldnn.matmul, torch.backends.cudnn.conv]
+    before = [place.fp32_precision for place in places]
+    plain = entry(net())
+    try:
+        if precision == "medium":
+            torch.set_float32_matmul_precision("medium")
+        else:
+            for place in places:
+                place.fp32_precision = "tf32"
+        allowed = [place.fp32_precision for place in places]
+        found = entry(net())
+        assert [place.fp32_precision for place in places] == allowed != before
+    finally:
+        if precision == "medium":
+            torch.set_float32_matmul_precision("highest")
+        for place, value in zip(places, before, strict=True):
+            place.fp32_precision = value
+    if entry is problem:
+        plain, found = plain.factors.matrix, found.factors.matrix
+    np.testing.assert_array_equal(found, plain)
+    with bridge.Network(net()).differentiable():
+        assert {place.fp32_precision for place in places} == {"ieee"}
+
+
 class Remembering(nn.Module):
     """Keeps what it saw, as caches and counters do."""
 
