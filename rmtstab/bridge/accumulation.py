@@ -13,10 +13,18 @@ from rmtstab.bridge.collecting import Collected, Side, collect
 from rmtstab.bridge.contraction import add_kernel, add_pair
 from rmtstab.bridge.jacobian_rows import jacobian_rows
 from rmtstab.bridge.network import Network
-from rmtstab.bridge.panels import ROWS_CHUNK, Scratch, joined_panels, preconditioned, row_panels
+from rmtstab.bridge.panels import Scratch, joined_panels, preconditioned, row_panels
 from rmtstab.bridge.recording import Trace
-from rmtstab.bridge.schedule import MARGIN, Block, blocks, gram_bytes, schedule
-from rmtstab.bridge.separable import add_separable, separate
+from rmtstab.bridge.schedule import (
+    REST_CHUNK,
+    Block,
+    BudgetError,
+    blocks,
+    rest_sample,
+    rest_schedule,
+    schedule,
+)
+from rmtstab.bridge.separable import SEPARABLE, add_separable, separate
 
 
 def accumulated(
@@ -25,9 +33,9 @@ def accumulated(
     """Accumulate the Gram over sweeps of known layers, then over blocks of the rest."""
     plan = schedule(known, network, sides, blocks(known, network, sides), budget)
     if plan.sweeps and plan.memory > budget:
-        raise ValueError(
-            f"memory_budget must be at least {plan.memory / 1e9:.2g} GB for this network and "
-            f"these samples, got {budget / 1e9:.2g} GB; bridge.sketch needs less"
+        raise BudgetError(
+            f"memory_budget must be at least {plan.memory / 1e9:.2g} GB for this network and these "
+            f"samples, got {budget / 1e9:.2g} GB; bridge.sketch (reduction='sketch') needs less"
         )
     columns = sides[1].n_rows if len(sides) > 1 else None
     total = Accumulator(sides[0].n_rows, columns, network.device)
@@ -62,11 +70,11 @@ def _add_block(
     found: list[Collected],
     panel: int,
     scratch: Sequence[Scratch],
-) -> None:
-    """Add a weight's block from the inputs and slopes of its calls."""
+) -> str:
+    """Add a weight's block from the inputs and slopes of its calls; the order that was taken."""
     uses = known.uses[block.name]
     if block.may_separate and _add_separable(total, network, known, block, found, panel):
-        return
+        return SEPARABLE
     if block.order != "jacobian":
         joined = [
             (
@@ -77,9 +85,10 @@ def _add_block(
         ]
         add = add_kernel if block.order == "kernel" else add_pair
         add(total, joined[0], joined[1] if len(joined) > 1 else None)
-        return
+        return block.order
     for panels in row_panels(network, known, block.name, found, panel, scratch):
         total.add(*panels)
+    return block.order
 
 
 def _add_separable(
@@ -117,13 +126,14 @@ def _add_rest(
     """Add the weights that no layer explains, some of their columns at a time."""
     if not known.rest:
         return
-    item, n_rows = network.dtype.itemsize, sum(side.n_rows for side in sides)
-    free = budget - gram_bytes(sides, item) - MARGIN
-    width = int(0.5 * free / (n_rows * item))
+    numbers = [network.weights[name].numel() for name in known.rest]
+    width, chunk_bytes, _ = rest_schedule(
+        sum(numbers), known, sides, network.dtype.itemsize, budget
+    )
     if width < 1:
-        raise ValueError(
+        raise BudgetError(
             f"memory_budget must be larger than {budget / 1e9:.2g} GB for the Jacobian of one "
-            "weight; bridge.sketch needs less"
+            "weight; bridge.sketch (reduction='sketch') needs less"
         )
     group: list[str] = []
     for position, name in enumerate(known.rest):
@@ -132,14 +142,11 @@ def _add_rest(
         if following and sum(network.weights[w].numel() for w in (*group, *following)) <= width:
             continue
         size = sum(network.weights[w].numel() for w in group)
-        a_sample = max(side.n_functions for side in sides) * size * item
-        chunk_size = int(min(ROWS_CHUNK, max(1, 0.1 * free // (3 * a_sample + 1))))
+        a_sample = rest_sample(size, known, sides, network.dtype.itemsize)
+        chunk_size = int(min(REST_CHUNK, max(1, chunk_bytes // a_sample)))
         for start in range(0, size, width):  # more than one only for a weight alone
-            panels = []
-            for side in sides:
-                rows = _columns(network, group, side, chunk_size, slice(start, start + width))
-                panels.append(rows)
-            total.add(*panels)
+            columns = slice(start, min(start + width, size))
+            total.add(*[_columns(network, group, side, chunk_size, columns) for side in sides])
         group = []
 
 
@@ -147,9 +154,15 @@ def _columns(
     network: Network, group: Sequence[str], side: Side, chunk_size: int, columns: slice
 ) -> Tensor:
     """Some columns (n·R, w) of the Jacobian in a group of weights."""
-    parts = []
-    for _, chunk in side.chunks(chunk_size):
-        rows = jacobian_rows(network, group, chunk, chunk_size)
-        flat = [preconditioned(network, name, rows[name].flatten(0, 1)) for name in group]
-        parts.append(torch.cat(flat, dim=1)[:, columns].clone())
-    return torch.cat(parts)
+    width = columns.stop - columns.start
+    found = network.weights[group[0]].new_empty(len(side), side.n_functions, width)
+    for at, chunk in side.chunks(chunk_size):
+        rows, start = jacobian_rows(network, group, chunk, chunk_size), 0
+        for name in group:
+            part = preconditioned(network, name, rows.pop(name).flatten(0, 1))
+            low, high = max(columns.start - start, 0), min(columns.stop - start, part.shape[1])
+            if high > low:
+                target = slice(start + low - columns.start, start + high - columns.start)
+                found[at, :, target] = part[:, low:high].reshape(*found[at].shape[:2], high - low)
+            start += part.shape[1]
+    return found.flatten(0, 1)

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.func import grad, jacrev, vmap
 
 from rmtstab.bridge.sample_loss import OutputRoots, SampleLoss
-from rmtstab.bridge.samples import Samples, map_tensors
+from rmtstab.bridge.samples import Samples
+from rmtstab.bridge.trees import map_tensors
 
 Loss = Callable[[Tensor, Any], Tensor]
 REFERENCE_SEED = 20240229
@@ -84,7 +85,7 @@ class AutogradLoss(SampleLoss):
             raise ValueError(
                 "loss must be convex in the outputs, got an output Hessian eigenvalue "
                 f"{float(values.min()):.3g} ({self.name}); only convex losses are covered: "
-                "a preference loss or a distance to a reference has no frozen curvature"
+                "KL(reference || model) is, KL(model || reference) and preference losses are not"
             )
         roots = torch.where(values > scale, values, 0.0).sqrt()
         index = torch.arange(width, device=outputs.device)
@@ -143,6 +144,9 @@ class AutogradLoss(SampleLoss):
                     f"gradient at sample {int(gap.argmax())} depends on the rest of the batch; "
                     f"outputs have shape {(n, *self.output_shape)}, targets {tuple(first.shape)}"
                 )
+        even = float(weights.mean())
+        if bool((weights - even).abs().max() <= 64.0 * self.epsilon * abs(even)):
+            weights = torch.full_like(weights, 1.0 / n if self.normalised else even)
         return weights * n if self.normalised else weights
 
     def reference(self, n: int, device: torch.device, seed: int = REFERENCE_SEED) -> Tensor:

@@ -78,14 +78,19 @@ def squared(scale: float = 2.0, **options: Any) -> ElementwiseLoss:
 
 
 def gaussian(eps: float, full: bool, **options: Any) -> ElementwiseLoss:
-    """``½ [log v + (f − y)²/v]`` with the variance v among the targets."""
+    """``½ [log v + (f − y)²/v]`` with the variance v among the targets.
+
+    One variance for the last axis of the outputs serves all of it, as torch has it.
+    """
     constant = 0.5 * math.log(2.0 * math.pi) if full else 0.0
+
+    def held(f: Tensor, v: Tensor) -> Tensor:
+        return v.clamp(min=eps).repeat_interleave(f.shape[1] // v.shape[1], dim=1)
+
     return ElementwiseLoss(
-        phi=lambda f, y, v: (
-            0.5 * (v.clamp(min=eps).log() + (f - y) ** 2 / v.clamp(min=eps)) + constant
-        ),
-        slope=lambda f, y, v: (f - y) / v.clamp(min=eps),
-        curvature=lambda f, y, v: torch.ones_like(f) / v.clamp(min=eps),
+        phi=lambda f, y, v: 0.5 * (held(f, v).log() + (f - y) ** 2 / held(f, v)) + constant,
+        slope=lambda f, y, v: (f - y) / held(f, v),
+        curvature=lambda f, y, v: 1.0 / held(f, v),
         **options,
     )
 

@@ -19,7 +19,8 @@ from rmtstab.bridge.network_problem import NetworkProblem, halves_disagree
 from rmtstab.bridge.reading import Reading, read
 from rmtstab.bridge.reduction import reduce_gram, reduce_rows
 from rmtstab.bridge.samples import Samples
-from rmtstab.bridge.sketching import sketch
+from rmtstab.bridge.schedule import MARGIN, BudgetError
+from rmtstab.bridge.sketching import kept_bytes, sketch
 from rmtstab.unlearning.problem import UnlearningProblem
 
 Reduction = Literal["auto", "factors", "gram", "sketch"]
@@ -137,6 +138,7 @@ def problem(
     progress = _checks.flag("progress", progress)
     if chunk_size is not None:
         _checks.integer("chunk_size", chunk_size, low=1)
+    progress = _checks.flag("progress", progress)
     reading = read(
         model,
         loss,
@@ -156,12 +158,17 @@ def problem(
     notes = reading.notes
     for name, part in zip(("retain", "forget"), functions, strict=True):
         notes += _flat_samples(name, part)
-    route = _choose(reading, functions, reduction, memory_budget)
+    route = _choose(reading, functions, reduction, sketch_size, memory_budget)
+    plain = None
     if route == "gram":
-        plain = _from_gram(reading, functions, memory_budget, progress)
-    else:
+        try:
+            plain = _from_gram(reading, functions, memory_budget, progress)
+        except BudgetError:
+            if reduction == "gram":
+                raise
+            route = "sketch"  # its layers take more than the matrix itself
+    if plain is None:
         if route == "sketch":
-            _checks.integer("sketch_size", sketch_size, low=1)
             error = (2.0 / sketch_size) ** 0.5
             notes += (f"sketched: inner products of gradients within {error:.1%} (one s.e.)",)
             sketched = (reading.network, sketch_size, seed, memory_budget, progress)
@@ -185,25 +192,34 @@ def problem(
 
 
 def _choose(
-    reading: Reading, functions: list[Tensor], reduction: str, memory_budget: float | None
+    reading: Reading,
+    functions: list[Tensor],
+    reduction: str,
+    sketch_size: int,
+    memory_budget: float | None,
 ) -> str:
-    """Return the first reduction that fits, or the one asked for."""
+    """Return the first reduction that fits, or the one asked for; refuse what does not."""
     _checks.choice("reduction", reduction, ("auto", "factors", "gram", "sketch"))
-    budget = read_budget(memory_budget, reading.network)
+    _checks.integer("sketch_size", sketch_size, low=1)
+    budget, network = read_budget(memory_budget, reading.network), reading.network
     n_rows = sum(part.shape[0] * part.shape[2] for part in functions)
-    factors = 6.0 * 8.0 * n_rows * reading.network.n_parameters  # and copies of the reduction
-    gram = 4.0 * 8.0 * n_rows**2
-    if reduction == "factors" and factors > budget:
-        raise ValueError(
-            f"memory_budget must hold {n_rows} x {reading.network.n_parameters} factors "
-            f"({factors / 1e9:.2g} GB), got {budget / 1e9:.2g} GB; use reduction='gram' "
-            f"({gram / 1e9:.2g} GB) or 'sketch'"
-        )
-    if reduction != "auto":
-        return reduction
-    if factors <= min(budget, SMALL_BYTES):
-        return "factors"
-    return "gram" if gram <= budget and n_rows <= MOST_ROWS else "sketch"
+    needed = {
+        "factors": 6.0 * 8.0 * n_rows * network.n_parameters,  # and copies of the reduction
+        "gram": 4.0 * 8.0 * n_rows**2 + MARGIN,
+        "sketch": kept_bytes(network, n_rows, sketch_size),
+    }
+    small = needed["factors"] <= SMALL_BYTES
+    order = ("factors", "gram", "sketch") if small else ("gram", "sketch", "factors")
+    tried = [name for name in order if name != "gram" or n_rows <= MOST_ROWS]
+    for name in tried if reduction == "auto" else [reduction]:
+        if needed[name] <= budget:
+            return name
+    listed = ", ".join(f"reduction={name!r} {size / 1e9:.2g} GB" for name, size in needed.items())
+    raise ValueError(
+        f"memory_budget must hold {n_rows} functions of {network.n_parameters} weights "
+        f"({listed} at sketch_size={sketch_size}), got {budget / 1e9:.2g} GB; raise it, or lower "
+        "sketch_size or max_samples"
+    )
 
 
 def _from_gram(

@@ -16,7 +16,7 @@ from rmtstab.bridge.models import TwoLayerReLUCNN
 from rmtstab.bridge.network import Network, untouched
 from rmtstab.bridge.recording import LayoutError, Trace, trace
 from rmtstab.bridge.samples import Samples
-from rmtstab.bridge.schedule import MARGIN, available_memory, gram_bytes
+from rmtstab.bridge.schedule import MARGIN, BudgetError, available_memory, gram_bytes
 from rmtstab.curvature.cnn import cnn_gram
 
 ROUTES = ("auto", "layers", "jacobian", "closed form")
@@ -105,9 +105,9 @@ def jacobian_gram(
         total = _closed_form(network, sides)
     else:
         with untouched(network.model), network.differentiable():
-            known = Trace({}, {}, network.names, 0.0)
-            if route != "jacobian":
-                known = trace(network, sides[0].samples)
+            known = trace(network, sides[0].samples)
+            if route == "jacobian":
+                known = Trace({}, {}, network.names, known.activation_bytes)
             try:
                 total = accumulated(network, known, sides, budget, progress)
             except LayoutError as error:
@@ -216,10 +216,10 @@ def check_gram_fits(sides: Sequence[Side], network: Network, budget: float) -> N
     needed = gram_bytes(sides, network.dtype.itemsize) + MARGIN
     if needed > budget:
         rows, columns = sides[0].n_rows, sides[-1].n_rows
-        raise ValueError(
+        raise BudgetError(
             f"memory_budget must hold the Gram matrix of {rows} x {columns} "
             f"({needed / 1e9:.2g} GB), got {budget / 1e9:.2g} GB; use bridge.sketch "
-            f"(n·C·size numbers) or fewer samples"
+            "(reduction='sketch'; rows times size numbers) or fewer samples"
         )
 
 

@@ -18,8 +18,10 @@ from rmtstab.bridge.elementwise_loss import ElementwiseLoss
 from rmtstab.bridge.losses import Loss, half_squared_error, logistic
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.sample_loss import SampleLoss
-from rmtstab.bridge.samples import Samples, map_tensors, tensors
+from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.softmax_loss import SoftmaxLoss
+from rmtstab.bridge.trees import map_tensors, tensors
+from rmtstab.bridge.untouched import generator_states, untouched_generators
 
 MODULES: dict[Any, type[nn.Module]] = {
     functional.mse_loss: nn.MSELoss,
@@ -78,13 +80,23 @@ def read_loss(
     >>> read_loss(torch.nn.CrossEntropyLoss(), network, samples, outputs).name
     'CrossEntropyLoss'
     """
-    shape = network.output_shape or ()
-    loss = as_module(loss)
+    with untouched_generators():
+        return _read(as_module(loss), network.output_shape or (), samples, outputs, weights)
+
+
+def _read(
+    loss: Any,
+    shape: tuple[int, ...],
+    samples: Samples,
+    outputs: Tensor,
+    weights: Iterable[nn.Parameter],
+) -> SampleLoss:
     last = _has_classes_last(loss, shape, samples)
     closed = _closed_form(loss, shape, samples, outputs, -1 if last else 0)
     call, dtype = _callable(loss, shape, samples, outputs, last)
-    _check_differentiable(loss_name(loss), call, dtype, shape, samples, outputs, weights)
     generic = AutogradLoss(loss_name(loss), call, shape, dtype)
+    _check_repeats(generic, samples, outputs)
+    _check_differentiable(loss_name(loss), call, dtype, shape, samples, outputs, weights)
     notes = ("read with its classes on the outputs' last axis",) if last else ()
     if is_normalised(outputs, shape) and (
         type(loss) is nn.NLLLoss or (closed is None and generic.is_linear(outputs, samples))
@@ -171,13 +183,19 @@ def _check_elementwise(loss: ElementwiseLoss, shape: tuple[int, ...], samples: S
     parts = samples.targets if isinstance(samples.targets, tuple) else (samples.targets,)
     if loss.name == "GaussianNLLLoss" and len(parts) != 2:
         raise ValueError("targets of GaussianNLLLoss must be a pair (values, variances)")
-    for part in parts:
-        if tuple(part.shape) != wanted:
+    shared = {wanted[:-1], (*wanted[:-1], 1)} if shape else set()  # a variance for the last axis
+    for place, part in enumerate(parts):
+        if tuple(part.shape) != wanted and not (place and tuple(part.shape) in shared):
             raise ValueError(
                 f"targets must have the outputs' shape {wanted}, got {tuple(part.shape)}: "
                 f"{loss.name} would broadcast them"
             )
     low, high = float(parts[0].min()), float(parts[0].max())
+    if loss.name == "BCEWithLogitsLoss" and not parts[0].is_floating_point():
+        raise ValueError(
+            f"targets of {loss.name} must be real numbers, got {parts[0].dtype}; use "
+            "targets.float()"
+        )
     if loss.name == "BCEWithLogitsLoss" and not (low >= 0.0 and high <= 1.0):
         raise ValueError(f"targets of {loss.name} must lie in [0, 1], got {low:g} to {high:g}")
     if loss.name == "logistic" and not bool((parts[0].abs() == 1).all()):
@@ -199,9 +217,14 @@ def _check_labels(loss: SoftmaxLoss, samples: Samples) -> None:
         return
     tokens = [size for k, size in enumerate(shape) if k != loss.class_axis % len(shape)]
     if list(targets.shape) != [n, *tokens]:
+        remedy = ""
+        if list(targets.shape) == [n, *shape]:
+            remedy = "; pass classes, targets.argmax(1), or soft labels, targets.float()"
+        elif targets.squeeze(-1).shape == (n, *tokens):
+            remedy = "; use targets.squeeze(-1)"
         raise ValueError(
             f"targets of {loss.name} must have shape {(n, *shape[1:])} for outputs of shape "
-            f"{(n, *shape)} (classes on axis 1), got {tuple(targets.shape)}"
+            f"{(n, *shape)} (classes on axis 1), got {tuple(targets.shape)}{remedy}"
         )
     kept = targets[targets != loss.ignore_index]
     if kept.numel() and not (int(kept.min()) >= 0 and int(kept.max()) < loss.n_classes):
@@ -247,6 +270,17 @@ def _callable(
         f"{_shapes(samples.targets)}, got "
         f"{type(error).__name__}: {str(error).splitlines()[0]}"
     ) from error
+
+
+def _check_repeats(loss: AutogradLoss, samples: Samples, outputs: Tensor) -> None:
+    """Refuse a loss that draws random numbers."""
+    states = generator_states()
+    values = [float(loss.batch(outputs, samples.targets).detach()) for _ in range(2)]
+    if generator_states() != states or not (values[0] == values[1] or math.isnan(values[0])):
+        raise ValueError(
+            f"loss must be deterministic, got one that draws at random ({loss.name}); "
+            "call loss.eval() or leave the noise out"
+        )
 
 
 def _check_differentiable(

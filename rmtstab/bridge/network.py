@@ -14,9 +14,12 @@ from torch.func import functional_call, jacrev, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from rmtstab import _checks
+from rmtstab.bridge.model_checks import OutputError, check_model, describe, select_output
 from rmtstab.bridge.parameters import moving_names
+from rmtstab.bridge.precision import full_precision
 from rmtstab.bridge.preconditioner import diagonal
-from rmtstab.bridge.samples import Samples, map_tensors, tensors
+from rmtstab.bridge.samples import Samples
+from rmtstab.bridge.trees import map_tensors, tensors
 from rmtstab.bridge.untouched import untouched
 
 __all__ = ["Network", "untouched"]
@@ -115,11 +118,18 @@ class Network:
         self.output_shape: tuple[int, ...] | None = None
         self.is_checked = False  # whether it was seen to be a function of one sample
         self.notes: list[str] = []
+        self.vmap_proved: set[tuple[int, int, tuple[str, ...]]] = set()  # shapes it is right for
         self.bypassed: tuple[str, ...] = ()
         self.input_dtype: torch.dtype | None = None  # to which floating inputs are raised
         if self.model_dtype.itemsize < 4:
             self.input_dtype = torch.float32
             self.notes.append(f"{self.model_dtype} weights, differentiated in float32")
+        hooked = [name for name in self.names if getattr(available[name], "_backward_hooks", None)]
+        if hooked:
+            self.notes.append(
+                f"gradient hooks of {', '.join(map(repr, hooked[:3]))} are not applied: "
+                "derivatives are those of the outputs"
+            )
         self.preconditioner = diagonal(preconditioner, model, self.weights)
         self.scale = (
             None if self.preconditioner is None else self.flatten(self.preconditioner).sqrt()
@@ -245,7 +255,7 @@ class Network:
 
         other.weights, other.fixed = cast(self.weights), cast(self.fixed)
         other.dtype = other.input_dtype = dtype
-        other.notes = list(self.notes)
+        other.notes, other.vmap_proved = list(self.notes), set()
         if self.preconditioner is not None and self.scale is not None:
             other.preconditioner, other.scale = cast(self.preconditioner), self.scale.to(dtype)
         return other
@@ -278,18 +288,19 @@ class Network:
 
     @contextmanager
     def differentiable(self) -> Iterator[None]:
-        """Choose kernels that can be differentiated, twice, under `torch.func`."""
-        fast = torch.backends.mha.get_fastpath_enabled()
+        """Choose kernels that can be differentiated twice under `torch.func`, at full precision."""
+        fast, cudnn = torch.backends.mha.get_fastpath_enabled(), torch.backends.cudnn.enabled
         with ExitStack() as stack:
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-            if self.device.type == "cuda" and any(
-                isinstance(m, nn.RNNBase) for m in self.model.modules()
-            ):
-                stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+            stack.enter_context(full_precision(self.device))
             stack.enter_context(warnings.catch_warnings())
             # said once, in a note, where it matters
             warnings.filterwarnings("ignore", message="There is a performance drop")
             torch.backends.mha.set_fastpath_enabled(False)
+            if self.device.type == "cuda" and any(
+                isinstance(m, nn.RNNBase) for m in self.model.modules()
+            ):  # cuDNN's have no second derivative
+                torch.backends.cudnn.enabled = False
             sparse: list[Any] = [
                 m for m in self.model.modules() if getattr(m, "sparse", False) is True
             ]
@@ -299,6 +310,7 @@ class Network:
                 yield
             finally:
                 torch.backends.mha.set_fastpath_enabled(fast)
+                torch.backends.cudnn.enabled = cudnn
                 for module in sparse:
                     module.sparse = True
 
@@ -325,10 +337,14 @@ class Network:
         else:
             flat = [blocks[name].reshape(len(chunk), self.n_outputs, -1) for name in self.names]
             found = torch.cat(flat, dim=2).detach()
+            shape = len(chunk), self.n_outputs, self.names
+            if shape in self.vmap_proved:
+                return found
             # nested vmap is silently wrong for some layers (PReLU, n samples of n outputs)
             exact = self._sample_jacobian(chunk.take([len(chunk) - 1]))
             gap = (found[-1] - exact).norm()
             if bool(gap <= torch.finfo(self.dtype).eps ** 0.5 * exact.norm()):
+                self.vmap_proved.add(shape)
                 return found
             reason = "vmap gives wrong derivatives of this model"
         self.vmap_fails = True
@@ -364,17 +380,25 @@ class Network:
         pair = samples.take([0, min(1, len(samples) - 1)]).to(self.device)
         with torch.no_grad(), untouched(self.model), self.differentiable():
             try:
-                shape = tuple(self.raw(self.weights, pair.inputs).shape)
-            except (RuntimeError, TypeError, IndexError) as error:
+                raw = self.raw(self.weights, pair.inputs)
+            except torch.OutOfMemoryError:
+                raise
+            except OutputError:
+                raise
+            except Exception as error:  # whatever a model makes of inputs that it was not built for
                 parts = tensors(pair.inputs)
                 given = ", ".join(f"{tuple(t.shape)} {t.dtype}" for t in parts)
                 other = [t for t in parts if t.is_floating_point() and t.dtype != self.model_dtype]
                 remedy = f"; use inputs.to({self.model_dtype})" if other else ""
                 raise ValueError(
                     f"model must accept the samples' inputs, here a batch {given}, got "
-                    f"{type(error).__name__}: {str(error).splitlines()[0]}; its weights are "
-                    f"{self.model_dtype}{remedy}"
+                    f"{describe(error)}; its weights are {self.model_dtype}{remedy}"
                 ) from error
+        shape = tuple(raw.shape)
+        if not raw.is_floating_point():
+            raise ValueError(
+                f"model must return real numbers, got {raw.dtype}; pass output= to choose logits"
+            )
         if not shape or shape[0] != 2:
             raise ValueError(
                 "model must return one output a sample, first axis the samples, got shape "
@@ -405,69 +429,8 @@ class Network:
                 handle.remove()
 
 
-def check_model(model: Any) -> None:
-    """Refuse what is not a module, has no weights, or has weights that are not finite."""
-    if isinstance(model, Mapping):
-        raise TypeError(
-            "model must be a torch.nn.Module, got a state dict; build the model, then "
-            "model.load_state_dict(torch.load(path, weights_only=True))"
-        )
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    if isinstance(model, nn.DataParallel | torch.jit.ScriptModule):
-        raise TypeError(
-            f"model must be a plain torch.nn.Module, got a {type(model).__name__}; pass the model "
-            "that it was made of"
-        )
-    state = [*model.named_parameters(), *model.named_buffers()]
-    places = sorted({str(value.device) for _, value in state})
-    if len(places) > 1 or places == ["meta"]:
-        raise ValueError(
-            f"model must lie on one device that holds data, got {', '.join(places)}; "
-            "use model.to(device) with its weights loaded"
-        )
-    for name, value in state:
-        if value.is_floating_point() and not bool(value.detach().isfinite().all()):
-            kind = "NaN" if bool(value.detach().isnan().any()) else "infinite"
-            raise ValueError(f"model must have finite weights, got {kind} weights in {name!r}")
-
-
-def select_output(result: Any, output: str | Callable[[Any], Tensor] | None) -> Tensor:
-    """Pick the output tensor out of what a model returned."""
-    if callable(output):
-        result = output(result)
-    elif output is not None and isinstance(result, Tensor):
-        raise ValueError(f"output must be None where the model returns one tensor, got {output!r}")
-    elif output is not None:
-        found = result.get(output) if isinstance(result, Mapping) else getattr(result, output, None)
-        if found is None:
-            raise ValueError(f"output must be one of {_keys(result)}, got {output!r}")
-        result = found
-    elif isinstance(result, Mapping) and "logits" in result:
-        result = result["logits"]
-    elif not isinstance(result, Tensor) and isinstance(getattr(result, "logits", None), Tensor):
-        result = result.logits
-    elif isinstance(result, Mapping | tuple | list) and len(result) == 1:
-        result = next(iter(result.values() if isinstance(result, Mapping) else result))
-    if not isinstance(result, Tensor):
-        raise ValueError(
-            f"output must choose one tensor of what the model returns, {_keys(result)}; pass a "
-            "key, or a function of the model's result"
-        )
-    return result
-
-
 def batch_size(inputs: Any) -> int:
     """Samples in a batch of inputs."""
     while not isinstance(inputs, Tensor):
         inputs = next(iter(inputs.values() if isinstance(inputs, Mapping) else inputs))
     return len(inputs)
-
-
-def _keys(result: Any) -> str:
-    if isinstance(result, Mapping):
-        return ", ".join(repr(key) for key in result)
-    if isinstance(result, tuple | list):
-        return f"a {type(result).__name__} of {len(result)}"
-    names = [name for name in vars(result)] if hasattr(result, "__dict__") else []
-    return ", ".join(repr(name) for name in names) or type(result).__name__

@@ -18,9 +18,9 @@ from rmtstab.bridge.network import Network
 from rmtstab.bridge.reading import Reading
 from rmtstab.bridge.run_memory import refuse_beyond
 from rmtstab.bridge.run_plan import RunPlan
-from rmtstab.bridge.samples import map_tensors
 from rmtstab.bridge.set_loss import SetLoss
 from rmtstab.bridge.space_reading import joined
+from rmtstab.bridge.trees import map_tensors
 
 WEIGHT_BYTES = 5e8  # of all runs stepped at once, one copy
 COPIES = 4  # of a run's weights: moved, centred, gradient, its product

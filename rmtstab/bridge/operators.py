@@ -123,10 +123,12 @@ class CurvatureOperator(LinearOperator):  # type: ignore[misc]
 
     def _matvec(self, vector: FloatArray) -> FloatArray:
         network = self.network
-        flat = torch.as_tensor(np.ravel(vector), dtype=torch.float64, device=network.device)
-        size = float(flat.norm())  # scaled to 1: a tiny vector keeps its digits in float32
+        size = float(
+            np.linalg.norm(vector)
+        )  # scaled to 1: a tiny vector keeps its digits in float32
         if size == 0.0:
             return np.zeros(self.shape[0])
+        flat = torch.as_tensor(np.ravel(vector), dtype=torch.float64, device=network.device)
         scale = 1.0 if network.scale is None else network.scale.double()
         tangent = network.unflatten((flat * scale / size).to(network.dtype))
         total = torch.zeros_like(flat)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,10 @@ from rmtstab.bridge.collecting import Side, collect
 from rmtstab.bridge.gram import has_closed_form, read_budget, read_sides
 from rmtstab.bridge.jacobian_rows import jacobian_rows
 from rmtstab.bridge.network import Network, untouched
-from rmtstab.bridge.recording import Trace, trace
+from rmtstab.bridge.recording import PROBED, Trace, trace
 from rmtstab.bridge.samples import Samples
-from rmtstab.bridge.schedule import MARGIN, blocks, gram_bytes, schedule
+from rmtstab.bridge.schedule import MARGIN, Block, blocks, gram_bytes, rest_schedule, schedule
+from rmtstab.bridge.separable import SEPARABLE, separate
 from rmtstab.bridge.sketching import sketch_bytes
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Plan(Record):
     memory_budget : float
         Bytes.
     orders : dict of str
-        Order of contraction chosen for each weight.
+        Order of contraction of each weight that layers explain: "jacobian", "kernel", "pair",
+        or "separable" where the slopes of a few samples separate.
     """
 
     routes: tuple[PlannedRoute, ...]
@@ -142,8 +144,9 @@ def plan(
         a_row = _sweep_seconds(network, known, sides[0])
         a_rest = _rest_seconds(network, known.rest, sides[0])
         a_jacobian = _rest_seconds(network, network.names, sides[0])
+        found = blocks(known, network, sides)
+        separated = _separated(network, known, found, sides[0])
     rest = sum(network.weights[name].numel() for name in known.rest)
-    found = blocks(known, network, sides)
     work = schedule(known, network, sides, found, budget)
     item = network.dtype.itemsize
     gram = gram_bytes(sides, item) + MARGIN
@@ -155,29 +158,44 @@ def plan(
 
     if has_closed_form(network):
         add("closed form", gram, pairs * network.n_parameters / rate, "the network's own formula")
-    slice_bytes = min(float(rest) * n_rows * item, 0.5 * max(budget - gram, 0.0))
+    rest_memory = rest_schedule(rest, known, sides, item, budget)[2] if rest else gram
     add(
         "layers",
-        max(work.memory if sweeps else gram, gram + 1.5 * slice_bytes),
-        (sum(block.cost for block in found) + pairs * rest) / rate
+        max(work.memory if sweeps else gram, rest_memory),
+        (sum(_cost(block, separated) for block in found) + pairs * rest) / rate
         + n_rows * (sweeps * a_row + a_rest),
         f"{sweeps} sweep{'s' if sweeps != 1 else ''}, {len(known.uses)} weights by layer, "
         f"{len(known.rest)} by autograd",
     )
-    slice_bytes = min(float(network.n_parameters) * n_rows * item, 0.5 * max(budget - gram, 0.0))
-    passes = max(1.0, network.n_parameters * n_rows * item / max(slice_bytes, 1.0))
+    width, _, memory = rest_schedule(network.n_parameters, known, sides, item, budget)
+    passes = network.n_parameters / max(width, 1)
     add(
         "jacobian",
-        gram + 1.5 * slice_bytes,
+        memory,
         pairs * network.n_parameters / rate + n_rows * a_jacobian * passes,
         "automatic differentiation alone",
     )
     for size in SKETCH_SIZES:
-        memory = sketch_bytes(network, known, sides[0], size)
+        memory = sketch_bytes(network, known, sides[0], size, budget)
         per_row = a_row + a_rest + network.n_parameters * 2e-9
         error = (2.0 / size) ** 0.5
         add(f"sketch {size}", memory, n_rows * per_row, f"entries within {error:.1%} (one s.e.)")
-    return Plan(tuple(routes), budget, {block.name: block.order for block in found})
+    orders = {b.name: SEPARABLE if b.name in separated else b.order for b in found}
+    return Plan(tuple(routes), budget, orders)
+
+
+def _separated(network: Network, known: Trace, found: Sequence[Block], side: Side) -> set[str]:
+    """Weights whose slopes separate on a few samples, where that is the cheaper order."""
+    names = [block.name for block in found if block.may_separate]
+    if not names:
+        return set()
+    few = Side(side.samples.take(range(min(PROBED, len(side)))), None, side.n_functions)
+    slopes = collect(network, known, few, (), names, PROBED).slopes
+    return {name for name in names if separate(slopes[known.uses[name][0][0]]) is not None}
+
+
+def _cost(block: Block, separated: set[str]) -> float:
+    return block.separable_cost if block.name in separated else block.cost
 
 
 def _products_a_second(network: Network) -> float:

@@ -100,6 +100,8 @@ def read(
         for name, part in zip(names, (first, second), strict=True)
         if part is not None and len(part) < part.total
     ]
+    for name, part in zip(names, (first, second), strict=True):
+        notes += [f"{name}: {note}" for note in (part.notes if part is not None else ())]
     if second is not None:
         notes += warn_of_shared(first, second, names)
     functions = [as_module(loss), as_module(loss if forget_loss is None else forget_loss)]

@@ -163,6 +163,8 @@ def recording(
 
     def listen(path: str, layer: nn.Module) -> None:
         def hook(_: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> Tensor:  # type: ignore[type-arg]
+            if not output.requires_grad:  # called under no_grad: it moves nothing
+                return output
             if path in shared:
                 output = output.reshape(output.shape[-2:]).expand(n, -1, -1)
             value = (args or tuple(kwargs.values()))[0].detach()

@@ -16,7 +16,13 @@ from rmtstab.bridge.recording import Trace
 PANEL_BYTES = 400_000_000  # of Jacobian columns multiplied at a time
 MARGIN = 100_000_000  # bytes for what is not counted: buffers of BLAS and of the allocator
 SHARE = 0.25  # of what is free, for a chunk's backward passes
+REST_SHARE = 0.6  # of what is free, for columns of weights that autograd differentiates
+REST_CHUNK = 8  # samples whose Jacobian is made at a time
 CHUNK = 32  # samples of a backward pass; larger ones leave the cache
+
+
+class BudgetError(ValueError):
+    """A memory budget that a Gram matrix does not keep."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +41,9 @@ class Block:
         Numbers of the weight.
     cost : float
         Multiply-adds.
-    may_separate : bool
-        Whether the order of `rmtstab.bridge.separable` is cheaper where slopes allow it.
+    separable_cost : float
+        Multiply-adds in the order of `rmtstab.bridge.separable`, should slopes allow it;
+        inf where they cannot.
     """
 
     name: str
@@ -45,7 +52,12 @@ class Block:
     size: int
     width: int
     cost: float
-    may_separate: bool
+    separable_cost: float
+
+    @property
+    def may_separate(self) -> bool:
+        """Whether that order is worth a look at the slopes."""
+        return self.separable_cost < self.cost
 
 
 @dataclass(frozen=True)
@@ -100,10 +112,11 @@ def _block(name: str, trace: Trace, network: Network, sides: Sequence[Side]) -> 
         calls, (local for _, local in trace.uses[name]), strict=True))  # fmt: skip
     keeps_jacobian = order == "jacobian" and (jacobian <= factors or not can_slice)
     size = jacobian if keeps_jacobian else factors
-    separable = pairs * channels * (fan_in + functions[0] * functions[1])
-    may_separate = is_product and len(calls) == 1 and not keeps_jacobian and positions > 1
-    may_separate = may_separate and separable < costs[order]
-    return Block(name, order, keeps_jacobian, size, weight.numel(), costs[order], may_separate)
+    separable = float("inf")
+    if is_product and len(calls) == 1 and not keeps_jacobian and positions > 1:
+        a_pair = fan_in + functions[0] * functions[1]
+        separable = channels * (n_samples * fan_in * positions + pairs * a_pair)
+    return Block(name, order, keeps_jacobian, size, weight.numel(), costs[order], separable)
 
 
 def schedule(
@@ -153,6 +166,36 @@ def schedule(
     peak = max((kept(trace, s, sides, item) + working(s, chunk_size) for s in sweeps), default=0.0)
     memory = fixed + panel * n_rows * item + peak
     return Schedule(tuple(tuple(s) for s in sweeps), chunk_size, panel, memory)
+
+
+def rest_sample(numbers: int, trace: Trace, sides: Sequence[Side], item: int) -> float:
+    """Bytes of one sample while its Jacobian in so many weights is made by autograd."""
+    functions = max(side.n_functions for side in sides)
+    return functions * (3.0 * numbers * item + trace.activation_bytes) + 1.0
+
+
+def rest_schedule(
+    numbers: int, trace: Trace, sides: Sequence[Side], item: int, memory_budget: float
+) -> tuple[int, float, float]:
+    """Columns at a time, bytes of samples at a time, and all bytes, of weights left to autograd.
+
+    Parameters
+    ----------
+    numbers : int
+        How many weights.
+    trace : Trace
+    sides : sequence of Side
+    item : int
+        Bytes of a number.
+    memory_budget : float
+    """
+    n_rows = sum(side.n_rows for side in sides)
+    fixed = gram_bytes(sides, item) + MARGIN
+    free = max(memory_budget - fixed, 0.0)
+    width = min(int(REST_SHARE * free / (n_rows * item)), numbers)
+    a_sample = rest_sample(numbers, trace, sides, item)
+    chunk = max(a_sample, min((1.0 - REST_SHARE) * free, REST_CHUNK * a_sample))
+    return width, chunk, fixed + width * n_rows * item + chunk
 
 
 def _columns_bytes(trace: Trace, block: Block, sides: Sequence[Side], item: int) -> float:

@@ -6,7 +6,7 @@ multiples of one, channel by channel, and
 
 ``⟨J_ir, J_jq⟩ = Σ_o a_i[r, o] a_j[q, o] ⟨b_i[o] x_iᵀ, b_j[o] x_jᵀ⟩``
 
-takes ``O I + R² O`` multiply-adds a pair of samples instead of ``R² O I``.
+takes ``O I + R² O`` multiply-adds a pair of samples instead of ``R² O I``, and ``O I T`` a sample.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rmtstab.bridge.contraction import TILE
 from rmtstab.bridge.recording import Call
 
 Separated = tuple[Tensor, Tensor]  # a (n, R, O) and b (n, O, T)
+SEPARABLE = "separable"  # the order's name
 CHUNK = 8  # samples looked at together
 ROUNDING = 16.0  # units of rounding within which slopes separate
 

@@ -121,7 +121,7 @@ def sketch(
     progress = _checks.flag("progress", progress)
     (side,), (scale,) = read_sides(network, samples, roots=roots)
     budget = read_budget(memory_budget, network)
-    needed = _kept_bytes(network, side, size)
+    needed = kept_bytes(network, side.n_rows, size)
     if needed > budget:
         raise ValueError(
             f"memory_budget must hold {side.n_rows} x {size} projected factors "
@@ -168,13 +168,15 @@ def _project(target: Tensor, panel: Tensor, places: Tensor, turns: Tensor, part:
     target += torch.zeros_like(target, dtype=signed.dtype).scatter_add_(1, index, signed)
 
 
-def sketch_bytes(network: Network, known: Trace, side: Side, size: int) -> float:
-    """Bytes that a sketch adds to the process at least: one sample at a time."""
-    return _kept_bytes(network, side, size) + _sample_bytes(network, known, side)
+def sketch_bytes(network: Network, known: Trace, side: Side, size: int, budget: float) -> float:
+    """Bytes that a sketch adds to the process: as many samples at a time as a budget holds."""
+    kept, a_sample = kept_bytes(network, side.n_rows, size), _sample_bytes(network, known, side)
+    return kept + a_sample * min(len(side), _chunk_size(network, known, side, budget - kept))
 
 
-def _kept_bytes(network: Network, side: Side, size: int) -> float:
-    return 8.0 * side.n_rows * size + 24.0 * network.n_parameters + MARGIN
+def kept_bytes(network: Network, n_rows: int, size: int) -> float:
+    """Bytes of the projected factors and of the projection."""
+    return 8.0 * n_rows * size + 24.0 * network.n_parameters + MARGIN
 
 
 def _sample_bytes(network: Network, known: Trace, side: Side) -> float:

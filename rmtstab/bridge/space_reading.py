@@ -14,7 +14,8 @@ from torch.utils._pytree import tree_map
 from rmtstab.bridge.function_space import FunctionSpace
 from rmtstab.bridge.gram import jacobian_gram
 from rmtstab.bridge.jacobian_products import pushforward
-from rmtstab.bridge.network import Network, check_model, untouched
+from rmtstab.bridge.model_checks import check_model
+from rmtstab.bridge.network import Network, untouched
 from rmtstab.bridge.planning import plan
 from rmtstab.bridge.sample_loss import SampleLoss
 from rmtstab.bridge.samples import Samples

@@ -251,6 +251,30 @@ def test_weights_that_the_model_does_not_use_do_not_matter(reduction):
     )
 
 
+class Partly(nn.Module):
+    """A weight that is one number, and layers under no_grad that move nothing."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.inner, self.temperature = net(), nn.Parameter(torch.tensor(1.3))
+
+    def forward(self, x):
+        with torch.no_grad():
+            hidden = self.inner[1](self.inner[0](x))
+        return self.inner[2](hidden) * self.temperature
+
+
+@REDUCTIONS
+def test_scalar_weights_and_parts_without_gradient(reduction):
+    """The gram route failed at both, with errors of torch's own."""
+    model, x, y = Partly().double(), draw(20, 8).double(), labels(20)
+    sets = (x[:16], y[:16]), (x[16:], y[16:])
+    problem = bridge.problem(model, nn.CrossEntropyLoss(), *sets, reduction=reduction)
+    exact = [naive_torch.gauss_newton(model, nn.CrossEntropyLoss(), *s) for s in sets]
+    assert_same_curvature(problem, *exact, 1e-12)
+
+
 def test_losses_of_other_widths_and_inputs_of_other_lengths_share_a_gram():
     class Mean(nn.Module):
         def __init__(self):
@@ -295,8 +319,31 @@ def test_memory_that_no_reduction_keeps_is_refused():
             bridge.problem(
                 model, nn.CrossEntropyLoss(), *sets, reduction=reduction, memory_budget=1e4
             )
+    message = r"reduction='factors' .* 'sketch' 0.1 GB at sketch_size=4000\), got 1e-05 GB; raise"
+    with pytest.raises(ValueError, match=message.replace("'sketch' 0", "reduction='sketch' 0")):
+        bridge.problem(model, nn.CrossEntropyLoss(), *sets, memory_budget=1e4)
     with pytest.raises(ValueError, match="reduction must be one of 'auto'"):
         bridge.problem(model, nn.CrossEntropyLoss(), *sets, reduction="lanczos")
+
+
+def test_layers_that_do_not_fit_beside_the_gram_are_sketched(monkeypatch):
+    """Room for the matrix but not for one sweep: ``"auto"`` raised an error there."""
+    from rmtstab.bridge import from_network
+
+    torch.manual_seed(0)
+    model, x = (
+        nn.Sequential(nn.Conv2d(1, 64, 5), nn.Flatten(), nn.Linear(36864, 2)),
+        draw(8, 1, 28, 28),
+    )
+    sets = (x[:6], labels(6, 2)), (x[6:], labels(2, 2))
+    budget = 1.03e8
+    monkeypatch.setattr(from_network, "SMALL_BYTES", 0.0)
+    with pytest.raises(ValueError, match=r"memory_budget must be .*reduction='sketch'"):
+        bridge.problem(model, nn.CrossEntropyLoss(), *sets, memory_budget=budget, reduction="gram")
+    found = bridge.problem(
+        model, nn.CrossEntropyLoss(), *sets, memory_budget=budget, sketch_size=64
+    )
+    assert any("sketched" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

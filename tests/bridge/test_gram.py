@@ -406,14 +406,13 @@ def test_parameters_may_be_few():
 @pytest.mark.parametrize("name", ["transformer", "convolutional net", "recurrent"])
 def test_small_panels_and_many_sweeps_change_nothing(name, monkeypatch):
     """Blocks in pieces, as a small memory budget makes them."""
-    from rmtstab.bridge import accumulation, gram, schedule
+    from rmtstab.bridge import gram, schedule
 
     model, inputs = case(name)
     network, samples = read(model, inputs)
     whole = jacobian_gram(network, samples)
     monkeypatch.setattr(schedule, "MARGIN", 0)
     monkeypatch.setattr(gram, "MARGIN", 0)
-    monkeypatch.setattr(accumulation, "MARGIN", 0)
     gram_size = whole.numel() * 16
     found = trace(network, samples)
     sides, _ = gram.read_sides(network, samples)

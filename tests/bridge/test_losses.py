@@ -109,6 +109,13 @@ CASES = {
     "gaussian": (
         nn.GaussianNLLLoss(full=True), (5,), (draw(N, 5, seed=3), draw(N, 5, seed=4).square() + 0.1)
     ),
+    "gaussian, one variance a sample": (
+        nn.GaussianNLLLoss(), (5,), (draw(N, 5, seed=3), draw(N, seed=4).square() + 0.1)
+    ),
+    "gaussian, one variance a row": (
+        nn.GaussianNLLLoss(), (2, 3),
+        (draw(N, 2, 3, seed=3), draw(N, 2, 1, seed=4).square() + 0.1),
+    ),
     "gaussian by hand": (
         lambda f, y: functional.gaussian_nll_loss(f, y, torch.full_like(f, 0.3)), (5,),
         draw(N, 5, seed=3),
@@ -229,6 +236,20 @@ def test_autograd_roots_drop_the_null_direction():
         (nn.BCEWithLogitsLoss(), (), draw(N).sign(), ValueError, r"must lie in \[0, 1\], got -1"),
         (bridge.logistic, (), (draw(N) > 0).double(), ValueError, "must be -1 or [+]1, got 0"),
         (nn.GaussianNLLLoss(), (5,), draw(N, 5), ValueError, "must be a pair"),
+        (
+            nn.GaussianNLLLoss(), (5,), (draw(N, 1), draw(N, 5).exp()),
+            ValueError, r"outputs' shape \(9, 5\), got \(9, 1\)",
+        ),
+        (nn.BCEWithLogitsLoss(), (), labels(N) % 2, ValueError, r"int64; use targets.float\(\)"),
+        (nn.CrossEntropyLoss(), (5,), labels(N)[:, None], ValueError, r"targets.squeeze\(-1\)"),
+        (
+            nn.CrossEntropyLoss(), (5,), functional.one_hot(labels(N), 5),
+            ValueError, r"pass classes, targets.argmax\(1\)",
+        ),
+        (
+            lambda f, y: functional.cross_entropy(functional.dropout(f, 1e-9), y),
+            (5,), labels(N), ValueError, "loss must be deterministic, got one that draws",
+        ),
         (lambda f, y: f.norm(), (5,), draw(N, 5), ValueError, "weighted mean or sum"),
         (
             lambda f, y: functional.cross_entropy(f - f.mean(0), y),
@@ -251,6 +272,32 @@ def test_losses_that_are_not_convex_are_refused():
     found, outputs, targets = as_read(preference, (5,), labels(N))
     with pytest.raises(ValueError, match=r"convex in the outputs, got .* only convex losses"):
         found.roots(outputs, targets)
+
+
+def test_kl_is_convex_one_way_only():
+    """KL(reference || model) is cross-entropy with soft labels; the other way is refused."""
+    reference = draw(N, 5, seed=2).log_softmax(1)
+    found, outputs, targets = as_read(
+        lambda f, y: functional.kl_div(f.log_softmax(1), y, log_target=True, reduction="batchmean"),
+        (5,),
+        reference,
+    )
+    p = outputs.softmax(1)
+    roots = found.roots(outputs, targets).dense()
+    torch.testing.assert_close(roots @ roots.mT, p.diag_embed() - p[:, :, None] * p[:, None])
+    found, outputs, targets = as_read(
+        lambda f, y: (f.softmax(1) * (f.log_softmax(1) - y)).sum(1).mean(), (5,), reference
+    )
+    with pytest.raises(ValueError, match=r"only convex .*KL\(model \|\| reference\) .* are not"):
+        found.roots(outputs, targets)
+
+
+def test_a_plain_mean_in_float32_weighs_samples_evenly():
+    """Rounding of the loss was taken for weights of the batch, and a note said so."""
+    found, _, targets = as_read(
+        lambda f, y: functional.cross_entropy(f.float(), y), (5,), labels(N)
+    )
+    assert bool((found.masses(targets) == 1.0).all())
 
 
 def test_elementwise_functions_cost_no_dense_hessian():

@@ -9,7 +9,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch import nn  # noqa: E402
+
 from rmtstab import bridge  # noqa: E402
+from rmtstab.bridge import accumulation  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,39 @@ def test_plan_names_every_route_and_what_fits(small):
     assert nothing.chosen is None and "no" in str(nothing)
     few = bridge.plan(network, samples, samples.take([0, 1]), n_functions=1)
     assert few.routes[0].memory < plan.routes[0].memory
+
+
+ORDERED = {
+    "separable": lambda: nn.Sequential(  # what ends in a sum over positions
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 40, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(40, 3),
+    ),
+    "not separable": lambda: nn.Sequential(  # the same layer, read position by position
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 40, 3), nn.ReLU(), nn.Flatten(),
+        nn.Linear(640, 3),
+    ),
+    "residual": lambda: bridge.residual_net(8, channels=1),
+    "shallow": lambda: bridge.convolutional_net(classes=3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ORDERED)
+def test_planned_orders_are_those_that_run(kind, monkeypatch):
+    torch.manual_seed(0)
+    inputs = torch.randn(6, 1, 8, 8)
+    network = bridge.Network(ORDERED[kind]())
+    samples = bridge.read_samples("samples", (inputs, torch.zeros(6)))
+    planned = bridge.plan(network, samples).orders
+    assert (planned.get("2.weight") == "separable") == (kind == "separable")
+    inner, ran = accumulation._add_block, dict.fromkeys(planned, "jacobian")  # kept ones
+
+    def spied(total, network, known, block, *rest):
+        ran[block.name] = inner(total, network, known, block, *rest)
+        return ran[block.name]
+
+    monkeypatch.setattr(accumulation, "_add_block", spied)
+    bridge.jacobian_gram(network, samples)
+    assert planned == ran
 
 
 def test_plan_of_the_closed_form():
@@ -96,6 +132,35 @@ before = memory("VmRSS:")
 gram = {call}
 print(memory("VmHWM:") - before)
 """
+
+
+PLANNED = """
+planned = bridge.plan(network, samples, memory_budget=1.5e9)
+print({route.name: route.memory for route in planned.routes}[{name!r}])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("route", ["layers", "jacobian", "sketch 1000"])
+@pytest.mark.parametrize("net", ["convolutional", "recurrent"])
+def test_planned_memory_bounds_what_runs(net, route):
+    """Autograd's route took 1.3 times what was planned."""
+    model, inputs = {
+        "convolutional": ("bridge.residual_net(8)", "torch.randn(48, 3, 32, 32)"),
+        "recurrent": ("bridge.Recurrent(10, width=96)", "torch.randint(0, 10, (48, 16))"),
+    }[net]
+    call = f"bridge.jacobian_gram(network, samples, memory_budget=1.5e9, route={route!r})"
+    if route.startswith("sketch"):
+        call = "bridge.sketch(network, samples, 1000, memory_budget=1.5e9)"
+    before, after = BUDGETED.split("\nopen(")
+    code = f"{before}{PLANNED.replace('{name!r}', repr(route))}\nopen({after}"
+    code = code.replace("{model}", model).replace("{inputs}", inputs).replace("{call}", call)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    planned, measured = (float(line) for line in result.stdout.split())
+    assert 0 < measured <= planned, result.stdout
+    assert planned <= 3.0 * measured + 1.5e8, result.stdout
 
 
 @pytest.mark.slow

@@ -379,3 +379,179 @@ def test_more_bad_arguments_of_problem(change, error, message):
 def test_a_frozen_model_is_told_how_to_thaw():
     with pytest.raises(ValueError, match=r"requires gradients; call model\.requires_grad_\(\)"):
         problem(net().requires_grad_(False))
+
+
+class Scaled(nn.Module):
+    """Divides by the spread of the batch: NaN for a batch of one."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = net()
+
+    def forward(self, x):
+        outputs = self.inner(x)
+        return outputs / outputs.std(0)
+
+
+class Mixed(nn.Module):
+    """Autocast inside the forward pass."""
+
+    def __init__(self, raised):
+        super().__init__()
+        self.inner, self.raised = net(), raised
+
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            outputs = self.inner(x)
+        return outputs.float() if self.raised else outputs
+
+
+class Checkpointed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = net()
+
+    def forward(self, x):
+        hidden = self.inner[0](x)
+        return torch.utils.checkpoint.checkpoint(self.inner[2], hidden, use_reentrant=True)
+
+
+class Of(nn.Module):
+    """What a function makes of a small net's outputs."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.inner, self.function = net(), function
+
+    def forward(self, x):
+        return self.function(self.inner(x))
+
+
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.table = nn.Embedding(8, 8, scale_grad_by_freq=True)
+        self.inner = net()
+
+    def forward(self, x):
+        return self.inner(self.table(x.argmax(1)))
+
+
+def at_least_two(outputs):
+    assert len(outputs) > 1
+    return outputs
+
+
+@ENTRIES
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda: net(nn.Dropout(1e-9)), "must be deterministic, got a .* draws .*Dropout '2'"),
+        (
+            lambda: Of(lambda f: nn.functional.dropout(f, 1e-9)),
+            "deterministic, got a .* draws random",
+        ),
+        (Scaled, "must treat samples independently"),
+        (lambda: Mixed(False), "must compute in the precision of its weights, .*autocast"),
+        (lambda: Mixed(True), "must compute in the precision of its weights, .*autocast"),
+        (lambda: nn.Sequential(nn.LazyLinear(3)), "initialised weights, got lazy '0.weight'"),
+        (Checkpointed, "differentiable by torch.autograd.grad, .* use_reentrant=False"),
+        (Words, "derivatives of its outputs, got Embedding 'table' with scale_grad_by_freq"),
+        (lambda: Of(lambda f: f.argmax(1)), "must return real numbers, got torch.int64"),
+        (lambda: Of(lambda f: f * 1j), "must return real numbers, got torch.complex64"),
+        (lambda: Of(lambda f: {}["logits"]), "must accept the samples' inputs, .* KeyError"),
+        (lambda: Of(at_least_two), "must accept a batch of one sample, got AssertionError"),
+    ],
+)
+def test_more_models_are_refused_by_name(entry, model, message):
+    with pytest.raises(ValueError, match=message):
+        entry(model())
+
+
+@ENTRIES
+def test_inference_mode_is_refused_and_autocast_left_out(entry):
+    plain = entry(net())
+    with torch.inference_mode(), pytest.raises(ValueError, match=r"outside torch.inference_mode"):
+        entry(net())
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+        found = entry(net())
+    if entry is problem:
+        plain, found = plain.factors.matrix, found.factors.matrix
+    np.testing.assert_array_equal(found, plain)
+
+
+@pytest.mark.parametrize("precision", ["medium", "new"])
+@ENTRIES
+def test_products_are_not_rounded_further_whatever_the_program_allows(entry, precision):
+    """torch rounds convolutions to TF32 on CUDA by default, products after this call."""
+    places = [torch.backends.mkldnn.matmul, torch.backends.cudnn.conv]
+    before = [place.fp32_precision for place in places]
+    plain = entry(net())
+    try:
+        if precision == "medium":
+            torch.set_float32_matmul_precision("medium")
+        else:
+            for place in places:
+                place.fp32_precision = "tf32"
+        allowed = [place.fp32_precision for place in places]
+        found = entry(net())
+        assert [place.fp32_precision for place in places] == allowed != before
+    finally:
+        if precision == "medium":
+            torch.set_float32_matmul_precision("highest")
+        for place, value in zip(places, before, strict=True):
+            place.fp32_precision = value
+    if entry is problem:
+        plain, found = plain.factors.matrix, found.factors.matrix
+    np.testing.assert_array_equal(found, plain)
+    with bridge.Network(net()).differentiable():
+        assert {place.fp32_precision for place in places} == {"ieee"}
+
+
+class Remembering(nn.Module):
+    """Keeps what it saw, as caches and counters do."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.calls, self.seen, self.last = net(), 0, [], None
+
+    def forward(self, x):
+        self.calls += 1
+        self.seen.append(len(x))
+        self.last = self.inner(x)
+        self.cached = self.last
+        return self.last
+
+
+@ENTRIES
+def test_what_a_model_remembers_of_its_calls_is_left_as_it_was(entry):
+    """A cached output would be a tensor of a batch that is gone; copies of the model failed."""
+    model = Remembering()
+    entry(model)
+    assert model.calls == 0 and model.seen == [] and model.last is None
+    assert not hasattr(model, "cached")
+
+
+def test_a_loss_that_draws_leaves_the_generators_alone():
+    before = torch.get_rng_state()
+    for noise in (torch.randn_like, lambda f: 0.0 * torch.randn_like(f)):
+        with pytest.raises(ValueError, match="loss must be deterministic, got one that draws"):
+            problem(net(), loss=lambda f, y, noise=noise: LOSS(f + noise(f), y))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_gradient_hooks_are_noted():
+    model = net()
+    model[0].weight.register_hook(lambda gradient: 0.0 * gradient)
+    plain, found = problem(net()), problem(model)
+    np.testing.assert_array_equal(found.factors.matrix, plain.factors.matrix)
+    assert any("gradient hooks of '0.weight' are not applied" in note for note in found.notes)
+
+
+def test_a_loader_that_drops_samples_is_in_the_notes():
+    loader = DataLoader(TensorDataset(*RETAIN), batch_size=5, drop_last=True)
+    with pytest.warns(UserWarning, match="leaves out 1 of 16"):
+        found = problem(net(), retain=loader)
+    assert found.n_retain == 15
+    assert any("retain: its loader has drop_last=True" in note for note in found.notes)

@@ -8,7 +8,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset  # noqa: E402
+from torch.utils.data import (  # noqa: E402
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    TensorDataset,
+)
 
 from rmtstab.bridge.samples import Samples, read_samples, shared_samples  # noqa: E402
 
@@ -34,6 +42,16 @@ class Stream(IterableDataset):
         return iter(list(zip(X, Y, strict=True)))
 
 
+class Table:
+    """What data-frame libraries give: no tensor, but an array."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values.numpy()
+
+
 KINDS = {
     "tensors": (X, Y),
     "arrays": (X.numpy(), Y.numpy()),
@@ -44,6 +62,9 @@ KINDS = {
     "loader": DataLoader(TensorDataset(X, Y), batch_size=3),
     "list of batches": list(DataLoader(TensorDataset(X, Y), batch_size=3)),
     "stream": DataLoader(Stream(), batch_size=2),
+    "loader of samples": DataLoader(TensorDataset(X, Y), batch_size=None),
+    "batches that lose none": DataLoader(TensorDataset(X, Y), batch_size=7, drop_last=True),
+    "tables": (Table(X), Table(Y)),
     "read": read_samples("retain", (X, Y)),
 }
 DICTS = {
@@ -51,6 +72,11 @@ DICTS = {
     "pair of a dict": ({"x": X}, Y),
     "dataset of dicts": Pairs(),
     "loader of dicts": DataLoader(Pairs(), batch_size=3),
+    "list of dicts": [Pairs()[i] for i in range(7)],
+    "list of dict batches": [
+        UserDict({"x": X[:4], "y": Y[:4]}),
+        UserDict({"x": X[4:], "y": Y[4:]}),
+    ],
 }
 
 
@@ -91,6 +117,47 @@ def test_global_generators_are_left_alone():
     assert torch.equal(torch.get_rng_state(), before[2])
 
 
+BATCHES = BatchSampler(SequentialSampler(X), 3, drop_last=True)
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        DataLoader(TensorDataset(X, Y), batch_size=3, drop_last=True),
+        DataLoader(TensorDataset(X, Y), batch_sampler=BATCHES),
+    ],
+)
+def test_samples_that_a_loader_drops_are_told(loader):
+    """Six of seven were read without a word."""
+    with pytest.warns(UserWarning, match="retain: .*drop_last=True and leaves out 1 of 7 samples"):
+        found = read_samples("retain", loader)
+    assert len(found) == 6 and "build it with drop_last=False" in found.notes[0]
+    with pytest.warns(UserWarning, match="may leave out"):
+        read_samples("retain", DataLoader(Stream(), batch_size=3, drop_last=True))
+
+
+def test_a_sampler_of_a_part_is_noted():
+    found = read_samples("retain", DataLoader(TensorDataset(X, Y), sampler=[4, 1], batch_size=2))
+    assert torch.equal(found.inputs, X[[4, 1]])
+    assert found.notes == ("its loader gives 2 of its dataset's 7 samples",)
+    assert found.take([1]).notes == found.notes == found.to("cpu").notes
+
+
+class LateNoise(Pairs):
+    """Augmentation that the first batches do not show."""
+
+    def __getitem__(self, i):
+        return X[i] + (i > 5) * torch.rand(3), int(Y[i])
+
+
+def test_a_loader_keeps_its_own_generator():
+    generator = torch.Generator().manual_seed(3)
+    loader = DataLoader(TensorDataset(X, Y), batch_size=3, generator=generator)
+    before = generator.get_state()
+    read_samples("retain", loader)
+    assert torch.equal(generator.get_state(), before)
+
+
 def test_shared_samples_are_found_by_their_places():
     other = torch.cat([X[[4, 1]] + 0.5, X[[6, 2]]])
     pairs = shared_samples(read_samples("retain", (X, Y)), read_samples("forget", (other, Y[:4])))
@@ -110,7 +177,18 @@ def test_shared_samples_are_found_by_their_places():
         ((X, Y, Y), TypeError, r"must be a pair \(inputs, targets\), a Dataset or a DataLoader"),
         (X, TypeError, "must be a pair"),
         (3, TypeError, "must be a pair .* got int"),
-        ((X * float("nan"), Y), ValueError, "retain must be finite, got NaN or infinite inputs"),
+        ((X * float("nan"), Y), ValueError, "got NaN or infinite inputs at sample 0"),
+        ((X / (Y - 2)[:, None], Y), ValueError, "got NaN or infinite inputs at sample 2"),
+        (DataLoader(LateNoise(), batch_size=3), ValueError, "same samples at each pass"),
+        (LateNoise(), ValueError, "same samples at each pass"),
+        ([(X[0], 0), (X[1, :2], 1)], ValueError, "samples of one shape and kind, .* pad them"),
+        ([(X[0], 0, 0)] * 3, ValueError, "must yield pairs .* got 3 items"),
+        ((X.to_sparse(), Y), TypeError, "must hold dense tensors, got layout torch.sparse_coo"),
+        (
+            DataLoader(X, batch_sampler=BatchSampler(RandomSampler(X), 2, False)),
+            ValueError,
+            "loader that shuffles .RandomSampler",
+        ),
         ((X, X / 0.0), ValueError, "retain must be finite, got NaN or infinite targets"),
         ((X, ["a"] * 7), TypeError, "must hold tensors or numbers"),
         ({"x": X}, ValueError, "must hold its targets under one of 'labels'"),

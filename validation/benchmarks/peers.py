@@ -5,7 +5,8 @@ BackPACK, PyHessian, NNGeometry and curvlinops; a tool that is missing, or canno
 said. Rows: ``gram``, ``top``, ``density`` (CPU seconds), and ``right``: whether each tool's answer
 is the matrix of the user's batch loss, where a wrong one is known to be easy to get.
 
-``N`` samples and ``PROBES`` probes are set in the environment; defaults 64 and 2.
+``N`` samples, ``PROBES`` probes and ``TOOLS`` (names between commas) are set in the environment;
+defaults 64, 2 and all.
 """
 
 import copy
@@ -23,6 +24,7 @@ from torch.func import functional_call, jacrev, vmap
 from rmtstab import bridge
 
 N, PROBES, STEPS = int(os.environ.get("N", "64")), int(os.environ.get("PROBES", "2")), 20
+TOOLS = [tool for tool in os.environ.get("TOOLS", "").split(",") if tool]
 LOSS = nn.CrossEntropyLoss()
 
 
@@ -276,6 +278,8 @@ def timed(row, depth, reference=None):
         if not name.startswith(f"{row}_"):
             continue
         tool = name.removeprefix(f"{row}_")
+        if TOOLS and tool not in TOOLS:
+            continue
         start = time.process_time()
         try:
             found = call(model, data)
