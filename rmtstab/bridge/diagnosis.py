@@ -215,7 +215,8 @@ def diagnose(
     r"""Predict what a run of unlearning does, from two Jacobian passes over the data.
 
     The network is linearised and its loss kept; replicas of the run then take place in
-    function space, again with the Jacobian at a point where they go. The true network is evaluated at a few of the predicted weights.
+    function space, again with the Jacobian at a point where they go. The true network is
+    evaluated at a few of the predicted weights.
 
     Parameters
     ----------

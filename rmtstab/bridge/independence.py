@@ -8,6 +8,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from rmtstab.bridge.layers import BATCH_NORMS
 from rmtstab.bridge.network import Network
+from rmtstab.bridge.raised import first_line
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.untouched import untouched
 
@@ -93,7 +94,7 @@ def check_independent(network: Network, samples: Samples) -> None:
     else:
         raise ValueError(
             "model must accept a batch of one sample, got "
-            f"{type(found).__name__}: {str(found).splitlines()[0]}{_suspects(network.model)}; "
+            f"{first_line(found)}{_suspects(network.model)}; "
             "normalisation layers need running statistics and eval mode"
         ) from found
     gap, scale = float((together - alone).abs().max()), float(together.abs().max())

@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from rmtstab import _checks
 from rmtstab.bridge.parameters import moving_names
 from rmtstab.bridge.preconditioner import diagonal
+from rmtstab.bridge.raised import first_line
 from rmtstab.bridge.samples import Samples, map_tensors, tensors
 from rmtstab.bridge.untouched import untouched
 
@@ -372,8 +373,7 @@ class Network:
                 remedy = f"; use inputs.to({self.model_dtype})" if other else ""
                 raise ValueError(
                     f"model must accept the samples' inputs, here a batch {given}, got "
-                    f"{type(error).__name__}: {str(error).splitlines()[0]}; its weights are "
-                    f"{self.model_dtype}{remedy}"
+                    f"{first_line(error)}; its weights are {self.model_dtype}{remedy}"
                 ) from error
         if not shape or shape[0] != 2:
             raise ValueError(

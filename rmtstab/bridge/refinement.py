@@ -96,9 +96,7 @@ def bends_of(
             continue
         flat = int(np.ravel_multi_index(cell, run.plan.shape)) if run.plan.shape else 0
         plan = run.plan
-        one = replace(
-            plan, step_size=plan.step_size[[flat]], alpha=plan.alpha[[flat]], shape=(1,)
-        )
+        one = replace(plan, step_size=plan.step_size[[flat]], alpha=plan.alpha[[flat]], shape=(1,))
         at: NDArray[np.int64] = np.array([[step]])
         c = torch.as_tensor(
             net.coefficients(replace(run, plan=one), at, replica=replica).values.ravel()

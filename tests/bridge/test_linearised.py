@@ -1,6 +1,5 @@
 """Linearised networks: the problem they hold, range checks, storage, maps, bad input."""
 
-import copy
 import json
 from dataclasses import replace
 
@@ -134,9 +133,12 @@ def test_a_refinement_holds_where_it_was_read_and_stays_where_nothing_moves(case
     assert 1 <= len(fine.space.bends) <= 3
     bend = fine.space.bends[0]
     side = len(bend.direction)
-    square = bend.direction @ torch.linalg.lstsq(
-        torch.as_tensor(net.gram), bend.direction[:, None], driver="gelsd"
-    ).solution[:, 0]
+    square = (
+        bend.direction
+        @ torch.linalg.lstsq(
+            torch.as_tensor(net.gram), bend.direction[:, None], driver="gelsd"
+        ).solution[:, 0]
+    )
     assert float(square) == pytest.approx(1.0, rel=1e-5)  # a unit vector's image under J
     assert bend.gram.shape == (side, net.space.gram.shape[2])
     with pytest.raises(ValueError, match="run must be of this linearised network"):
