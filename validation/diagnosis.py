@@ -1,14 +1,17 @@
-"""The evidence of the diagnosis: real runs on grids of cells, against five predictors.
+"""The evidence of the diagnosis: real runs on grids of cells, against six predictors.
 
-    python validation/diagnosis.py [--networks NAME …] [--seed 0] [--out FILE.json]
+    python validation/diagnosis.py [--networks NAME …] [--seed 0] [--brief | --refine] [--out FILE]
 
 Each network gets a grid of 12 step sizes × 8 mixings. Its step sizes span a factor of 100, placed
 where a prediction *with batches of its own* says that half of the cells collapse, so that both
 outcomes are there to be told apart. Every cell is run for real twice, with two sets of batches, and
-predicted from function space with these batches and with seven other sets, from frozen curvature
-and by Φ's verdict. What is kept is the step at which each run forgot and collapsed; measures, rules
-fitted on them, thresholds and verdicts are those of `rmtstab.claims.networks.diagnosis`, and
-``python validation/write_diagnosis.py`` judges them and writes the tables and the figure.
+predicted from function space with these batches and with seven other sets, from frozen curvature,
+by Φ's verdict, and from function space with the Jacobian read again at up to three points.
+``--brief`` runs each cell once and leaves out the rivals; ``--refine`` keeps the real runs of the
+file and makes only the refined predictions again. What is kept is the step at which each run
+forgot and collapsed; measures, rules fitted on them, thresholds and verdicts are those of
+`rmtstab.claims.networks.diagnosis`, and ``python validation/write_diagnosis.py`` judges them and
+writes the tables and the figure.
 """
 
 from __future__ import annotations
@@ -249,6 +252,65 @@ def trained(name, seed):
     return model, loss, ((x[:cut], y[:cut]), (x[cut:], y[cut:]))
 
 
+def refined(net, row):
+    """Steps and flags with the Jacobian read again where the runs go."""
+    settings = {
+        "step_size": np.array(row["step_sizes"])[:, None], "batch_size": BATCHES, "alpha": ALPHAS,
+        "steps": STEPS, "rng": 1, "replicas": 1,
+    }  # fmt: skip
+    net = net.refine(net.run(**settings))
+    run = net.run(**settings)
+    check = net.check(run)
+    row["forgetting"]["refined"] = listed(run.forget_step)
+    row["collapse"]["refined"] = listed(run.collapse_step)
+    row["points"] = len(net.space.bends)
+    row["flags"] = {
+        name: getattr(check, name).astype(int).tolist() for name in ("beyond", "fragile", "drifts")
+    }
+
+
+def brief(name, seed):
+    """One real run a cell, the same batches predicted, and nothing else."""
+    model, loss, sets = trained(name, seed)
+    clock = Clock()
+    net = bridge.linearise(model, LOSS, *sets)
+    etas = grid_of(net)
+    settings = {
+        "step_size": etas, "batch_size": BATCHES, "alpha": ALPHAS, "steps": STEPS, "rng": 1,
+        "replicas": 1,
+    }  # fmt: skip
+    runs = {
+        "real": bridge.unlearn(model, LOSS, *sets, keep_final=False, **settings),
+        "same": net.run(**settings),
+    }
+    clock.lap("real runs and one predicted run a cell")
+    row = heading(name, seed, model, loss, sets, etas)
+    for event, attribute in (("forgetting", "forget_step"), ("collapse", "collapse_step")):
+        row[event] = {kind: listed(getattr(run, attribute)) for kind, run in runs.items()}
+    refined(net, row)
+    clock.lap("refined")
+    return {**row, "cpu_seconds": clock.laps}
+
+
+def heading(name, seed, model, loss, sets, etas):
+    """What was trained and which grid it was given."""
+    return {
+        "network": name, **NETWORKS[name]._asdict(), "seed": seed, "loss": loss,
+        "parameters": sum(p.numel() for p in model.parameters()), "n_forget": len(sets[1][1]),
+        "step_sizes": etas[:, 0].tolist(), "alphas": ALPHAS.tolist(), "steps": STEPS,
+        "batch_size": BATCHES,
+    }  # fmt: skip
+
+
+def again(row):
+    """A row with its refined predictions made again, its real runs kept."""
+    model, _, sets = trained(row["network"], row["seed"])
+    clock = Clock()
+    refined(bridge.linearise(model, LOSS, *sets), row)
+    clock.lap("refined")
+    return {**row, "cpu_seconds": {**row["cpu_seconds"], **clock.laps}}
+
+
 def examine(name, seed):
     """One network: steps of forgetting and collapse in every cell, real and predicted."""
     model, loss, sets = trained(name, seed)
@@ -281,17 +343,16 @@ def examine(name, seed):
             "other": listed(majority(steps[..., REAL:])),
             "frozen": listed(getattr(frozen, attribute)),
         }
-    return {
-        "network": name, **NETWORKS[name]._asdict(), "seed": seed, "loss": loss,
-        "parameters": sum(p.numel() for p in model.parameters()), "n_forget": len(sets[1][1]),
-        "step_sizes": etas[:, 0].tolist(), "alphas": ALPHAS.tolist(), "steps": STEPS,
-        "batch_size": BATCHES, **events, "phi": phi.astype(int).tolist(),
-        "check_steps": check.steps.tolist(),
+    row = {
+        **heading(name, seed, model, loss, sets, etas), **events,
+        "phi": phi.astype(int).tolist(), "check_steps": check.steps.tolist(),
         "difference": np.nan_to_num(check.difference, nan=9.0, posinf=9.0).round(3).tolist(),
         "neighbours": [[[OUTCOMES.index(o) for o in cell] for cell in row]
                        for row in check.neighbours],
-        "cpu_seconds": clock.laps,
     }  # fmt: skip
+    refined(net, row)
+    clock.lap("refined")
+    return {**row, "cpu_seconds": clock.laps}
 
 
 class Clock:
@@ -320,12 +381,18 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--brief", action="store_true", help="No rival predictors.")
+    parser.add_argument("--refine", action="store_true", help="Keep the real runs.")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     kept = json.loads(arguments.out.read_text()) if arguments.out.exists() else []
+    found = {(row["network"], row["seed"]): row for row in kept}
     for chosen in arguments.networks:
-        row = examine(chosen, arguments.seed)
-        print(chosen, row["cpu_seconds"], flush=True)
-        kept = [r for r in kept if (r["network"], r["seed"]) != (chosen, arguments.seed)] + [row]
-        write(kept, arguments.out)
+        key = chosen, arguments.seed
+        if arguments.refine:
+            found[key] = again(found[key])
+        else:
+            found[key] = (brief if arguments.brief else examine)(*key)
+        print(*key, found[key]["cpu_seconds"], flush=True)
+        write(list(found.values()), arguments.out)

@@ -23,9 +23,10 @@ if __name__ == "__main__":
     strict = parser.parse_args().check
     rows = json.loads((DOCS / "evidence" / "diagnosis.json").read_text())
     (DOCS / "diagnosis_accuracy.md").write_text(diagnosis_page(rows))
+    judged = [diagnosis.tradeoff(row) for row in rows if "flags" in row]
     with figures.style():
         figure = Figure(figsize=(figures.COLUMN, 2.5))
-        figures.trust_tradeoff(figure.add_subplot(), [diagnosis.tradeoff(row) for row in rows])
+        figures.trust_tradeoff(figure.add_subplot(), judged)
         figure.savefig(DOCS / "diagnosis_tradeoff.png")
     failed = []
     for claim in diagnosis.CLAIMS:

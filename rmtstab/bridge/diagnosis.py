@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,8 +115,8 @@ class Diagnosis(Record):
 
     @property
     def trusted(self) -> bool:
-        """Whether the outcome is decided within the range, and stays when nudged."""
-        return self.robust and not bool(self.check.beyond)
+        """Whether the true network agrees, and the outcome stays when nudged or its kernel held."""
+        return not bool(self.check.flagged)
 
     @property
     def steps(self) -> Any:
@@ -204,15 +206,17 @@ def diagnose(
     forget_level: float = 0.5,
     collapse_level: float = 0.8,
     tolerance: float = 0.1,
+    passes: int = 1,
     retain_budget: float | None = None,
     advice: bool = True,
     memory_budget: float | None = None,
     progress: bool = False,
 ) -> Diagnosis:
-    r"""Predict what a run of unlearning does, from one Jacobian pass over the data.
+    r"""Predict what a run of unlearning does, from two Jacobian passes over the data.
 
     The network is linearised and its loss kept; replicas of the run then take place in
-    function space. The true network is evaluated at a few of the predicted weights.
+    function space, again with the Jacobian at a point where they go. The true network is
+    evaluated at a few of the predicted weights.
 
     Parameters
     ----------
@@ -245,6 +249,9 @@ def diagnose(
         `rmtstab.bridge.curves.turns`.
     tolerance : float, default 0.1
         Of the range check, see `LinearisedNetwork.check`.
+    passes : int, default 1
+        Jacobian passes beside the first: one, at a point of the predicted run, lets the kernel
+        move (`LinearisedNetwork.refine`); 0 holds it.
     retain_budget : float, optional
         Retain loss that may be reached; default a tenth of the way from the start's loss
         to that of answers dealt at random.
@@ -271,8 +278,9 @@ def diagnose(
 
     Notes
     -----
-    The network is called for its outputs, its Jacobian and one pair of backward and forward
-    passes for each of at most eight checked points; nothing is trained or run.
+    The network is called for its outputs, its Jacobian at the weights and at ``passes`` further
+    points, and one pair of backward and forward passes for each of at most eight checked
+    points; nothing is trained or run.
 
     References
     ----------
@@ -297,6 +305,7 @@ def diagnose(
     _checks.real("tolerance", tolerance, low=0.0, low_open=True)
     _checks.generator("rng", rng)
     advice = _checks.flag("advice", advice)
+    passes = _checks.integer("passes", passes, low=0)
     if retain_budget is not None:
         _checks.real("retain_budget", retain_budget, low=0.0)
     if steps is not None:
@@ -319,12 +328,21 @@ def diagnose(
     budget = _budget(net, retain_budget)
     if steps is None:
         steps = epoch_length(sizes[0], batches[0])
-    run = net.run(
-        step_size, batch_size, alpha, steps, replicas=replicas, rng=rng, sampling=sampling,
-        momentum=momentum, weight_decay=weight_decay, schedule=schedule, update=update,
-        forget_level=forget_level, collapse_level=collapse_level,
-    )  # fmt: skip
+    settings: dict[str, Any] = {
+        "step_size": step_size, "batch_size": batch_size, "alpha": alpha, "steps": steps,
+        "replicas": replicas, "sampling": sampling, "momentum": momentum,
+        "weight_decay": weight_decay, "schedule": schedule, "update": update,
+        "forget_level": forget_level, "collapse_level": collapse_level,
+    }  # fmt: skip
+    run = net.run(**settings, rng=copy.deepcopy(rng))
     clock.lap("runs")
+    if passes:
+        if progress:
+            print(f"The Jacobian is read again, at most {passes} times.", file=sys.stderr)
+        net = net.refine(run, passes=passes, replica=_median_replica(run))
+        if net.space.bends:
+            run = net.run(**settings, rng=rng)
+        clock.lap("second Jacobian")
     check = net.check(run, replica=_median_replica(run), tolerance=tolerance)
     clock.lap("check")
     curvature = frozen_curvature(net, batches[0], sampling)
@@ -353,7 +371,7 @@ def diagnose(
             "steps": int(steps), "replicas": replicas, "sampling": sampling,
             "momentum": float(momentum), "weight_decay": float(weight_decay), "update": update,
             "forget_level": forget_level, "collapse_level": collapse_level,
-            "tolerance": tolerance, "retain_budget": budget,
+            "tolerance": tolerance, "passes": passes, "retain_budget": budget,
         },
         inputs=_inputs(net, model),
         seconds=clock.laps,
@@ -420,10 +438,10 @@ def _shares(net: LinearisedNetwork, run: FunctionSpaceRun) -> SampleShares:
     replica = _median_replica(run)
     forgot = float(majority(run.forget_step))
     step = int(forgot) if np.isfinite(forgot) else run.plan.steps
-    c = net.coefficients(run, np.array([[step]]), replica=replica).values[0, 0]
-    side = c.size
-    moved = net.gram @ c.reshape(side)
-    parts = (c.reshape(side) * moved).reshape(c.shape).sum(axis=1)
+    kept = net.coefficients(run, np.array([[step]]), replica=replica)
+    c = kept.values[0, 0]
+    moved = kept.moved[0, 0, : c.size]
+    parts = (c.ravel() * moved).reshape(c.shape).sum(axis=1)
     total = float(parts.sum())
     shares = parts / total if total > 0 else np.zeros(len(parts))
     at = slice(net.n_retain, net.n_retain + net.n_forget)

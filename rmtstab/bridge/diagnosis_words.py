@@ -139,7 +139,14 @@ def _trust(answer: Any) -> list[str]:
             f"{count(answer.trusted_until)}; beyond it the prediction is out of its range."
         ]
         if not answer.check.beyond:
-            lines[0] += " The outcome is decided before."
+            lines[0] += " It collapses there all the same, or keeps as predicted."
+    if answer.check.beyond:
+        lines.append("At the predicted weights the true network contradicts the verdict.")
+    if answer.check.drifts:
+        lines.append(
+            "The kernel moves, and the verdict depends on it: with that of the trained weights it "
+            "would be another."
+        )
     if answer.robust:
         lines.append("The outcome stays when step size or alpha moves by a third.")
     else:

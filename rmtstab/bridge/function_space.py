@@ -13,7 +13,7 @@ batch's rows of K; a replica's batches are the same in all cells, whence one pro
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,27 @@ from rmtstab.bridge.run_plan import RunPlan
 from rmtstab.bridge.set_loss import SetLoss
 
 COPY = 20  # multiplications in the time that copying a number takes
+FARTHEST = 2.0  # how far beyond a second point the kernel is taken to go on changing
+
+
+@dataclass(frozen=True)
+class Bend:
+    """How the kernel differs at a second point; see `rmtstab.bridge.refinement`.
+
+    Attributes
+    ----------
+    gram : Tensor, shape (n·C, N·C)
+        Gram matrix there less that at the weights.
+    direction : Tensor, shape (n·C,)
+        ``K c/‖δ‖`` of the point's coefficients and displacement δ: its product with other
+        coefficients is the way that they go along δ.
+    length : float
+        ``‖δ‖``.
+    """
+
+    gram: Tensor
+    direction: Tensor
+    length: float
 
 
 @dataclass(frozen=True)
@@ -47,6 +68,8 @@ class FunctionSpace:
         ``√(w*ᵀ P⁻¹ w*)``.
     losses : tuple of SetLoss
         Of the retain, forget and test set; the last two may be empty.
+    bends : tuple of Bend
+        What is known of the kernel elsewhere; none: it does not move.
     """
 
     outputs: Tensor
@@ -54,6 +77,7 @@ class FunctionSpace:
     drift: Tensor | None
     weight_norm: float
     losses: tuple[SetLoss | None, ...]
+    bends: tuple[Bend, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,10 +88,13 @@ class Coefficients:
     ----------
     values : ndarray, shape (n_cells, n_steps, n, C), float64
     scale : ndarray, shape (n_cells, n_steps), float64
+    moved : ndarray, shape (n_cells, n_steps, N·C), float64
+        How far all outputs have gone down: ``K values`` where the kernel does not move.
     """
 
     values: FloatArray
     scale: FloatArray
+    moved: FloatArray
 
 
 def run(
@@ -119,17 +146,17 @@ def run(
     if snapshots is None:
         return curves, None
     kept = [part[1] for part in parts]
-    values, scale = (np.concatenate([getattr(k, name) for k in kept]) for name in _KEPT)
-    return curves, Coefficients(values, scale)
+    return curves, Coefficients(
+        *(np.concatenate([getattr(k, f.name) for k in kept]) for f in fields(Coefficients))
+    )
 
 
 def outputs_at(space: FunctionSpace, kept: Coefficients) -> Iterator[tuple[str, Tensor, SetLoss]]:
     """Yield the name, outputs (n_cells, n_steps, n, C) and loss of each set at coefficients."""
-    n, width, columns = space.gram.shape
-    values = torch.as_tensor(kept.values, dtype=space.gram.dtype, device=space.gram.device)
-    outputs = space.outputs.flatten() - values.flatten(2) @ space.gram.view(n * width, columns)
+    moved = torch.as_tensor(kept.moved, dtype=space.gram.dtype, device=space.gram.device)
+    outputs = space.outputs.flatten() - moved
     if space.drift is not None:
-        shrunk = torch.as_tensor(kept.scale - 1.0, dtype=values.dtype, device=values.device)
+        shrunk = torch.as_tensor(kept.scale - 1.0, dtype=moved.dtype, device=moved.device)
         outputs = outputs + shrunk[..., None] * space.drift
     outputs = outputs.view(*outputs.shape[:2], *space.outputs.shape)
     start = 0
@@ -137,9 +164,6 @@ def outputs_at(space: FunctionSpace, kept: Coefficients) -> Iterator[tuple[str, 
         if loss is not None:
             yield name, outputs[..., start : start + len(loss), :], loss
             start += len(loss)
-
-
-_KEPT = ("values", "scale")
 
 
 class _Runs:
@@ -172,8 +196,9 @@ class _Runs:
         self.s = torch.zeros(shape[1], **like)
         self.records = [self._empty(shape) for _ in range(7)]
         if self.snapshots is not None:
+            kept = self.snapshots.shape
             self.kept = Coefficients(
-                np.zeros((*self.snapshots.shape, n, width)), np.ones(self.snapshots.shape)
+                np.zeros((*kept, n, width)), np.ones(kept), np.zeros((*kept, columns))
             )
 
     def _empty(self, shape: tuple[int, int]) -> Tensor:
@@ -231,23 +256,37 @@ class _Runs:
         return target
 
     def _add_product(self, target: Tensor, slopes: Tensor, indices: Tensor) -> None:
-        """Add ``K[:, batch] slopes``; on a CPU a replica at a time, its rows kept in cache.
+        """Add ``K[:, batch] slopes``, K as it is where each run stands."""
+        self._add_rows(target, slopes, indices, self.space.gram)
+        if not self.space.bends:
+            return
+        bends = self.space.bends
+        ways = self.c.flatten(2) @ torch.stack([bend.direction for bend in bends], dim=1)
+        way, nearest = ways.max(dim=2)
+        for k, bend in enumerate(bends):
+            share = (way / bend.length).clamp(0.0, FARTHEST) * (nearest == k)
+            if bool(share.any()):
+                gram = bend.gram.view(self.space.gram.shape)
+                self._add_rows(target, slopes * share[:, :, None, None], indices, gram)
 
-        Few cells do not repay the copy of each replica's rows: then all of K, once.
+    def _add_rows(self, target: Tensor, slopes: Tensor, indices: Tensor, gram: Tensor) -> None:
+        """Add ``gram[:, batch] slopes``; on a CPU a replica at a time, its rows kept in cache.
+
+        Few cells do not repay the copy of each replica's rows: then all of it, once.
         """
         replicas, cells, width, outputs = slopes.shape
-        n = len(self.space.gram)
+        n = len(gram)
         if n * cells < width * (cells + COPY):
             dense = self._scatter(slopes.new_zeros(replicas, cells, n, outputs), slopes, indices)
-            rows = self.space.gram.view(n * outputs, -1)
+            rows = gram.view(n * outputs, -1)
             target.flatten(0, 1).addmm_(dense.view(replicas * cells, n * outputs), rows)
             return
         size = replicas if target.is_cuda else 1
         if self.rows is None or self.rows.shape[0] != size * width:
-            self.rows = self.space.gram.new_empty(size * width, *self.space.gram.shape[1:])
+            self.rows = gram.new_empty(size * width, *gram.shape[1:])
         for first in range(0, replicas, size):
             part = slice(first, first + size)
-            torch.index_select(self.space.gram, 0, indices[part].flatten(), out=self.rows)
+            torch.index_select(gram, 0, indices[part].flatten(), out=self.rows)
             rows = self.rows.view(size, width * outputs, -1)
             target[part].baddbmm_(slopes[part].flatten(2), rows)
 
@@ -319,3 +358,4 @@ class _Runs:
         if len(cells):
             self.kept.values[cells, columns] = self.c[0, torch.as_tensor(cells)].cpu().numpy()
             self.kept.scale[cells, columns] = self.a[torch.as_tensor(cells)].cpu().numpy()
+            self.kept.moved[cells, columns] = self.h[0, torch.as_tensor(cells)].cpu().numpy()

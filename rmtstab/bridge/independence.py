@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from rmtstab.bridge.layers import BATCH_NORMS
-from rmtstab.bridge.model_checks import describe
 from rmtstab.bridge.network import Network
+from rmtstab.bridge.raised import first_line
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.untouched import generator_states, untouched
 
@@ -105,7 +105,7 @@ def check_independent(network: Network, samples: Samples) -> None:
     else:
         assert found is not None
         raise ValueError(
-            f"model must accept a batch of one sample, got {describe(found)}"
+            f"model must accept a batch of one sample, got {first_line(found)}"
             f"{_suspects(network.model)}; normalisation needs running statistics and eval mode"
         ) from found
     finite = together.isfinite()  # infinite outputs are refused later
@@ -178,7 +178,7 @@ def check_moves(network: Network, samples: Samples) -> None:
             raise
         except RuntimeError as error:
             raise ValueError(
-                f"model must be differentiable by torch.autograd.grad, got {describe(error)}; "
+                f"model must be differentiable by torch.autograd.grad, got {first_line(error)}; "
                 "checkpointing needs use_reentrant=False"
             ) from error
 

@@ -17,6 +17,7 @@ from rmtstab.bridge.autograd_loss import AutogradLoss
 from rmtstab.bridge.elementwise_loss import ElementwiseLoss
 from rmtstab.bridge.losses import Loss, half_squared_error, logistic
 from rmtstab.bridge.network import Network
+from rmtstab.bridge.raised import first_line
 from rmtstab.bridge.sample_loss import SampleLoss
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.softmax_loss import SoftmaxLoss
@@ -268,7 +269,7 @@ def _callable(
     raise ValueError(
         f"loss must accept outputs {(len(outputs), *shape)} and targets "
         f"{_shapes(samples.targets)}, got "
-        f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        f"{first_line(error)}"
     ) from error
 
 
@@ -315,8 +316,7 @@ def _check_differentiable(
                 torch.autograd.grad(slope.sum(), here, allow_unused=True)
         except RuntimeError as error:
             raise ValueError(
-                f"loss must be twice differentiable in the outputs, got {name}: "
-                f"{str(error).splitlines()[0]}"
+                f"loss must be twice differentiable in the outputs, got {name}: {first_line(error)}"
             ) from None
 
 
@@ -326,7 +326,7 @@ def _check_domain(loss: AutogradLoss, samples: Samples, outputs: Tensor) -> None
     try:
         value = float(loss.batch(where, samples.targets).detach())
     except (RuntimeError, ValueError) as error:
-        value, reason = float("nan"), str(error).splitlines()[0]
+        value, reason = float("nan"), first_line(error)
     else:
         reason = f"{value:g}"
     if not math.isfinite(value):

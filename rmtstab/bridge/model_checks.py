@@ -16,12 +16,6 @@ class OutputError(ValueError):
     """``output=`` does not choose a tensor of what the model returns."""
 
 
-def describe(error: Exception) -> str:
-    """Kind and first line of an error."""
-    lines = str(error).splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
-
-
 def check_model(model: Any) -> None:
     """Refuse what is not a module, has no weights, or has weights that are not finite."""
     if isinstance(model, Mapping):

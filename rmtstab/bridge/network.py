@@ -14,10 +14,11 @@ from torch.func import functional_call, jacrev, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from rmtstab import _checks
-from rmtstab.bridge.model_checks import OutputError, check_model, describe, select_output
+from rmtstab.bridge.model_checks import OutputError, check_model, select_output
 from rmtstab.bridge.parameters import moving_names
 from rmtstab.bridge.precision import full_precision
 from rmtstab.bridge.preconditioner import diagonal
+from rmtstab.bridge.raised import first_line
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.trees import map_tensors, tensors
 from rmtstab.bridge.untouched import untouched
@@ -392,7 +393,7 @@ class Network:
                 remedy = f"; use inputs.to({self.model_dtype})" if other else ""
                 raise ValueError(
                     f"model must accept the samples' inputs, here a batch {given}, got "
-                    f"{describe(error)}; its weights are {self.model_dtype}{remedy}"
+                    f"{first_line(error)}; its weights are {self.model_dtype}{remedy}"
                 ) from error
         shape = tuple(raw.shape)
         if not raw.is_floating_point():

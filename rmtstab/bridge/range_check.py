@@ -32,20 +32,21 @@ class RangeCheck(Record):
         Checked steps of each cell, ascending; a step may be repeated.
     predicted, observed : dict of str to ndarray, shape cells × n_points, float64
         ``retain_loss``, ``forget_loss``, ``retain_accuracy``, ``forget_accuracy`` of the
-        linearised and of the true network; NaN beyond a cell's first disagreement.
+        linearised and of the true network.
     difference : ndarray, shape cells × n_points, float64
         The larger difference of skill of the two sets.
     trusted_until : ndarray, shape cells, float64
         Last checked step before the first disagreement; the end where there is none.
     beyond : ndarray, shape cells, bool
-        Whether the cell's outcome is decided beyond that step.
+        Whether the true network contradicts the predicted collapse: it has collapsed at a
+        checked point of a run that is predicted to keep, or at none of one that is not.
     neighbours : ndarray of str, shape cells × 4, or None
         Outcomes at two and four thirds of η, and of α (at most 1).
     fragile : ndarray, shape cells, bool
         Whether one of those differs from the cell's own.
     drifts : ndarray, shape cells, bool
-        Whether the cell's collapse verdict changes with the Gram of a second point; False
-        where that was not asked.
+        Whether the cell's collapse verdict is another without the refinement of the kernel;
+        False where there is none (see `LinearisedNetwork.refine`).
     evaluations : int
         Backward and forward passes spent, one of each a point.
     """
@@ -92,7 +93,6 @@ def check_range(
     points: int,
     tolerance: float,
     margin: bool,
-    second_gram: bool,
 ) -> RangeCheck:
     """Check one replica of every cell; see `LinearisedNetwork.check`."""
     margin, second_gram = (
@@ -131,19 +131,18 @@ def check_range(
                 observed[f"{name}_loss"][cell, point] = loss
                 observed[f"{name}_accuracy"][cell, point] = accuracy
             difference[cell, point] = _difference(net, predicted, observed, (cell, point))
-            if not difference[cell, point] <= tolerance:
-                trusted[cell] = float(steps[cell, point - 1]) if point else 0.0
-                break
-    decided = np.where(np.isinf(collapsed), last, collapsed)
-    beyond = trusted < decided
+        parted = np.flatnonzero(~(difference[cell] <= tolerance))
+        if parted.size:
+            trusted[cell] = float(steps[cell, parted[0] - 1]) if parted[0] else 0.0
+    beyond = _seen_to_collapse(net, observed, run.turns.levels) != np.isfinite(collapsed)
     neighbours, fragile = None, np.zeros(cells, dtype=bool)
     if margin:
         neighbours = _neighbours(net, run)
         fragile = (neighbours != run.outcome.reshape(-1, 1)).any(axis=1)
 
     drifts = np.zeros(cells, dtype=bool)
-    if second_gram:
-        drifts = _drifts(net, run, replica)
+    if net.space.bends:
+        drifts = _drifts(net, run)
 
     def shaped(values: NDArray) -> NDArray:  # type: ignore[type-arg]
         return values.reshape((*plan.shape, *values.shape[1:]))
@@ -195,26 +194,22 @@ def _skill(
     return max(value, 0.0)
 
 
-def _drifts(net: Linearisation, run: FunctionSpaceRun, replica: int) -> NDArray[np.bool_]:
-    """Whether each cell's collapse verdict changes with the Gram of a second point.
+def _seen_to_collapse(
+    net: Linearisation, observed: dict[str, FloatArray], levels: dict[str, float]
+) -> NDArray[np.bool_]:
+    """Whether the true network has collapsed at a checked point of each cell."""
+    start = net.references[0]
+    assert start is not None  # a linearised network has retain samples
+    seen = SetCurves(observed["retain_loss"], observed["retain_accuracy"])
+    found: NDArray[np.bool_] = (skill(seen, start) < levels["collapse_level"]).any(axis=1)
+    return found
 
-    The point is where the cell of median displacement among those that keep ends; where none
-    keeps, the collapse of the last cell to collapse. One Jacobian pass, whatever the grid.
-    """
-    plan, cells = run.plan, len(run.plan.step_size)
-    collapsed = run.turns.collapse_step.reshape(cells, -1)[:, replica]
-    moved = run.displacement.reshape(cells, plan.replicas, -1)[:, replica, -1]
-    keeps = np.flatnonzero(np.isinf(collapsed))
-    if len(keeps):
-        cell, step = keeps[np.argsort(moved[keeps])[(len(keeps) - 1) // 2]], plan.steps
-    else:
-        cell = np.argmax(collapsed)
-        step = int(collapsed[cell])
-    place = tuple(int(k) for k in np.unravel_index(int(cell), plan.shape))
-    gram = net.relinearise(run, place, step, replica=replica).space.gram
-    curves: Curves = function_space.run(replace(net.space, gram=gram), plan)[0]
-    again = net.turns(curves.reshaped(plan.shape), **run.turns.levels).outcome.ravel()
-    changed: NDArray[np.bool_] = np.char.endswith(again, "collapses") != np.char.endswith(
+
+def _drifts(net: Linearisation, run: FunctionSpaceRun) -> NDArray[np.bool_]:
+    """Whether each cell's collapse verdict is another where the kernel does not move."""
+    curves: Curves = function_space.run(replace(net.space, bends=()), run.plan)[0]
+    still = net.turns(curves, **run.turns.levels).outcome
+    changed: NDArray[np.bool_] = np.char.endswith(still, "collapses") != np.char.endswith(
         run.outcome.ravel(), "collapses"
     )
     return changed

@@ -13,6 +13,7 @@ import click
 
 from rmtstab.sampling import SAMPLINGS
 
+REFUSALS = (TypeError, ValueError, ImportError, OSError, MemoryError)
 NAMES = ("model", "loss", "retain", "forget", "test")
 
 
@@ -96,11 +97,30 @@ def diagnose(
             answer.to_json(json_path)
         if out is not None:
             answer.to_html(out)
-    except (TypeError, ValueError, ImportError, OSError, MemoryError) as error:
-        raise click.UsageError(str(error)) from error
+    except click.ClickException:
+        raise
+    except Exception as error:
+        trace = _own_trace(error, Path(entry.rpartition(":")[0]).resolve().parent)
+        if trace is None and not isinstance(error, REFUSALS):
+            raise
+        click.echo(trace or "", err=True, nl=False)
+        said = str(error) or type(error).__name__
+        raise click.UsageError(said + ("; its traceback is above" if trace else "")) from error
     for path in (json_path, out):
         if path is not None:
             click.echo(f"written: {path}")
+
+
+def _own_trace(error: BaseException, folder: Path) -> str | None:
+    """Traceback of an error's first cause from the user's own code on; None outside it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [k for k, frame in enumerate(frames) if folder in Path(frame.filename).parents]
+    if not own:
+        return None
+    lines = traceback.format_list(frames[own[0] :]) + traceback.format_exception_only(error)
+    return "Traceback (most recent call last):\n" + "".join(lines)
 
 
 def _entry(entry: str) -> Callable[[], Any]:

@@ -1,6 +1,5 @@
 """Linearised networks: the problem they hold, range checks, storage, maps, bad input."""
 
-import copy
 import json
 from dataclasses import replace
 
@@ -96,29 +95,76 @@ def test_margin_finds_the_cells_beside_the_frontier(case):
     assert not fragile[0]
 
 
-def test_a_second_gram_flags_where_the_verdict_depends_on_it(case):
+class Square(torch.nn.Module):
+    """Outputs quadratic in the weights: a kernel that grows with them, known in closed form."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.eye(3, 6).double())
+
+    def forward(self, x):
+        return x @ (self.weight * self.weight.abs()).T
+
+
+def test_a_refined_kernel_follows_a_network_whose_kernel_moves():
+    """Real full-batch runs: their losses are met four times as well as with K held."""
+    data = [(x.double(), y) for x, y in trained()[1:]]
+    model = Square()
+    net = bridge.linearise(model, LOSS, *data)
+    settings = {"step_size": 0.05, "batch_size": (18, 6), "alpha": 0.1, "steps": 10, "rng": 0,
+                "replicas": 1}  # fmt: skip
+    real = bridge.unlearn(model, LOSS, *data[:2], keep_final=False, **settings)
+    still = net.run(**settings)
+    fine = net.refine(still)
+    assert len(fine.space.bends) == 1 and not net.space.bends
+    assert any("read again at 1 predicted" in note for note in fine.notes)
+    errors = [
+        np.abs(np.log(run.retain_loss / real.retain_loss)).max()
+        for run in (still, fine.run(**settings))
+    ]
+    assert errors[0] > 0.02
+    assert errors[1] < 0.25 * errors[0]
+
+
+def test_a_refinement_holds_where_it_was_read_and_stays_where_nothing_moves(case):
+    _, data, net = case
+    run = net.run(np.geomspace(0.3, 3.0, 9)[:, None], (6, 3), [0.3, 0.5], 80, rng=0)
+    fine = net.refine(run)
+    assert 1 <= len(fine.space.bends) <= 3
+    bend = fine.space.bends[0]
+    side = len(bend.direction)
+    square = (
+        bend.direction
+        @ torch.linalg.lstsq(
+            torch.as_tensor(net.gram), bend.direction[:, None], driver="gelsd"
+        ).solution[:, 0]
+    )
+    assert float(square) == pytest.approx(1.0, rel=1e-5)  # a unit vector's image under J
+    assert bend.gram.shape == (side, net.space.gram.shape[2])
+    with pytest.raises(ValueError, match="run must be of this linearised network"):
+        fine.check(run)
+    none = net.refine(run, passes=0)
+    assert not none.space.bends and none.check(run, margin=False, points=1) is not None
+    linear = bridge.linearise(torch.nn.Linear(6, 3), LOSS, *data)
+    run = linear.run([0.1, 30.0], (6, 3), 0.9, 30, rng=0)
+    assert not linear.refine(run).space.bends  # its kernel cannot move
+    assert not linear.refine(linear.run(0.1, (6, 3), 0.9, 0, rng=0)).space.bends
+
+
+def test_a_verdict_that_depends_on_the_kernel_is_flagged(case):
     from rmtstab.bridge.curves import majority
 
-    _, data, net = case
+    _, _, net = case
     settings = np.geomspace(0.3, 3.0, 9)[:, None], (6, 3), [0.3, 0.5], 80
-    run = net.run(*settings, rng=0)
-    check = net.check(run, margin=False, points=1, second_gram=True)
-    keeps = np.argwhere(np.isinf(run.collapse_step[..., 0]))
-    order = np.argsort(run.displacement[..., 0, -1][tuple(keeps.T)])
-    cell = tuple(int(k) for k in keeps[order[(len(keeps) - 1) // 2]])
-    other = copy.copy(net)
-    other.space = replace(net.space, gram=net.relinearise(run, cell, 80).space.gram)
-    both = (np.isfinite(majority(r.collapse_step)) for r in (run, other.run(*settings, rng=0)))
+    still = net.run(*settings, rng=0)
+    fine = net.refine(still)
+    moved = fine.run(*settings, rng=0)
+    check = fine.check(moved, margin=False, points=1)
+    both = (np.isfinite(majority(run.collapse_step)) for run in (still, moved))
     np.testing.assert_array_equal(check.drifts, np.not_equal(*both))
     assert check.drifts.any() and not check.drifts.all()
     assert (check.flagged >= check.drifts).all()
-    assert not net.check(run, margin=False, points=1).drifts.any()
-    linear = bridge.linearise(torch.nn.Linear(6, 3), LOSS, *data)
-    run = linear.run([0.1, 30.0], (6, 3), 0.9, 30, rng=0)
-    assert not linear.check(run, second_gram=True).drifts.any()  # its kernel cannot move
-    run = linear.run(30.0, (6, 3), 0.9, 30, rng=0)
-    assert np.isfinite(run.collapse_step[0])  # no cell keeps: the second point is its collapse
-    assert linear.check(run, second_gram=True).drifts.shape == ()
+    assert not net.check(still, margin=False, points=1).drifts.any()
 
 
 def test_relinearised_at_the_start_it_is_the_same_and_later_it_is_not(case):

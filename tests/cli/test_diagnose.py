@@ -38,6 +38,29 @@ def fails():
 def short():
     return 1, 2
 
+class Raises(Net):
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+    def forward(self, x):
+        return self.inner(super().forward(x))
+    def inner(self, x):
+        raise self.error
+
+def runtime():
+    return (Raises(RuntimeError("deep inside")), *entry()[1:])
+
+def key():
+    return (Raises(KeyError("no such block")), *entry()[1:])
+
+def silent():
+    return (Raises(RuntimeError()), *entry()[1:])
+
+def lossy():
+    def loss(f, y):
+        raise AttributeError("no such loss")
+    return (entry()[0], loss, *entry()[2:])
+
 number = 3
 """
 
@@ -93,6 +116,24 @@ def test_errors_are_one_line_and_exit_code_two(tmp_path, function, options, mess
     assert result.exit_code == 2
     for message in messages:
         assert message in result.output
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("runtime", "RuntimeError: deep inside"),
+        ("key", "KeyError: 'no such block'"),
+        ("silent", "RuntimeError"),
+        ("lossy", "AttributeError: no such loss"),
+    ],
+)
+def test_a_model_or_loss_that_raises_shows_its_own_traceback(tmp_path, function, message):
+    result = invoke(tmp_path, function, "--batch-size", "2")
+    assert result.exit_code == 2
+    assert message in result.output and "its traceback is above" in result.output
+    trace = result.output.split("its traceback is above")[0]
+    assert "mine.py" in trace and "rmtstab" not in trace.replace(str(tmp_path), "")
+    assert ("in inner" in trace) == (function != "lossy")
 
 
 def test_a_file_that_is_not_there():

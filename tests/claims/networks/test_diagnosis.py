@@ -19,7 +19,8 @@ def row(name="net", kind="mlp", tolerance=1e-2, **changes):
     """A 12 × 8 grid whose lower half collapses at step 40, everything predicted rightly."""
     late = np.where(np.arange(12)[:, None] < 6, -1, 40) + np.zeros((12, 8), dtype=int)
     twice = np.stack([late, late], axis=-1)
-    events = {"real": twice, "same": twice, "other": late, "frozen": np.full((12, 8, 2), -1)}
+    events = {"real": twice, "same": twice, "other": late, "frozen": np.full((12, 8, 2), -1),
+              "refined": twice[..., :1]}  # fmt: skip
     listed = {key: value.tolist() for key, value in events.items()}
     own = np.where(late < 0, 0, 3)  # forgets as it collapses: collapses
     phi = np.tile((np.arange(8) > 0).astype(int), (12, 1))
@@ -31,6 +32,7 @@ def row(name="net", kind="mlp", tolerance=1e-2, **changes):
         "check_steps": np.tile([30, 40, 150], (12, 8, 1)).tolist(),
         "difference": np.zeros((12, 8, 3)).tolist(),
         "neighbours": own[..., None].repeat(4, -1).tolist(),
+        "flags": {name: np.zeros((12, 8), dtype=int).tolist() for name in judge.FLAGS},
     }  # fmt: skip
     return made | changes
 
@@ -66,24 +68,54 @@ def test_measures_by_hand():
 def test_flags_are_those_of_the_range_check():
     torch = pytest.importorskip("torch")
     from rmtstab import bridge
-    from rmtstab.bridge.curves import OUTCOMES
     from tests.bridge.test_linearised import LOSS, trained
 
     model, *data = trained()
     net = bridge.linearise(model, LOSS, *data[:2])
-    run = net.run(np.geomspace(0.1, 20.0, 3)[:, None], (6, 3), [0.2, 0.9], 20, replicas=1, rng=0)
-    full, check = net.check(run, tolerance=1e9), net.check(run)
-    steps = {
-        name: {"same": np.where(np.isinf(values), -1, values).astype(int).tolist()}
-        for name, values in (("forgetting", run.forget_step), ("collapse", run.collapse_step))
-    }
+    etas = np.geomspace(0.3, 3.0, 6)[:, None]
+    run = net.run(etas, (6, 3), [0.3, 0.5], 80, replicas=1, rng=0)
+    fine = net.refine(run)
+    again = fine.run(etas, (6, 3), [0.3, 0.5], 80, replicas=1, rng=0)
+    check = fine.check(again)
     made = {
-        **steps, "steps": 20, "check_steps": full.steps, "difference": full.difference,
-        "neighbours": [[[OUTCOMES.index(o) for o in c] for c in r] for r in full.neighbours],
-    }  # fmt: skip
+        "collapse": {"real": np.zeros((6, 2, 1)).tolist()},
+        "flags": {name: getattr(check, name).tolist() for name in judge.FLAGS},
+    }
     np.testing.assert_array_equal(judge.flagged(made), check.flagged)
-    np.testing.assert_array_equal(judge.flagged(made, margin=False), check.beyond)
-    assert check.beyond.any() and not check.beyond.all() and torch.is_tensor(data[0][0])
+    np.testing.assert_array_equal(judge.flagged(made, ("beyond",)), check.beyond)
+    assert check.flagged.any() and torch.is_tensor(data[0][0])
+
+
+def test_flags_before_refinement_are_by_tolerance_and_margin():
+    made = row()
+    assert not judge.flagged_held(made).any()
+    made["difference"] = np.where(
+        np.arange(12)[:, None, None] == 7, 0.2, made["difference"]
+    ).tolist()
+    own = np.array(made["neighbours"])
+    own[2, 3, 1] = 1
+    made["neighbours"] = own.tolist()
+    found = judge.flagged_held(made)
+    assert found[7].all() and found[2, 3] and found.sum() == 9
+    assert not judge.flagged_held(made, tolerance=0.3)[7].any()
+
+
+def test_a_brief_row_has_no_rivals_and_is_named_by_its_seed():
+    made = row(seed=1)
+    assert judge.label(made) == "net/1" and judge.best(made) == "refined"
+    for event in ("forgetting", "collapse"):
+        whole = made[event]
+        made[event] = {
+            "real": [[cell[:1] for cell in line] for line in whole["real"]],
+            "same": [[cell[:1] for cell in line] for line in whole["same"]],
+            "refined": whole["refined"],
+        }
+    del made["phi"], made["difference"]
+    assert judge.agreement(made, "refined") == 1.0 and math.isnan(judge.repeatability(made))
+    assert math.isnan(judge.agreement(made, "frozen")) and math.isnan(judge.agreement(made, "phi"))
+    assert judge.median_ratio([made], "refined") == 0.0
+    page = diagnosis_page([*evidence(), made])
+    assert "| net/1 |" in page and "| – |" in page and "nan" not in page
 
 
 def test_all_claims_hold_of_a_perfect_prediction():
@@ -96,23 +128,20 @@ def one_sided(rows):
 
 
 def wrong_plain(rows):
-    rows[4]["collapse"]["same"] = changed(rows[4]["collapse"]["same"], slice(6, 8), -1)
+    rows[4]["collapse"]["refined"] = changed(rows[4]["collapse"]["refined"], slice(6, 8), -1)
 
 
 def wrong_unflagged(rows):
-    rows[6]["collapse"]["same"] = changed(rows[6]["collapse"]["same"], slice(6, 8), -1)
-    rows[6]["neighbours"] = np.where(
-        judge.outcomes(rows[6], "same")[..., :1] > 0, judge.outcomes(rows[6], "same")[..., :1], 0
-    ).repeat(4, -1).tolist()  # fmt: skip
+    rows[6]["collapse"]["refined"] = changed(rows[6]["collapse"]["refined"], slice(6, 8), -1)
 
 
 def half_flagged(rows):
-    rows[7]["neighbours"] = np.ones((12, 8, 4), dtype=int).tolist()
+    rows[7]["flags"]["drifts"] = (np.arange(96).reshape(12, 8) % 2).tolist()
 
 
 def late(rows):
     for event in ("collapse", "forgetting"):
-        rows[2][event]["same"] = changed(rows[2][event]["same"], slice(6, 12), 45)
+        rows[2][event]["refined"] = changed(rows[2][event]["refined"], slice(6, 12), 45)
 
 
 def late_with_others(rows):
@@ -125,7 +154,7 @@ def no_better_than_a_rule(rows):
     for made in rows:
         product = judge.product_of(made)
         real = np.where(product[..., None] > 0.1, 40, -1).repeat(2, -1)
-        made["collapse"]["real"] = made["collapse"]["same"] = real.tolist()
+        made["collapse"]["real"] = made["collapse"]["refined"] = real.tolist()
 
 
 def frozen_sees(rows):
@@ -172,5 +201,5 @@ def test_the_page_is_that_of_the_evidence():
     assert page == diagnosis_page(rows), "run python validation/write_diagnosis.py"
     assert all(math.isfinite(judge.agreement(made, "same")) for made in rows)
     less = diagnosis_page(rows[:2])
-    rows[0]["collapse"]["same"] = np.full((12, 8, 2), -1).tolist()
+    rows[0]["collapse"]["refined"] = np.full((12, 8, 1), -1).tolist()
     assert less != diagnosis_page(rows[:2])
