@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.public import objects as public_objects
+
 DOCS = Path(__file__).parents[1] / "docs"
 
 
@@ -35,8 +37,8 @@ def test_the_lines_of_the_front_page_run(capsys):
 
 PACKAGES = (
     "rmtstab", "rmtstab.bounds", "rmtstab.bridge", "rmtstab.claims", "rmtstab.curvature",
-    "rmtstab.dynamics", "rmtstab.ensembles", "rmtstab.figures", "rmtstab.laws", "rmtstab.sweeps",
-    "rmtstab.theory", "rmtstab.unlearning",
+    "rmtstab.dynamics", "rmtstab.ensembles", "rmtstab.experiment", "rmtstab.figures",
+    "rmtstab.laws", "rmtstab.sweeps", "rmtstab.theory", "rmtstab.unlearning",
 )  # fmt: skip
 
 
@@ -63,6 +65,48 @@ def test_every_public_name_is_in_the_reference_and_documented(monkeypatch):
             assert any(thing is other for other in listed), thing
             assert inspect.getdoc(thing), thing
     assert len(listed) == len({id(thing) for thing in listed}) > 100
+
+
+def test_everything_that_public_calls_return_or_hold_has_a_page(monkeypatch):
+    pytest.importorskip("torch")
+    reference = load(DOCS / "extensions" / "reference.py", monkeypatch)
+    listed = [thing for _, thing in public_objects()]
+    assert not reference.parts(listed)
+    names = [thing.__name__ for thing in listed]
+    assert {"LyapunovBounds", "FrontierLaws", "PopulationFit", "SecondMoment"} <= set(names)
+    fewer = [thing for thing in listed if thing.__name__ not in ("Growth", "Curves")]
+    assert {thing.__name__ for thing in reference.parts(fewer)} == {"Growth", "Curves"}
+
+
+SHORT = "|".join(name.partition(".")[2] for name in PACKAGES[1:])
+CALLED = re.compile(rf"`(?:rmtstab\.|rs\.)?((?:{SHORT})(?:\.[A-Za-z_]\w*)+)")
+
+
+def test_what_the_pages_call_by_its_name_exists_and_has_a_page():
+    """As `experiment.data.photographs`: of a module, one object at least."""
+    pytest.importorskip("torch")
+    listed = [thing for _, thing in public_objects()]
+    homes = {thing.__module__ for thing in listed}
+    texts = [path.read_text() for path in DOCS.rglob("*.md") if "_build" not in path.parts]
+    texts += [(DOCS.parent / "README.md").read_text()]
+    changes = (DOCS.parent / "CHANGELOG.md").read_text()
+    texts += [changes.partition("### Changed")[0]]  # below it are former names
+    names = {name for text in texts for name in CALLED.findall(text)}
+    assert {"experiment.natural_size.displaced_maps", "bridge.expansions"} <= names
+    for name in sorted(names):
+        found, owner = importlib.import_module("rmtstab"), None
+        for part in name.split("."):
+            found, owner = (
+                getattr(found, part, None) or importlib.import_module(f"{found.__name__}.{part}"),
+                found,
+            )
+        if isinstance(found, types.ModuleType):
+            # a module of claims has its page in docs/claims: nobody calls their functions
+            claims = found.__name__.startswith("rmtstab.claims.")
+            assert claims or any(home.startswith(found.__name__) for home in homes), name
+        elif inspect.isclass(found) or inspect.isroutine(found):
+            seen = owner if inspect.isclass(owner) else found
+            assert any(seen is thing for thing in listed), name
 
 
 PAGE = """<html><body><h1 id="top">T</h1>{}</body></html>"""

@@ -66,6 +66,16 @@ def test_every_law_with_a_table_was_measured(accuracy):
     assert max(worst.values()) < 1e-12  # twelve digits
 
 
+def test_a_benchmark_that_fails_keeps_no_other_from_being_recorded(tmp_path, monkeypatch):
+    record = script(ROOT / "validation" / "benchmarks" / "record.py")
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "performance.json")
+    monkeypatch.setattr(record, "measure", lambda n: {} if n == "laws" else {"cpu_seconds": 1.0})
+    monkeypatch.setattr("sys.argv", ["record.py", "growth", "laws", "bounds"])
+    with pytest.raises(SystemExit, match="failed, with what they said above: laws"):
+        record.main()
+    assert set(json.loads((tmp_path / "performance.json").read_text())) == {"growth", "bounds"}
+
+
 def test_every_benchmark_can_be_recorded(performance):
     record = script(ROOT / "validation" / "benchmarks" / "record.py")
     files = {p.stem for p in (ROOT / "validation" / "benchmarks").glob("*.py")}

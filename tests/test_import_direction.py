@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "rmtstab"
-PRIVATE = {"_checks", "_record", "_results"}
+PRIVATE = {"_checks", "_npz", "_record", "_results"}
 TOP = {"figures", "report", "cli"}
 BELOW = {
     "kernels", "sampling", "laws", "ensembles", "curvature", "dynamics", "theory", "bounds",
@@ -14,6 +14,7 @@ BELOW = {
 }  # fmt: skip
 ALLOWED = {
     "_checks": set(),
+    "_npz": set(),
     "_record": set(),
     "_results": {"_record"},
     "kernels": set(),
@@ -34,7 +35,15 @@ ALLOWED = {
         "sampling",
         *PRIVATE,
     },
-    "bridge": {"unlearning", "theory", "dynamics", "curvature", "sampling", "kernels", *PRIVATE},
+    "bridge": {
+        "unlearning",
+        "theory",
+        "dynamics",
+        "curvature",
+        "sampling",
+        "kernels",
+        *PRIVATE,
+    },
     "sweeps": PRIVATE,
     "__main__": {"cli"},
     "claims": (BELOW | PRIVATE) - {"bridge"},
@@ -128,7 +137,7 @@ def foreign_names(path):
             used.append((node.attr, node.lineno))
     for parts, name in imports(tree, path):
         full = (*parts, name) if name and module_file((*parts, name)) else parts
-        family = {"_checks", "_record", "_results", *(p for p in full if full[0] == part(path))}
+        family = {*PRIVATE, *(p for p in full if full[0] == part(path))}
         used += [(p, 0) for p in full if p[0] == "_" and p not in family]
         if name and name[0] == "_" and name not in full and name[:2] != "__":
             used.append((name, 0))

@@ -1,5 +1,6 @@
 """The main job through its command line: a whole tiny run, and every way to call it wrongly."""
 
+import errno
 import json
 import os
 import re
@@ -7,9 +8,11 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from rmtstab.cli import main
-from rmtstab.experiment import run
+from rmtstab.cli import exits, main
+from rmtstab.experiment import PRESETS, Validation, run
+from rmtstab.experiment.provenance import take_folder
 from rmtstab.sweeps import worker_pool
+from tests.report.test_report import results
 
 
 def validate(*arguments):
@@ -102,8 +105,43 @@ def test_folder_with_other_files_is_refused(tmp_path):
 def test_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("")
     result = validate("--preset", "tiny", "--out", tmp_path / "file" / "below")
-    assert result.exit_code == 2
+    assert result.exit_code == exits.IN_THE_WAY
     assert "out must be a writable folder" in " ".join(result.output.split())
+
+
+def test_a_full_disk_at_the_manifest_leaves_nothing_and_the_folder_can_be_used_again(
+    tmp_path, monkeypatch
+):
+    def full(source, target):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    folder = tmp_path / "run"
+    monkeypatch.setattr(os, "replace", full)
+    result = validate("--preset", "tiny", "--out", folder)
+    assert result.exit_code == exits.IO_ERROR and len(result.stderr.splitlines()) == 1
+    assert "out must be a writable folder" in result.stderr
+    assert list(folder.iterdir()) == []
+    monkeypatch.undo()
+    (folder / ".run.json.1.2.0123.tmp").write_text("of a run that was killed")
+    take_folder(folder, PRESETS["tiny"], 0, "cpu")
+    assert [path.name for path in folder.iterdir()] == ["run.json"]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(errno.ENOSPC, exits.IO_ERROR), (errno.EACCES, exits.IN_THE_WAY)]
+)
+def test_what_the_report_meets_on_disk_is_no_failed_claim(tmp_path, monkeypatch, number, code):
+    def breaks(path, data):
+        raise OSError(number, os.strerror(number))
+
+    found = Validation(tmp_path / "run", results(holds=False), 1.0)
+    monkeypatch.setattr("rmtstab.cli.validate.gather", lambda *given, **options: found)
+    monkeypatch.setattr("rmtstab.report.write_atomically", breaks)
+    result = validate("--preset", "tiny", "--out", tmp_path / "run")
+    assert result.exit_code == code and "Traceback" not in result.output
+    monkeypatch.undo()
+    monkeypatch.setattr("rmtstab.cli.validate.gather", lambda *given, **options: found)
+    assert validate("--preset", "tiny", "--out", tmp_path / "run").exit_code == exits.CLAIM_FAILS
 
 
 def test_without_torch_the_theory_claims_run(tmp_path, monkeypatch):

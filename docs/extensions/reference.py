@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import importlib
 import importlib.util
 import inspect
+import re
 import types
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 # heading: the modules whose public names it lists
 SECTIONS = {
-    "The problem and its answers": ("rmtstab", "rmtstab.unlearning", "rmtstab.dynamics"),
+    "The problem and its answers": (
+        "rmtstab",
+        "rmtstab.unlearning",
+        "rmtstab.dynamics",
+        "rmtstab.dynamics.mixings",
+    ),
     "Curvature and data": ("rmtstab.curvature", "rmtstab.ensembles"),
     "Spectral laws": ("rmtstab.laws",),
     "Theory": ("rmtstab.theory", "rmtstab.sampling"),
     "Bounds and their verification": ("rmtstab.bounds", "rmtstab.verification"),
-    "Bridge to torch": ("rmtstab.bridge",),
-    "Claims and the experiment": ("rmtstab.claims", "rmtstab.experiment"),
+    "Bridge to torch": ("rmtstab.bridge", "rmtstab.bridge.expansions"),
+    "Claims and the experiment": (
+        "rmtstab.claims",
+        "rmtstab.experiment",
+        "rmtstab.experiment.data",
+        "rmtstab.experiment.data_axis",
+        "rmtstab.experiment.natural_size",
+    ),
     "Sweeps": ("rmtstab.sweeps",),
     "Figures": ("rmtstab.figures",),
 }
+PARTS = "What these return and hold"
 
 
 def public_names(module_name: str) -> list[str]:
@@ -54,13 +70,70 @@ def sections() -> dict[str, list[str]]:
             if importlib.util.find_spec(module) is None:
                 continue
             for name in public_names(module):
-                owner, _, attribute = name.rpartition(".")
-                thing = getattr(importlib.import_module(owner), attribute)
+                thing = resolve(name)
                 # constants have no page of their own: their module's text names them
                 if (inspect.isclass(thing) or inspect.isroutine(thing)) and id(thing) not in seen:
                     seen.add(id(thing))
                     rows.append(name)
-    return found
+    found[PARTS] = []
+    while True:  # a part may have parts
+        further = parts(resolve(name) for rows in found.values() for name in rows)
+        if not further:
+            return found
+        found[PARTS] = sorted([*found[PARTS], *(f"{c.__module__}.{c.__name__}" for c in further)])
+
+
+def resolve(name: str) -> object:
+    """Return the object of a full name."""
+    owner, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(owner), attribute)
+
+
+def parts(listed: Iterable[object]) -> list[type]:
+    """Classes of ours that the listed objects return or hold, and that are not among them."""
+    things = list(listed)
+    known = {id(thing) for thing in things}
+    found: dict[int, type] = {}
+    for module, annotation in (pair for thing in things for pair in _annotations(thing)):
+        for name in re.findall(r"[A-Za-z_]\w*", str(annotation)):
+            home, name = _imports(module).get(name, (module, name))
+            thing = getattr(importlib.import_module(home), name, None)
+            ours = inspect.isclass(thing) and thing.__module__.startswith("rmtstab.")
+            if ours and id(thing) not in known:
+                found[id(thing)] = thing
+    return list(found.values())
+
+
+def _annotations(thing: object) -> Iterator[tuple[str, object]]:
+    """What a callable returns or a class holds, with the module where it is written."""
+    if not inspect.isclass(thing):
+        thing = inspect.unwrap(thing)
+        yield thing.__module__, thing.__annotations__.get("return")
+        return
+    for base in thing.__mro__:
+        if not base.__module__.startswith("rmtstab"):
+            continue
+        for name, annotation in vars(base).get("__annotations__", {}).items():
+            if not name.startswith("_"):
+                yield base.__module__, annotation
+        for name, member in vars(base).items():
+            # of a property, a class method, a cached property: its function
+            for attribute in ("fget", "__func__", "func"):
+                member = getattr(member, attribute, member)
+            if inspect.isfunction(member) and not name.startswith("_"):
+                yield base.__module__, member.__annotations__.get("return")
+
+
+@functools.cache
+def _imports(module: str) -> dict[str, tuple[str, str]]:
+    """Names that a module takes from others of ours, those for the type checker included."""
+    tree = ast.parse(inspect.getsource(importlib.import_module(module)))
+    return {
+        alias.asname or alias.name: (node.module, alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rmtstab")
+        for alias in node.names
+    }
 
 
 def write_index(app, config) -> None:

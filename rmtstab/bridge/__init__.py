@@ -7,15 +7,16 @@ except ImportError as error:  # the core works without torch; only the bridge ne
         "rmtstab.bridge needs torch; install it with `pip install rmtstab[torch]`"
     ) from error
 
+from rmtstab.bridge.advice import Advice
 from rmtstab.bridge.architectures import (
     Recurrent,
     convolutional_net,
     multilayer_perceptron,
     residual_net,
 )
-from rmtstab.bridge.curves import Curves, Turns
+from rmtstab.bridge.curves import Curves, SetCurves, Turns
 from rmtstab.bridge.density import SpectralDensity, spectral_density
-from rmtstab.bridge.diagnosis import Diagnosis, diagnose
+from rmtstab.bridge.diagnosis import Diagnosis, SampleShares, diagnose
 from rmtstab.bridge.estimates import DiagonalEstimate, diagonal_estimate, trace_estimate
 from rmtstab.bridge.factors import sample_factors
 from rmtstab.bridge.forgetting import (
@@ -35,7 +36,7 @@ from rmtstab.bridge.linearising import linearise
 from rmtstab.bridge.losses import half_squared_error, logistic
 from rmtstab.bridge.models import TwoLayerReLUCNN
 from rmtstab.bridge.network import Network
-from rmtstab.bridge.network_problem import Disagreement, NetworkProblem
+from rmtstab.bridge.network_problem import Disagreement, NetworkDynamics, NetworkProblem
 from rmtstab.bridge.operators import (
     CurvatureOperator,
     gauss_newton_operator,
@@ -43,7 +44,7 @@ from rmtstab.bridge.operators import (
     mix_hessian_operator,
 )
 from rmtstab.bridge.outcome_map import OutcomeMap
-from rmtstab.bridge.planning import Plan, plan
+from rmtstab.bridge.planning import Plan, PlannedRoute, plan
 from rmtstab.bridge.range_check import RangeCheck
 from rmtstab.bridge.runs import FunctionSpaceRun, Runs
 from rmtstab.bridge.sample_spectra import SampleSharpness, sample_sharpness
@@ -56,6 +57,7 @@ from rmtstab.bridge.transformer import Transformer
 from rmtstab.bridge.unlearning import UnlearningRuns, unlearn
 
 __all__ = [
+    "Advice",
     "CurvatureGap",
     "CurvatureOperator",
     "Curves",
@@ -70,14 +72,18 @@ __all__ = [
     "LinearisedNetwork",
     "MembershipAttack",
     "Network",
+    "NetworkDynamics",
     "NetworkProblem",
     "OutcomeMap",
     "Plan",
+    "PlannedRoute",
     "RangeCheck",
     "Runs",
     "Recurrent",
     "SampleSharpness",
+    "SampleShares",
     "Samples",
+    "SetCurves",
     "Sketch",
     "SpectralDensity",
     "Transformer",

@@ -449,11 +449,11 @@ def _shares(net: LinearisedNetwork, run: FunctionSpaceRun) -> SampleShares:
     loss = net.space.losses[1]
     assert loss is not None
     each, right = loss.each(torch.as_tensor(outputs[at]))
-    kept = np.flatnonzero(right.numpy() >= 0.5)
+    holding = np.flatnonzero(right.numpy() >= 0.5)
     own = shares[at]
     order = np.argsort(-own)
     enough = int(np.searchsorted(np.cumsum(own[order]), 0.5 * own.sum())) + 1
-    return SampleShares(step, kept[np.argsort(each.numpy()[kept])], order[:enough], shares)
+    return SampleShares(step, holding[np.argsort(each.numpy()[holding])], order[:enough], shares)
 
 
 def _inputs(net: LinearisedNetwork, model: nn.Module) -> dict[str, Any]:

@@ -38,7 +38,17 @@ class FrozenSetLoss(SetLoss):
     def slopes(
         self, outputs: Tensor, indices: Tensor, present: Tensor | None, batch: float
     ) -> Tensor:
-        """Gradient of the expanded batch loss; as `SetLoss.slopes`."""
+        """Gradient of the expanded batch loss.
+
+        Parameters
+        ----------
+        outputs, indices, present, batch
+            As for `SetLoss.slopes`.
+
+        Returns
+        -------
+        Tensor, shape (replicas, cells, width, C), float64
+        """
         moved = outputs - self.start[indices][:, None]
         pulled = torch.einsum("rwij,rcwj->rcwi", self.curvature[indices], moved)
         weights = self.batch_weights(indices, present, batch)

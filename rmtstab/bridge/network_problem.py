@@ -165,16 +165,38 @@ class NetworkDynamics(Dynamics):
     def trajectory(
         self, steps: int, initial: Any = None, *, gradients: Any = None, **options: Any
     ) -> Trajectory:
-        """As `Dynamics.trajectory`; without ``gradients``, those of a network that has some left.
+        """As `Dynamics.trajectory`, of the network's own gradients.
 
-        Quantiles are of runs without gradients.
+        Parameters
+        ----------
+        steps, initial
+            As for `Dynamics.trajectory`.
+        gradients : optional
+            As there; default those of a network that has some left. Quantiles are of runs
+            without gradients.
+        **options
+            As there.
+
+        Returns
+        -------
+        Trajectory
         """
         if gradients is None and options.get("quantiles") is None:
             gradients = self._own
         return super().trajectory(steps, initial, gradients=gradients, **options)
 
     def stationary(self, gradients: Any = None) -> Stationary:
-        """Stationary mean and covariance; by default under the network's own gradients."""
+        """Stationary mean and covariance.
+
+        Parameters
+        ----------
+        gradients : optional
+            As for `Dynamics.stationary`; default the network's own.
+
+        Returns
+        -------
+        Stationary
+        """
         return super().stationary(self.problem.gradients if gradients is None else gradients)
 
     def report(self) -> str:

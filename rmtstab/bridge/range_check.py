@@ -95,10 +95,7 @@ def check_range(
     margin: bool,
 ) -> RangeCheck:
     """Check one replica of every cell; see `LinearisedNetwork.check`."""
-    margin, second_gram = (
-        _checks.flag(name, given)
-        for name, given in (("margin", margin), ("second_gram", second_gram))
-    )
+    margin = _checks.flag("margin", margin)
     points = _checks.integer("points", points, low=1)
     tolerance = _checks.real("tolerance", tolerance, low=0.0, low_open=True)
     plan = run.plan
@@ -201,7 +198,8 @@ def _seen_to_collapse(
     start = net.references[0]
     assert start is not None  # a linearised network has retain samples
     seen = SetCurves(observed["retain_loss"], observed["retain_accuracy"])
-    found: NDArray[np.bool_] = (skill(seen, start) < levels["collapse_level"]).any(axis=1)
+    below = np.asarray(skill(seen, start) < levels["collapse_level"])
+    found: NDArray[np.bool_] = np.any(below, axis=1)
     return found
 
 

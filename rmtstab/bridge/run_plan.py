@@ -76,7 +76,16 @@ class RunPlan:
             yield retain, forget
 
     def with_batches(self, retain: float, forget: float) -> RunPlan:
-        """Return the same plan with other batch sizes."""
+        """Return the same plan with other batch sizes.
+
+        Parameters
+        ----------
+        retain, forget : float
+
+        Returns
+        -------
+        RunPlan
+        """
         active = _active(self.update, self.steps, self.sizes, (retain, forget))
         return replace(self, batch_size=(retain, forget), active=active)
 

@@ -32,7 +32,16 @@ class OutputRoots:
         return int(self.blocks.shape[1] * self.blocks.shape[3])
 
     def pull(self, jacobian: Tensor) -> Tensor:
-        """``R_iᵀ J_i``, shape (n, G k, …), of Jacobians (n, C, …), in their precision."""
+        """``R_iᵀ J_i``, in the precision of the Jacobians.
+
+        Parameters
+        ----------
+        jacobian : Tensor, shape (n, C, …)
+
+        Returns
+        -------
+        Tensor, shape (n, G k, …)
+        """
         blocks = self.blocks.to(jacobian.dtype)
         grouped = jacobian[:, self.index]  # (n, G, c, …)
         if blocks.shape[2:] == (1, 1):
@@ -84,27 +93,100 @@ class SampleLoss(ABC):
 
     @abstractmethod
     def values(self, outputs: Tensor, targets: Any) -> Tensor:
-        """``ℓ_i``, shape (n,)."""
+        """``ℓ_i`` of each sample.
+
+        Parameters
+        ----------
+        outputs : Tensor, shape (n, C)
+        targets : tree of Tensor
+            First axis the samples.
+
+        Returns
+        -------
+        Tensor, shape (n,)
+        """
 
     @abstractmethod
     def gradients(self, outputs: Tensor, targets: Any) -> Tensor:
-        """``∇ℓ_i`` in the outputs, shape (n, C)."""
+        """``∇ℓ_i`` in the outputs.
+
+        Parameters
+        ----------
+        outputs : Tensor, shape (n, C)
+        targets : tree of Tensor
+            First axis the samples.
+
+        Returns
+        -------
+        Tensor, shape (n, C)
+        """
 
     @abstractmethod
     def roots(self, outputs: Tensor, targets: Any) -> OutputRoots:
-        """Roots of ``∇²ℓ_i``; a `ValueError` where it has a negative eigenvalue."""
+        """Roots of ``∇²ℓ_i``.
+
+        Parameters
+        ----------
+        outputs : Tensor, shape (n, C)
+        targets : tree of Tensor
+            First axis the samples.
+
+        Returns
+        -------
+        OutputRoots
+
+        Raises
+        ------
+        ValueError
+            Where it has a negative eigenvalue.
+        """
 
     @abstractmethod
     def masses(self, targets: Any) -> Tensor:
-        """``m_i``, shape (n,)."""
+        """``m_i`` of each sample.
+
+        Parameters
+        ----------
+        targets : tree of Tensor
+            First axis the samples.
+
+        Returns
+        -------
+        Tensor, shape (n,)
+        """
 
     def batch_weights(self, masses: Tensor) -> Tensor:
-        """``ω_i`` of batches given as masses (…, B); zero in a batch without mass."""
+        """``ω_i`` of batches; zero in a batch without mass.
+
+        Parameters
+        ----------
+        masses : Tensor, shape (…, B)
+
+        Returns
+        -------
+        Tensor, shape (…, B)
+        """
         if not self.normalised:
             return masses
         total = masses.sum(dim=-1, keepdim=True)
         return torch.where(total > 0, masses / total, torch.zeros_like(masses))
 
     def accuracy(self, outputs: Tensor, targets: Any) -> Tensor:
-        """Share of each sample's outputs that are right, shape (n,)."""
+        """Share of each sample's outputs that are right.
+
+        Parameters
+        ----------
+        outputs : Tensor, shape (n, C)
+        targets : tree of Tensor
+            First axis the samples.
+
+        Returns
+        -------
+        Tensor, shape (n,)
+
+        Raises
+        ------
+        NotImplementedError
+            If the loss knows of no right answers (``has_accuracy`` is false).
+        """
         raise NotImplementedError(f"{self.name} has no accuracy")

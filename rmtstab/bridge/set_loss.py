@@ -123,7 +123,17 @@ class SetLoss:
         return gradients.view(outputs.shape) * weights[:, None, :, None]
 
     def batch_weights(self, indices: Tensor, present: Tensor | None, batch: float) -> Tensor:
-        """Weights ω of each replica's batch, (replicas, width); 0 for entries not present."""
+        """Weights ω of each replica's batch; 0 for entries not present.
+
+        Parameters
+        ----------
+        indices, present, batch
+            As for `slopes`.
+
+        Returns
+        -------
+        Tensor, shape (replicas, width)
+        """
         masses = self.masses[indices]
         if present is None:
             return self.loss.batch_weights(masses)
@@ -154,14 +164,31 @@ class SetLoss:
         return losses.view(outputs.shape[:-2]), right.view(outputs.shape[:-2])
 
     def values(self, outputs: Tensor) -> Tensor:
-        """Loss of the whole set: outputs (…, n, C) to (…,); NaN becomes inf."""
+        """Loss of the whole set; NaN becomes inf.
+
+        Parameters
+        ----------
+        outputs : Tensor, shape (…, n, C)
+
+        Returns
+        -------
+        Tensor, shape (…,)
+        """
         losses = self._each(self._fast.values, outputs)
         return (losses @ self.weights).nan_to_num(nan=torch.inf, posinf=torch.inf)
 
     def accuracy(self, outputs: Tensor) -> Tensor:
-        """Share of right answers: outputs (…, n, C) to (…,), NaN without a notion of right.
+        """Share of right answers; NaN without a notion of right.
 
         A run with outputs that are not finite has none right.
+
+        Parameters
+        ----------
+        outputs : Tensor, shape (…, n, C)
+
+        Returns
+        -------
+        Tensor, shape (…,)
         """
         if not self.skilled:
             return outputs.new_full(outputs.shape[:-2], torch.nan)
@@ -170,9 +197,17 @@ class SetLoss:
         return torch.where(finite, right, 0.0)
 
     def each(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss of each sample, and whether it is right: outputs (n, C) to (n,) and (n,).
+        """Loss of each sample, and whether it is right.
 
         Without a notion of right, right is a loss nearer to the best than to the worst.
+
+        Parameters
+        ----------
+        outputs : Tensor, shape (n, C)
+
+        Returns
+        -------
+        tuple of Tensor, shapes (n,) and (n,)
         """
         losses = self._each(self._fast.values, outputs)
         if self.skilled:
@@ -181,7 +216,18 @@ class SetLoss:
         return losses, (losses <= middle).double()
 
     def reference(self, outputs: Tensor, pool: Tensor) -> Reference:
-        """The set before a run: its outputs (n, C) among those of all samples."""
+        """Describe the set before a run.
+
+        Parameters
+        ----------
+        outputs : Tensor, shape (n, C)
+        pool : Tensor, shape (N, C)
+            Outputs of all samples, this set's among them.
+
+        Returns
+        -------
+        Reference
+        """
         return Reference(
             float(self.values(outputs)), self._chance(pool), float(self.accuracy(outputs))
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rmtstab import _checks
+from rmtstab._npz import read_arrays
 from rmtstab.bridge.fingerprint import fingerprint
 from rmtstab.bridge.function_space import FunctionSpace
 from rmtstab.bridge.linearised import LinearisedNetwork
@@ -63,18 +66,24 @@ def load(
     ...     bridge.load(file.name, loss)
     LinearisedNetwork(n_retain=3, n_forget=1, n_test=0, outputs=2)
     """
+    place = _checks.path("path", path)
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = dict(stored)
+        arrays = read_arrays(place, "the arrays of a network")
+    except ValueError as error:
+        raise ValueError(f"path must be a saved LinearisedNetwork: {error}") from None
+    try:
         header = json.loads(arrays.pop("header").tobytes())
-    except (ValueError, KeyError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ValueError(f"path must be a saved LinearisedNetwork, got {path}: {error}") from None
-    if header.get("format") != FORMAT:
+        known = header.get("format")
+    except (ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise _foreign(path, error) from None
+    if type(known) is int and known == FORMAT:
+        try:
+            _check(header, arrays)
+        except (ValueError, KeyError, TypeError, AttributeError, LookupError) as error:
+            raise _foreign(path, error) from None
+    else:
         raise ValueError(
-            f"path must be of format {FORMAT}, got {header.get('format')}; "
-            "linearise the model again"
+            f"path must be of format {FORMAT}, got {known!r:.50}; linearise the model again"
         )
     network = None
     if model is not None:
@@ -117,6 +126,47 @@ def load(
         space, tuple(samples), tuple(losses), network=network, output_shape=shape.output_shape,
         fingerprint=header["fingerprint"], notes=tuple(header["notes"]),
     )  # fmt: skip
+
+
+def _foreign(path: Any, error: Exception) -> ValueError:
+    words = " ".join(str(error).split())[:200]
+    return ValueError(
+        f"path must be a saved LinearisedNetwork, got {path}: {type(error).__name__}: {words}"
+    )
+
+
+def _check(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+    """Raise something unless the header is one that `save` writes, and fits the arrays."""
+    for name in ("outputs", "gram", *(["drift"] if "drift" in arrays else [])):
+        if arrays[name].dtype != np.float64 or not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name} must be finite numbers of float64")
+    n, width = arrays["outputs"].shape
+    if math.prod(header["output_shape"]) != width:
+        raise ValueError(f"output_shape must fit {width} outputs, got {header['output_shape']}")
+    norm = header["weight_norm"]
+    if isinstance(norm, bool) or not isinstance(norm, int | float) or not 0.0 <= norm < math.inf:
+        raise ValueError(f"weight_norm must be a number >= 0, got {norm!r:.50}")
+    if not isinstance(header["notes"], list) or not isinstance(header["losses"], list):
+        raise TypeError("losses and notes must be lists")
+    texts = [
+        header["fingerprint"],
+        *header["notes"],
+        *(k for k in header["losses"] if k is not None),
+    ]
+    if len(header["losses"]) != len(SETS) or not all(isinstance(text, str) for text in texts):
+        raise TypeError("losses, notes and fingerprint must be text")
+    sizes = [
+        {len(_first(_unflatten(tree, arrays))) for tree in header["trees"][name]}
+        for name, loss in zip(SETS, header["losses"], strict=True)
+        if loss is not None
+    ]
+    if any(len(size) != 1 for size in sizes) or sum(map(sum, sizes)) != n:
+        raise ValueError(f"inputs and targets must be those of {n} samples, got {sizes}")
+    drawn = sum(map(sum, sizes[:2]))  # of the retain and forget set
+    if arrays["gram"].shape != (drawn, width, n * width):
+        raise ValueError(f"gram must be of shape {(drawn, width, n * width)}")
+    if "drift" in arrays and arrays["drift"].shape != (n * width,):
+        raise ValueError(f"drift must be of shape {(n * width,)}")
 
 
 def _unflatten(tree: Any, arrays: dict[str, Any]) -> Any:

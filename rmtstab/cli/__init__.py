@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import importlib
 import importlib.util
+import traceback
 from typing import Any
 
 import click
@@ -60,7 +61,13 @@ class LazyGroup(click.Group):
             if error.errno == errno.EPIPE:  # the reader of our output has left
                 raise
             click.echo(f"Error: {error}", err=True)
-            code = exits.IO_ERROR
+            code = exits.code_of(error)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception:  # Python would end with 1, which is a claim that fails
+            traceback.print_exc()
+            click.echo("Error: a fault of the program; `rmtstab info` helps to report it", err=True)
+            code = exits.CRASHED
         ctx.exit(code)
 
 
@@ -78,7 +85,9 @@ def _usage(error: click.UsageError) -> int:
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 a claim fails, 2 wrong input, 3 cells of a sweep raised, "
-    "69 a library or scheduler is missing, 70 a fault of the program, 74 files, 130 interrupted.",
+    "65 damaged records, 69 a library or scheduler is missing, 70 a fault of the program, "
+    "73 something is in the way, 74 no space or a failing disk, 75 in use by another run, "
+    "130 interrupted.",
 )
 @click.version_option(rmtstab.__version__, prog_name="rmtstab")
 def main() -> None:

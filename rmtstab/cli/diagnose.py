@@ -11,13 +11,30 @@ from typing import Any
 
 import click
 
+from rmtstab.cli.out_file import OutFile
+from rmtstab.cli.output import json_option, print_json
 from rmtstab.sampling import SAMPLINGS
+from rmtstab.sweeps.files import write_atomically
 
 REFUSALS = (TypeError, ValueError, ImportError, OSError, MemoryError)
 NAMES = ("model", "loss", "retain", "forget", "test")
 
 
-@click.command()
+class Diagnose(click.Command):
+    """The command, which still takes ``--json FILE.json`` for ``--out FILE.json``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments, those of the former form too."""
+        words: list[str] = []
+        for word in args:
+            if word.startswith("--json=") or (words[-1:] == ["--json"] and word.endswith(".json")):
+                words = words[: len(words) - (words[-1:] == ["--json"])]
+                word = f"--out={word.removeprefix('--json=')}"
+            words.append(word)
+        return super().parse_args(ctx, words)
+
+
+@click.command(cls=Diagnose)
 @click.argument("entry", metavar="FILE.py:FUNCTION")
 @click.option("--step-size", type=float, required=True, help="η.")
 @click.option(
@@ -51,16 +68,21 @@ NAMES = ("model", "loss", "retain", "forget", "test")
     help="State dict to load into the model (weights only).",
 )
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write JSON here.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the HTML page here.")
+@json_option
+@click.option(
+    "--out",
+    multiple=True,
+    type=OutFile(".html", ".json"),
+    help="Write the page (.html) or the answer (.json) here; repeatable.",
+)
 @click.option("--quiet", is_flag=True, help="No plan, no progress bar.")
 def diagnose(
     entry: str,
     batch_size: str | None,
     checkpoint: Path | None,
     seed: int,
-    json_path: Path | None,
-    out: Path | None,
+    as_json: bool,
+    out: tuple[Path, ...],
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -69,9 +91,6 @@ def diagnose(
     FUNCTION of FILE.py takes no arguments and returns (model, loss, retain, forget) or
     (model, loss, retain, forget, test), or a dict with these keys.
     """
-    for option, path in (("--json", json_path), ("--out", out)):
-        if path is not None and not path.resolve().parent.is_dir():
-            raise click.UsageError(f"{option} must lie in a folder that exists, got {path}")
     function = _entry(entry)
     try:
         given = function()
@@ -92,11 +111,6 @@ def diagnose(
             progress=not quiet,
             **options,
         )
-        click.echo(answer.words())
-        if json_path is not None:
-            answer.to_json(json_path)
-        if out is not None:
-            answer.to_html(out)
     except click.ClickException:
         raise
     except Exception as error:
@@ -106,9 +120,15 @@ def diagnose(
         click.echo(trace or "", err=True, nl=False)
         said = str(error) or type(error).__name__
         raise click.UsageError(said + ("; its traceback is above" if trace else "")) from error
-    for path in (json_path, out):
-        if path is not None:
-            click.echo(f"written: {path}")
+    if as_json:
+        print_json(answer.to_dict())
+    else:
+        click.echo(answer.words())
+    for path in out:
+        write_atomically(
+            path, answer.to_html() if path.suffix.lower() == ".html" else answer.to_json()
+        )
+        click.echo(f"written: {path}", err=as_json)
 
 
 def _own_trace(error: BaseException, folder: Path) -> str | None:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from rmtstab import _checks
+from rmtstab._npz import read_arrays
 
 if TYPE_CHECKING:
     from rmtstab.unlearning.problem import UnlearningProblem
 
-DAMAGE = (
-    ValueError, EOFError, OSError, KeyError, SyntaxError,
-    zipfile.BadZipFile, zlib.error, NotImplementedError,
-)  # fmt: skip
 ACCEPTED = "`retain` and perhaps `forget`, or `gram`, `n_retain` and perhaps `rank`"
 
 
@@ -41,7 +34,7 @@ def read_problem(path: Path) -> UnlearningProblem:
     """
     from rmtstab.unlearning.problem import UnlearningProblem
 
-    arrays = read_arrays(path)
+    arrays = read_arrays(path, ACCEPTED)
     if "gram" in arrays and "n_retain" in arrays:
         rank = _checks.integer("rank", arrays["rank"], low=1) if "rank" in arrays else 1
         n_retain = _checks.integer("n_retain", arrays["n_retain"], low=1)
@@ -53,36 +46,3 @@ def read_problem(path: Path) -> UnlearningProblem:
     if problem.rank == 0:
         raise ValueError(f"{path} must hold curvature, got factors that are all zero")
     return problem
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read every array of an .npz file; nothing in it is executed.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    dict of str to ndarray
-
-    Raises
-    ------
-    ValueError
-        If it is another kind of file, or damaged.
-    """
-    if not zipfile.is_zipfile(path):
-        with open(path, "rb") as file:
-            start = file.read(6)
-        kinds = {b"\x93NUMPY": "an .npy file of one array", b"PK\x03\x04": "a truncated .npz"}
-        kind = next((words for mark, words in kinds.items() if start.startswith(mark)), "no .npz")
-        raise ValueError(
-            f"{path} must be an .npz written by numpy.savez with {ACCEPTED}, got {kind}"
-        )
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except DAMAGE as e:
-        raise ValueError(
-            f"{path} must be a whole .npz of numbers, got a damaged one: {e}"
-        ) from None

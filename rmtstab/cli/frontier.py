@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import numpy as np
 
 from rmtstab._results import Verdict
 from rmtstab.cli.factor_file import read_problem
-from rmtstab.cli.figure_file import FigureFile, draw
+from rmtstab.cli.out_file import FIGURE, draw
+from rmtstab.cli.output import json_option, print_json
 from rmtstab.sampling import SAMPLINGS
 
 EXAMPLES = """\b
@@ -57,8 +57,8 @@ ASCENT = (
 @click.option("--momentum", type=float, default=0.0, show_default=True)
 @click.option("--horizon", type=int, help="Steps; maps E‖w_K‖² against radius² instead of ρ.")
 @click.option("--radius", type=float, default=10.0, show_default=True, help="With --horizon.")
-@click.option("--out", type=FigureFile(), help="Draw the map here (PNG, SVG, PDF).")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--out", type=FIGURE, help="Draw the map here (PNG, SVG, PDF).")
+@json_option
 def frontier(
     data: Path,
     step_size: float | None,
@@ -101,7 +101,7 @@ def frontier(
         shown = {"settings": settings, "frontier": found.to_dict(), "reasons": reasons}
         if out is not None:
             shown["map"] = str(out)
-        click.echo(json.dumps(shown, allow_nan=False))
+        print_json(shown)
         return
     _print(problem, step_size, sampling, found, reasons)
     if out is not None:

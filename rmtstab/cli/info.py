@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import platform
 from pathlib import Path
 from typing import Any
 
 import click
+
+from rmtstab.cli.output import json_option, print_json
 
 EXTRAS = {  # extra: what it adds, and what that needs
     "torch": ("the bridge to networks", ("torch",)),
@@ -40,12 +41,12 @@ def facts() -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def info(as_json: bool) -> None:
     """Print versions, optional parts and where rmtstab is: for a report of a fault."""
     found = facts()
     if as_json:
-        click.echo(json.dumps(found))
+        print_json(found)
         return
     for name, version in found["versions"].items():
         click.echo(f"{name:>14}  {version}")

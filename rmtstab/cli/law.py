@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
-import math
 import re
 from functools import partial
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import Any
 
 import click
 
-from rmtstab.cli.figure_file import FigureFile, draw
+from rmtstab.cli.out_file import FIGURE, draw
+from rmtstab.cli.output import print_json
 
 FUNCTIONS = ("pdf", "logpdf", "cdf", "logcdf", "sf", "logsf", "ppf", "isf")
 TYPES = {"str": str, "int": int, "Any": str, "tuple": str}  # by annotation; else a number
@@ -99,7 +98,7 @@ def _command(name: str, cls: type) -> click.Command:
     options.append(click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object."))
     options.append(
         click.Option(
-            ["--plot"], type=FigureFile(), help="Draw the density to this file: .pdf, .png, .svg."
+            ["--plot"], type=FIGURE, help="Draw the density to this file: .pdf, .png, .svg."
         )
     )
     lists = {p.name for p in parameters if str(p.annotation).startswith(("Any", "tuple"))}
@@ -151,9 +150,9 @@ def _answer(instance: Any, asked: dict[str, tuple[float, ...]]) -> dict[str, Any
 
 
 def _print(answer: dict[str, Any], as_json: bool) -> None:
-    """Print an answer, as JSON without the numbers that JSON does not have."""
+    """Print an answer, in lines or as JSON."""
     if as_json:
-        click.echo(json.dumps(_strict(answer), allow_nan=False))
+        print_json(answer)
         return
     for key, value in answer.items():
         if key in FUNCTIONS:
@@ -161,17 +160,6 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
                 click.echo(f"{key}({point!r}) = {number!r}")
         else:
             click.echo(f"{key}: {value}")
-
-
-def _strict(value: Any) -> Any:
-    """Replace what JSON cannot hold: NaN and infinities by their names."""
-    if isinstance(value, dict):
-        return {key: _strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
 
 
 def _plot(instance: Any, ax: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from rmtstab.cli import exits
+from rmtstab.cli.output import json_option, print_json
 from rmtstab.cli.progress import progress
 
 EXAMPLES = """\b
@@ -39,7 +39,7 @@ Examples:
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the file's.")
 @click.option("--dry-run", is_flag=True, help="Check the file, count the cells, compute nothing.")
 @click.option("--list", "listed", is_flag=True, help="Name the experiments and their parameters.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def sweep(
     file: Path | None,
     out: Path | None,
@@ -73,7 +73,10 @@ def sweep(
         raise click.UsageError(str(error)) from None
     if dry_run:
         summary = {**chosen.describe(), "cells": len(chosen)}
-        click.echo(json.dumps(summary) if as_json else f"{file}: {_size(chosen)}")
+        if as_json:
+            print_json(summary)
+        else:
+            click.echo(f"{file}: {_size(chosen)}")
         return
     folder = out or file.with_suffix("")
     with progress() as bar:
@@ -89,15 +92,11 @@ def sweep(
             )
         except (TypeError, ValueError) as error:
             raise click.UsageError(str(error)) from None
-        except OSError as error:
-            click.echo(f"Error: {error}", err=True)
-            late = "scheduler must answer" in str(error)
-            raise SystemExit(exits.UNAVAILABLE if late else exits.IO_ERROR) from None
     texts = [text for text in found["error"].values.ravel() if text] if "error" in found else []
     result = folder / "result.zarr"
     if as_json:
         summary = {"cells": len(chosen), "raised": len(texts), "result": str(result)}
-        click.echo(json.dumps(summary))
+        print_json(summary)
     else:
         click.echo(f"{_size(chosen)}; {len(texts)} raised")
         click.echo(f"result: {result}")
@@ -116,17 +115,15 @@ def _list(as_json: bool) -> None:
 
     known = sweeps.experiments()
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    name: {
-                        "summary": found.summary,
-                        "parameters": {k: p.default for k, p in (found.parameters or {}).items()},
-                        "units": dict(found.units),
-                    }
-                    for name, found in known.items()
+        print_json(
+            {
+                name: {
+                    "summary": found.summary,
+                    "parameters": {k: p.default for k, p in (found.parameters or {}).items()},
+                    "units": dict(found.units),
                 }
-            )
+                for name, found in known.items()
+            }
         )
         return
     for name, found in known.items():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rmtstab.cli import exits
+from rmtstab.cli.output import json_option, print_json
 from rmtstab.cli.progress import progress
 from rmtstab.experiment.presets import PRESETS, Preset
 from rmtstab.experiment.provenance import take_folder
@@ -66,6 +67,7 @@ def _claims(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> 
     "the folder `only` below the report folder, the cells are shared with a whole run.",
 )
 @click.option("--list", "listed", is_flag=True, help="Name the claims, gather nothing.")
+@json_option
 def validate(
     preset: str,
     snr: str | None,
@@ -80,9 +82,13 @@ def validate(
     workers: int | None,
     only: tuple[str, ...],
     listed: bool,
+    as_json: bool,
 ) -> None:
     """Check the theorems on trained networks; print the claims, write figures and a report."""
     claims = _chosen(only)
+    if listed and as_json:
+        print_json({claim.name: claim.statement for claim in claims})
+        return
     if listed:
         for claim in claims:
             click.echo(f"{claim.name}: {claim.statement}")
@@ -104,7 +110,7 @@ def validate(
         raise SystemExit(exits.INTERRUPTED) from None
     except OSError as error:
         click.echo(f"Error: {error}: the same command resumes from what is computed", err=True)
-        raise SystemExit(exits.IO_ERROR) from None
+        raise SystemExit(exits.code_of(error)) from None
     except Exception:  # not a failed claim: tell it apart from exit code 1
         traceback.print_exc()
         click.echo("the run broke; the same command resumes from what is computed", err=True)
@@ -113,6 +119,9 @@ def validate(
     from rmtstab import report
 
     page = found.report(folder / "only" if only else folder)
+    if as_json:
+        print_json({"claims": found.claims, "notes": found.results["notes"], "report": page})
+        raise SystemExit(exits.CLAIM_FAILS if found.failed else 0)
     click.echo(report.table(found.claims))
     for note in found.results["notes"]:
         click.echo(note)

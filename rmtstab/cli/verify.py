@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import click
 
 from rmtstab.cli import exits
+from rmtstab.cli.output import json_option, print_json
 
 
 @click.command()
 @click.argument("certificate", type=click.Path(exists=True, dir_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def verify(certificate: str, as_json: bool) -> None:
     """Prove what CERTIFICATE states, in ball arithmetic that encloses every rounding.
 
@@ -25,7 +25,7 @@ def verify(certificate: str, as_json: bool) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if as_json:
-        click.echo(json.dumps(asdict(found), allow_nan=False))
+        print_json(asdict(found))
         raise SystemExit(0 if found.proved else exits.CLAIM_FAILS)
     word = "proved" if found.proved else "NOT proved"
     click.echo(f"{word}: {found.statement}")

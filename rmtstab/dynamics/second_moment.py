@@ -310,10 +310,29 @@ class Noise(Protocol):
     """What a second moment needs of its noise."""
 
     def apply(self, m: FloatArray) -> FloatArray:
-        """``N(M)``."""
+        """``N(M)``.
+
+        Parameters
+        ----------
+        m : ndarray, shape (r, r)
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
 
     def apply_symmetric(self, m: FloatArray) -> FloatArray:
-        """``N(M)`` of a symmetric M."""
+        """``N(M)`` of a symmetric M.
+
+        Parameters
+        ----------
+        m : ndarray, shape (r, r)
+            Symmetric.
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
 
 
 @dataclass(frozen=True)

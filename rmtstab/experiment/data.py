@@ -90,6 +90,17 @@ def digits(n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, An
     """Draw n of scikit-learn's digits: centred patches, labels (0–4: +1, 5–9: −1), sevens.
 
     A tenth of the images are sevens, as in the whole set.
+
+    Parameters
+    ----------
+    n : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    patches : ndarray, shape (n, P, dim), float64
+    labels : ndarray, shape (n,), float64
+    sevens : ndarray, shape (n,), bool
     """
     images, target = _digit_images()
     sevens = rng.permutation(np.flatnonzero(target == 7))[: max(2, n // 10)]

@@ -27,7 +27,9 @@ def take_folder(folder: Path, preset: Preset, seed: int, device: str) -> None:
     Raises
     ------
     ValueError
-        If it holds anything else, or cannot be written.
+        If it holds anything else.
+    OSError
+        If it cannot be written: nothing is left in it then.
     """
     identity = json.loads(
         json.dumps(
@@ -41,6 +43,9 @@ def take_folder(folder: Path, preset: Preset, seed: int, device: str) -> None:
         )
     )
     manifest = folder / MANIFEST
+    if folder.is_dir():  # of a run that was killed while it wrote
+        for left in folder.glob(f".{MANIFEST}.*.tmp"):
+            left.unlink(missing_ok=True)
     if manifest.exists():
         try:
             found = json.loads(manifest.read_text())
@@ -59,9 +64,8 @@ def take_folder(folder: Path, preset: Preset, seed: int, device: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(manifest, json.dumps(identity, indent=1) + "\n")
     except OSError as error:
-        raise ValueError(
-            f"out must be a writable folder, got {folder}: {error.strerror or error}"
-        ) from error
+        words = f"out must be a writable folder, got {folder}: {error.strerror}"
+        raise OSError(error.errno, words) from None  # of the same class
 
 
 def _name(identity: dict[str, Any]) -> str:

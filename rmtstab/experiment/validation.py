@@ -112,6 +112,8 @@ def validate(
     TypeError, ValueError
         If an argument is of the wrong kind, a claim or preset is unknown, or the folder
         holds anything else.
+    OSError
+        If the folder cannot be written.
 
     Examples
     --------

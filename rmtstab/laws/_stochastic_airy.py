@@ -89,7 +89,7 @@ class _Operator:
 
     def __init__(self, beta: float, c: float, z: ComplexArray, modes: int) -> None:
         self.beta, self.c = beta, c
-        self.mu: ComplexArray = np.log(z) / np.pi
+        self.mu: ComplexArray = np.asarray(np.log(z) / np.pi, dtype=complex)
         self._keep(modes)
 
     def _keep(self, modes: int) -> None:

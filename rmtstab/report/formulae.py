@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import re
+from xml.etree import ElementTree
 
 from latex2mathml.converter import convert
 
 NAMES = re.compile(r"\\(tfrac|dfrac)\b")
 # operators and relations that come as identifiers; the empty set is one
+# what formulae are made of; the converter lets links, styles and raw tags through
+SPACE = "{http://www.w3.org/1998/Math/MathML}"
+ELEMENTS = {
+    "math", "maction", "mfrac", "mi", "mmultiscripts", "mn", "mo", "mover", "mpadded", "mphantom",
+    "mroot", "mrow", "mspace", "msqrt", "mstyle", "msub", "msubsup", "msup", "mtable", "mtd",
+    "mtext", "mtr", "munder", "munderover",
+}  # fmt: skip
+ATTRIBUTES = {
+    "accent", "accentunder", "columnalign", "columnlines", "columnspacing", "depth", "display",
+    "displaystyle", "fence", "form", "height", "largeop", "linethickness", "lspace", "mathcolor",
+    "mathsize", "mathvariant", "maxsize", "minsize", "movablelimits", "rowalign", "rowlines",
+    "rowspacing", "rspace", "scriptlevel", "separator", "stretchy", "width",
+}  # fmt: skip
 RELATIONS = re.compile(r"<mi>(&#x0(?!2205)2[2A][0-9A-F]{2};)</mi>")
 
 
@@ -27,7 +41,7 @@ def mathml(latex: str, display: str = "inline") -> str:
     Raises
     ------
     ValueError
-        If it is no formula that can be read.
+        If it is no formula that can be read, or holds more than a formula: a link, a tag.
 
     Examples
     --------
@@ -39,4 +53,18 @@ def mathml(latex: str, display: str = "inline") -> str:
         found: str = convert(NAMES.sub(r"\\frac", latex.strip()), display=display)
     except Exception as error:  # it raises anything
         raise ValueError(f"formula must be LaTeX that latex2mathml reads, got {latex!r}") from error
+    if not _is_inert(found):
+        raise ValueError(f"formula must hold no link, style or tag, got {latex!r}")
     return RELATIONS.sub(r"<mo>\1</mo>", found)
+
+
+def _is_inert(found: str) -> bool:
+    """Whether a page that holds the element shows a formula, and does nothing else."""
+    try:
+        elements = list(ElementTree.fromstring(found).iter())
+    except ElementTree.ParseError:
+        return False
+    return all(
+        element.tag.removeprefix(SPACE) in ELEMENTS and set(element.attrib) <= ATTRIBUTES
+        for element in elements
+    )

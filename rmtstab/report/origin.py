@@ -69,8 +69,9 @@ def read_origin(folder: Path, results: str) -> dict[str, str]:
         "not recorded" where the run left no note.
     """
     try:
-        stored = json.loads((folder / ORIGIN).read_text("utf-8"))
-    except (OSError, ValueError):
+        path = folder / ORIGIN
+        stored = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except (OSError, ValueError, RecursionError):  # not there, or damaged
         stored = {}
     known = stored if isinstance(stored, dict) else {}
     digest = hashlib.sha256(results.encode()).hexdigest()

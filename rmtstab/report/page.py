@@ -16,6 +16,9 @@ FACTS = ("assumptions", "normalisation", "horizon", "source")
 HEADLINE = "against_snr"
 WIDE = 360.0  # points: on a narrow screen a wider figure keeps its size, and scrolls
 
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+PLACES = {"claims", "figures", "origin", "wrong-theories"}  # anchors of the page's own
+
 STYLE = """
 :root { color-scheme: light }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff }
@@ -54,11 +57,12 @@ class Picture:
 
     Attributes
     ----------
-    svg : bytes
+    svg, png : bytes
     caption : str
     """
 
     svg: bytes
+    png: bytes
     caption: str
 
 
@@ -95,8 +99,17 @@ def page(results: Record, pictures: dict[str, Picture], origin: dict[str, str]) 
     Returns
     -------
     str
+
+    Raises
+    ------
+    ValueError
+        If two claims have one name, or the name of another part of the page.
     """
     claims = results["claims"]
+    anchors = [anchor(claim["name"]) for claim in claims]
+    anchors += [f"figure-{anchor(name)}" for name in pictures]
+    if len({*anchors, *PLACES}) < len(anchors) + len(PLACES):
+        raise ValueError(f"claims must have names that make anchors of their own, got {anchors}")
     first = [_figure(name, shown) for name, shown in pictures.items() if name == HEADLINE]
     rest = [_figure(name, shown) for name, shown in pictures.items() if name != HEADLINE]
     counts = [verdict(claim) for claim in claims]
@@ -141,7 +154,7 @@ seed {_text(results["seed"])}. What follows ± is the claim's own error bar.</p>
 
 
 def _text(value: Any) -> str:
-    return html.escape(str(value))
+    return html.escape(UNPRINTABLE.sub("\ufffd", str(value)))
 
 
 def _contents(claims: list[Record], pictures: dict[str, Picture]) -> str:

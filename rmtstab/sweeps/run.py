@@ -10,7 +10,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +26,12 @@ from rmtstab.sweeps.values import decode, dumps, encode
 __all__ = ["Failure", "FolderInUse", "load", "run", "write_atomically"]
 
 Result = dict[str, Any]
+PULSE = 15.0  # seconds without a result, after which to ask whether the scheduler is still there
 IN_FLIGHT = 1024  # tasks an executor holds at once: its memory does not grow with the grid
+LOST = (
+    "executor must stay until the last cell, got none: its scheduler has ended or cannot be "
+    "reached, or its tasks were cancelled; the same call goes on from what is stored"
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,7 +102,8 @@ def run(
     FolderInUse
         If another run computes in the folder.
     OSError
-        If a file cannot be written; what was written before stays.
+        If a file cannot be written, or the executor is lost (`ConnectionError`); what was
+        written before stays.
     TypeError, ValueError
         If an argument is not as above.
     Exception
@@ -221,8 +227,9 @@ def _computed(
         for cell in cells:
             yield cell, *_compute(function, cell)
         return
+    client = None
     if hasattr(executor, "get_executor"):  # a Dask client
-        executor = executor.get_executor(pure=False)
+        client, executor = executor, executor.get_executor(pure=False)
     if not hasattr(executor, "submit"):
         raise TypeError(f"executor must have submit, got {type(executor).__name__}")
     chunks = iter([cells[k : k + chunk_size] for k in range(0, len(cells), chunk_size)])
@@ -240,10 +247,12 @@ def _computed(
         for _ in range(IN_FLIGHT):
             submit()
         while running:
-            future = done.get()
+            future = _next(done, client)
             chunk = running.pop(future)
             try:
                 outcomes = future.result()
+            except CancelledError:  # not by us
+                raise ConnectionError(LOST) from None
             except (WorkersDiffer, BrokenExecutor):
                 raise
             except Exception as failure:  # the worker died of it, or it could not be sent
@@ -254,6 +263,18 @@ def _computed(
     finally:
         for future in list(running):
             future.cancel()
+
+
+def _next(done: queue.SimpleQueue[Any], client: Any) -> Any:
+    """Wait for a future; a Dask client that has lost its scheduler may never end one."""
+    absences = 0
+    while absences < 2:
+        try:
+            return done.get(timeout=PULSE)
+        except queue.Empty:
+            away = client is not None and client.status != "running"
+            absences = absences + 1 if away else 0
+    raise ConnectionError(LOST)
 
 
 class WorkersDiffer(RuntimeError):

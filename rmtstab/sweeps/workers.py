@@ -40,7 +40,7 @@ def workers_at(where: Any, *, workers: int | None = None, timeout: float = 10.0)
         If ``where`` is none of these, or ``workers`` does not go with it.
     ImportError
         If distributed is not installed.
-    OSError
+    ConnectionError
         If the scheduler does not answer in time.
     """
     local = isinstance(where, str) and where == "processes"
@@ -112,7 +112,7 @@ def _client(address: str, timeout: float) -> Iterator[Any]:
         connect: Any = distributed.Client  # it carries no types
         client = connect(address, timeout=timeout, set_as_default=False)
     except (OSError, TimeoutError) as error:
-        raise OSError(
+        raise ConnectionError(
             f"scheduler must answer within {timeout:g} s, got nothing from {address}: start one "
             "with `dask scheduler`, or name its address"
         ) from error

@@ -41,7 +41,6 @@ def theory_claim(long):
 SETTINGS = {"step_size": 0.5, "batch_size": 1, "alpha": 0.5, "steps": 2, "rng": 0}
 CALLS = {
     "margin": lambda n, r, f: n.check(r, margin=f),
-    "second_gram": lambda n, r, f: n.check(r, second_gram=f),
     "advice": lambda n, r, f: bridge.diagnose(model(), LOSS, *SETS, **SETTINGS, advice=f),
     "keep_final": lambda n, r, f: bridge.unlearn(model(), LOSS, *SETS, **SETTINGS, keep_final=f),
     "check_deterministic": lambda n, r, f: bridge.problem(

@@ -3,8 +3,10 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import xarray
@@ -12,7 +14,8 @@ from click.testing import CliRunner
 
 import rmtstab
 from rmtstab.cli import exits, main
-from rmtstab.sweeps import experiments
+from rmtstab.sweeps import FolderInUse, experiments
+from tests.report.test_report import NAME, results
 
 SWEEP = """experiment = "spectrum"
 seed = 3
@@ -113,6 +116,10 @@ def test_no_scheduler_there(file):
     ("raised", "code", "words"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), exits.IO_ERROR, "No space left"),
+        (FileExistsError(errno.EEXIST, "File exists"), exits.IN_THE_WAY, "File exists"),
+        (PermissionError(errno.EACCES, "Permission denied"), exits.IN_THE_WAY, "Permission"),
+        (FolderInUse("folder must not be in use"), exits.IN_USE, "must not be in use"),
+        (ConnectionError("scheduler must answer"), exits.UNAVAILABLE, "scheduler must answer"),
         (ImportError("needs xarray"), exits.UNAVAILABLE, "needs xarray"),
         (KeyboardInterrupt(), exits.INTERRUPTED, "interrupted"),
     ],
@@ -128,7 +135,45 @@ def test_exit_codes(monkeypatch, raised, code, words):
 
 def test_exit_codes_are_one_each():
     codes = [value for name, value in vars(exits).items() if name.isupper()]
-    assert len(codes) == len(set(codes)) == 7
+    assert len(codes) == len(set(codes)) == 10
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+    assert documented == {0, *codes}
+    listed = set(re.findall(r"\d+", main.epilog))
+    assert listed == {str(code) for code in documented}
+
+
+def test_every_command_prints_json_and_takes_no_value_for_it():
+    for name in main.list_commands(None):
+        command = main.get_command(None, name)
+        commands = [command]
+        if name == "law":
+            commands = [command.get_command(None, law) for law in command.list_commands(None)]
+        for each in commands:
+            (option,) = [found for found in each.params if "--json" in found.opts]
+            assert option.is_flag, each.name
+
+
+def test_a_report_as_json(tmp_path, monkeypatch):
+    monkeypatch.setattr("rmtstab.report.read", lambda folder: results())
+    monkeypatch.setattr("rmtstab.claims.claim.Claim.record", lambda c, found: found["claims"][0])
+    monkeypatch.setattr("rmtstab.figures.validation.render", lambda draw: (b"<svg/>", b""))
+    result = call("report", tmp_path, "--json")
+    shown = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert result.exit_code == 0 and shown["report"] == str(tmp_path / "index.html")
+    (claim,) = shown["claims"]
+    assert claim["name"] == NAME and claim["error_bar"] is None and claim["failing"] == "Infinity"
+
+
+def test_a_fault_of_the_program_is_no_failed_claim(monkeypatch):
+    def breaks():
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr("rmtstab.cli.info.facts", breaks)
+    result = call("info")
+    assert result.exit_code == exits.CRASHED
+    assert "ZeroDivisionError: inside" in result.stderr  # with its traceback: to be reported
+    assert result.stderr.splitlines()[-1].startswith("Error: a fault of the program")
 
 
 def test_a_log_has_no_carriage_returns(file, tmp_path):

@@ -74,13 +74,26 @@ def invoke(tmp_path, function, *options):
 def test_words_json_and_page(tmp_path):
     out, page = tmp_path / "a.json", tmp_path / "a.html"
     result = invoke(
-        tmp_path, "entry", "--batch-size", "4,2", "--steps", "5", "--json", str(out),
+        tmp_path, "entry", "--batch-size", "4,2", "--steps", "5", "--out", str(out),
         "--out", str(page),
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    record = json.loads(out.read_text())
+    record = json.loads(out.read_text(), parse_constant=pytest.fail)
     assert record["words"] in result.output and record["settings"]["batch_size"] == [4.0, 2.0]
     assert page.read_text().startswith("<!doctype html>")
+
+
+def test_json_is_printed_and_its_former_form_still_writes(tmp_path):
+    out, common = tmp_path / "a.json", ("--batch-size", "4/2", "--steps", "3", "--quiet")
+    shown = json.loads(invoke(tmp_path, "entry", *common, "--json").stdout)
+    assert shown["settings"]["batch_size"] == [4.0, 2.0]
+    for former in (("--json", str(out)), (f"--json={out}",)):
+        result = invoke(tmp_path, "entry", *common, *former)
+        assert result.exit_code == 0 and shown["words"].splitlines()[0] in result.stdout
+        assert json.loads(out.read_text()).keys() == shown.keys()
+        out.unlink()
+    both = invoke(tmp_path, "entry", *common, "--json", "--out", str(out))
+    assert json.loads(both.stdout) == json.loads(out.read_text())
 
 
 def test_a_dict_and_a_checkpoint(tmp_path):
@@ -107,7 +120,9 @@ def test_a_dict_and_a_checkpoint(tmp_path):
         ("entry", ("--batch-size", "9"), ["batch_size must lie in [1, n_retain=8], got 9"]),
         ("entry", ("--batch-size", "a"), ["batch_size must be INT or INT/INT, got 'a'"]),
         ("entry", (), ["batch_size must be given unless the sets are DataLoaders"]),
-        ("entry", ("--batch-size", "2", "--out", "no/such/page.html"), ["--out must lie in a"]),
+        ("entry", ("--batch-size", "2", "--out", "no/such/page.html"), ["must lie in a folder"]),
+        ("entry", ("--batch-size", "2", "--out", "page.txt"), ["must end in .html, .json"]),
+        ("entry", ("--batch-size", "2", "--json", "no/such/a.json"), ["must lie in a folder"]),
         ("entry", ("--batch-size", "2", "--steps", str(10**12)), ["steps must fit in memory"]),
     ],
 )

@@ -95,7 +95,6 @@ def test_the_size_of_the_maps():
     assert steps == 2 * 12 * 192 * 4 * 100
     cells, steps = run_steps(FULL)
     assert 3e7 < steps <= 6e7
-    planes = {plane.name: plane for plane in FULL.planes}
     assert {p.share for p in FULL.planes} == {0.5, 0.8, 0.95}
     assert [p.horizons for p in FULL.planes if p.horizons] == [(300,), (1000,)]
     for plane in FULL.planes:

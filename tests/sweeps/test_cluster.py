@@ -1,5 +1,7 @@
 """A real scheduler with real workers: the same bits, and on past a killed worker or client."""
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -22,6 +24,27 @@ def cluster():
 def client(cluster):
     with Client(cluster, set_as_default=False) as found:
         yield found
+
+
+@contextlib.contextmanager
+def scheduler_of_its_own(file, workers):
+    """Start a scheduler, and workers that leave with it, each a process that can be killed."""
+    scheduler = ["scheduler", "--host", "127.0.0.1", "--port", "0"]
+    worker = ["worker", "--nthreads", "1", "--no-nanny"]
+    common = ["--scheduler-file", str(file), "--no-dashboard"]
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for name, *options in (scheduler, *[worker] * workers):
+            command = [sys.executable, "-m", f"distributed.cli.dask_{name}", *options, *common]
+            process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            processes.append(stack.enter_context(process))
+            stack.callback(process.kill)
+            while not file.exists():
+                assert processes[0].poll() is None
+                time.sleep(0.05)
+        yield processes[0]
 
 
 SWEEP = Sweep("spectrum", {"snr": [0.0, 0.5, 2.0], "n": [20, 40]}, seed=5)
@@ -107,6 +130,24 @@ def test_a_killed_client_goes_on(cluster, client, tmp_path):
     while client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_killed_scheduler_ends_the_sweep_and_another_goes_on(tmp_path):
+    sweep, start = Sweep(slowly(0.02), {"x": list(range(20, 120))}), []
+
+    def kill(cell):
+        start.append(cell)
+        if len(start) == 10:
+            scheduler.kill()
+
+    with scheduler_of_its_own(tmp_path / "address.json", workers=1) as scheduler:
+        address = json.loads((tmp_path / "address.json").read_text())["address"]
+        with pytest.raises(ConnectionError, match="the same call goes on"):
+            sweep.run(tmp_path / "out", address, on_done=kill)
+    stored = list((tmp_path / "out" / "cells").glob("*.json"))
+    assert 10 <= len(stored) < 100 and not any("error" in path.read_text() for path in stored)
+    assert "error" not in sweep.run(tmp_path / "out")
 
 
 def test_the_scheduler_holds_a_bounded_number_of_tasks(client, monkeypatch):

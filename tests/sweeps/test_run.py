@@ -1,8 +1,10 @@
 """Sweeps resume, store whole files only, and do not depend on the executor."""
 
+import importlib
 import json
 import math
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -125,6 +127,55 @@ def test_recorded_failures_leave_the_rest_alone_and_are_tried_again(tmp_path, th
     assert stored["error"] == "ValueError: odd" and "in odd_fails" in stored["traceback"]
     again = run(cells, draw, tmp_path, fingerprint="draw")
     assert again == {cell: draw(cell) for cell in cells}
+
+
+class Leaves(ThreadPoolExecutor):
+    """An executor whose scheduler ends after so many tasks: what is left is cancelled, or waits."""
+
+    def __init__(self, tasks, status):
+        super().__init__(1)
+        self.left, self.status = tasks, status
+
+    def get_executor(self, pure):
+        return self
+
+    def submit(self, *work):
+        self.left -= 1
+        if self.left >= 0:
+            return super().submit(*work)
+        future = Future()
+        if self.status == "closed":
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        return future
+
+
+@pytest.mark.parametrize("status", ["closed", "connecting"])
+def test_a_lost_scheduler_ends_the_run_and_fails_no_cell(tmp_path, monkeypatch, status):
+    monkeypatch.setattr(importlib.import_module("rmtstab.sweeps.run"), "PULSE", 0.05)
+    cells = product("draw", 0, {"x": range(6)})
+    with (
+        Leaves(4, status) as executor,
+        pytest.raises(ConnectionError, match="executor must stay until the last cell, got none"),
+    ):
+        run(cells, draw, tmp_path, executor, errors="record")
+    stored = list(tmp_path.glob("*.json"))
+    assert len(stored) <= 4 and not any("error" in path.read_text() for path in stored)
+    assert run(cells, draw, tmp_path) == {cell: draw(cell) for cell in cells}
+
+
+def test_a_slow_cell_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("rmtstab.sweeps.run"), "PULSE", 0.01)
+    cells = product("draw", 0, {"x": range(2)})
+
+    def slowly(cell):
+        time.sleep(0.1)
+        return draw(cell)
+
+    with Leaves(2, "running") as executor:
+        assert len(run(cells, slowly, tmp_path, executor)) == 2
+    with ThreadPoolExecutor(1) as executor:
+        assert len(run(cells, slowly, tmp_path / "plain", executor)) == 2
 
 
 def test_a_changed_function_is_noticed(tmp_path):

@@ -1,7 +1,7 @@
 """Cost of a sweep: overheads a cell and a task, fitted; efficiency; the scheduler's memory.
 
 ``python validation/benchmarks/sweeps.py [--cells] [--scheduler-cells] [--theory]``
-starts a scheduler and two workers of its own.
+starts a scheduler and two workers of its own, each in a process of its own as on a cluster.
 """
 
 import argparse
@@ -10,7 +10,8 @@ import tempfile
 import time
 
 import numpy as np
-from distributed import Client, LocalCluster
+from distributed import Client
+from distributed.deploy.subprocess import SubprocessCluster
 
 from rmtstab.sweeps import Sweep
 
@@ -64,17 +65,23 @@ def efficiency(client, seconds=0.1, cells=200):
 
 
 def memory(client, cells):
-    """Tasks that the scheduler holds at most; its memory at each tenth of the way, in MB."""
-    tasks, sizes, count = [0], [], [0]
+    """Tasks that the scheduler holds at most; at each tenth its memory and this process', MB."""
+    tasks, sizes, own, count = [0], [], [], [0]
 
     def watch(cell):
         count[0] += 1
         if count[0] % (cells // 10) == 0:
             tasks.append(client.run_on_scheduler(_tasks))
             sizes.append(client.run_on_scheduler(_resident))
+            own.append(_resident())
 
     timed(Sweep(nothing, {"x": list(range(cells))}), client, chunk_size=10, on_done=watch)
-    return max(tasks), sizes
+    return max(tasks), sizes, own
+
+
+def shown(sizes):
+    """Sizes in MB as text."""
+    return ", ".join(f"{size:.0f}" for size in sizes) + " MB"
 
 
 def theory(cells):
@@ -103,18 +110,21 @@ def main():
     parser.add_argument("--theory", type=int, default=10_000)
     chosen = parser.parse_args()
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        SubprocessCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         cell, task = fit(client, chosen.cells)
         print(f"calling process: g = {1e3 * cell:.2f} ms a cell, s = {1e3 * task:.2f} ms a task")
         share = efficiency(client)
         print(f"efficiency at 0.1 s a cell: {share:.3f}, a = {100 * (1 / share - 1):.1f} ms a task")
-        tasks, sizes = memory(client, chosen.scheduler_cells)
+        cells = chosen.scheduler_cells
+        tasks, sizes, own = memory(client, cells)
+        last = 1e6 * (sizes[-1] - sizes[4]) / (cells / 2)
         print(
-            f"scheduler, {chosen.scheduler_cells} cells: at most {tasks} tasks; its process, at "
-            f"each tenth of the way: {', '.join(f'{size:.0f}' for size in sizes)} MB"
+            f"scheduler, {cells} cells: at most {tasks} tasks; its process, at each tenth of the "
+            f"way: {shown(sizes)}, over the last half {last:.0f} bytes a cell"
         )
+        print(f"calling process, which holds the results that it returns: {shown(own)}")
     number, workers, seconds, chunk = (LARGE[k] for k in ("cells", "workers", "seconds", "chunk"))
     work, serial = number / workers * seconds, number * cell + number / chunk * task
     print(

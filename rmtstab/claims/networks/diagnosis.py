@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from rmtstab._results import FloatArray
 from rmtstab.claims.claim import Claim, Evidence, Outcome
-from rmtstab.claims.networks.maps import balanced_accuracy
-from rmtstab.claims.networks.records import largest, nothing
+from rmtstab.claims.networks.records import balanced_accuracy, largest, nothing
 
 Record = dict[str, Any]
 Bools = NDArray[np.bool_]

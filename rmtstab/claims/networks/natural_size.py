@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rmtstab.claims.claim import Claim, Evidence, Outcome
-from rmtstab.claims.networks.records import MODEL, largest, nothing
+from rmtstab.claims.networks.records import MODEL, balanced_accuracy, largest, nothing
 
 Record = dict[str, Any]
 FACTOR = 1.5  # of the forget loss: farther off is no prediction
@@ -208,25 +208,6 @@ def _collapse(evidence: Evidence, loss: str) -> str:
         balanced_accuracy(alphas > cut, real) for cut in np.unique(alphas)
     )
     return ", ".join(f"{name} {score:.1%}" for name, score in scores.items()) + ", majority 50.0%"
-
-
-def balanced_accuracy(predicted: Any, real: Any) -> float:
-    """Mean of the accuracies on either class; NaN if all cells are of one.
-
-    Parameters
-    ----------
-    predicted, real : array_like of bool
-
-    Examples
-    --------
-    >>> from rmtstab.claims.networks.natural_size import balanced_accuracy
-    >>> balanced_accuracy([True, True, False, True], [True, True, False, False])
-    0.75
-    """
-    said, real = np.asarray(predicted, bool), np.asarray(real, bool)
-    if real.all() or not real.any():
-        return math.nan
-    return float(0.5 * (said[real].mean() + (~said[~real]).mean()))
 
 
 CLAIMS = (

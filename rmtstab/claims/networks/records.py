@@ -36,3 +36,22 @@ def largest(values: Iterable[float]) -> float:
 def nothing(text: str) -> Outcome:
     """Nothing could be judged: the claim does not hold."""
     return Outcome(text, math.nan, math.nan, False)
+
+
+def balanced_accuracy(predicted: Any, real: Any) -> float:
+    """Mean of the accuracies on either class; NaN if all cells are of one.
+
+    Parameters
+    ----------
+    predicted, real : array_like of bool
+
+    Examples
+    --------
+    >>> from rmtstab.claims.networks.records import balanced_accuracy
+    >>> balanced_accuracy([True, True, False, True], [True, True, False, False])
+    0.75
+    """
+    said, real = np.asarray(predicted, bool), np.asarray(real, bool)
+    if real.all() or not real.any():
+        return math.nan
+    return float(0.5 * (said[real].mean() + (~said[~real]).mean()))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rmtstab.claims.networks import natural_size
+from rmtstab.claims.networks import natural_size, records
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from rmtstab.claims.networks import natural_size
     ],
 )
 def test_balanced_accuracy(predicted, real, value):
-    np.testing.assert_equal(natural_size.balanced_accuracy(predicted, real), value)
+    np.testing.assert_equal(records.balanced_accuracy(predicted, real), value)
 
 
 def cell(errors, alpha=0.5, start=-8.0):

@@ -1,4 +1,4 @@
-"""The place of a figure, checked before anything is computed; and the figure, drawn there."""
+"""The place of a file, checked before anything is computed; and a figure, drawn there."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ from typing import Any
 
 import click
 
-ENDINGS = (".pdf", ".png", ".svg")
 
+class OutFile(click.ParamType[Path]):
+    """A file that can be written: a known ending, in a folder that is there.
 
-class FigureFile(click.ParamType[Path]):
-    """A file that a figure can be drawn to: a known ending, in a folder that is there."""
+    Parameters
+    ----------
+    *endings : str
+    """
 
     name = "file"
+
+    def __init__(self, *endings: str) -> None:
+        self.endings = endings
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path, or fail in one line."""
         path = Path(value)
-        if path.suffix.lower() not in ENDINGS:
-            self.fail(f"must end in {', '.join(ENDINGS)}, got {str(path)!r}", param, ctx)
+        if path.suffix.lower() not in self.endings:
+            self.fail(f"must end in {', '.join(self.endings)}, got {str(path)!r}", param, ctx)
         if path.is_dir():
             self.fail(f"must be a file, got the folder {str(path)!r}", param, ctx)
         if not path.parent.is_dir():
@@ -29,6 +35,9 @@ class FigureFile(click.ParamType[Path]):
         if not os.access(path.parent, os.W_OK):
             self.fail(f"must lie in a folder that can be written, got {str(path)!r}", param, ctx)
         return path
+
+
+FIGURE = OutFile(".pdf", ".png", ".svg")
 
 
 def draw(path: Path, plot: Callable[[Any], Any], *, width: float = 1.4) -> None:
