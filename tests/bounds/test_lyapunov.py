@@ -202,6 +202,14 @@ def test_the_tilted_bound_is_exact_to_first_order_in_the_noise(sampling):
     assert others[-1] == pytest.approx(noises[-1], rel=0.1)
 
 
+def test_tilting_goes_on_while_it_gains_also_where_runs_shrink():
+    z = np.random.default_rng(1).standard_normal((8, 2))
+    problem = rs.UnlearningProblem.from_factors(z[:6], z[6:])
+    dyn = problem.dynamics(0.6, (1, 1), 0.1, weight_decay=0.3)
+    one, two, most = (typical_growth(dyn, sweeps) for sweeps in (1, 2, 8))
+    assert most < two - 1e-3 < two < one - 1e-3 < -0.3
+
+
 def test_without_its_entropy_the_bound_would_be_wrong():
     """½ log ρ of the tilted batches alone lies below the rate: the entropy is no slack."""
     retain, forget = spread_problem(0.1)

@@ -146,3 +146,9 @@ def test_parameters():
         Spacing(1, k=11)
     with pytest.raises(ValueError, match="origin must be one of"):
         Spacing(1, origin="edge")
+
+
+@pytest.mark.parametrize("lengths", [[1.0, -0.5], [0.5, 1e6]])
+def test_one_length_out_of_range_among_others_is_refused(lengths):
+    with pytest.raises(ValueError, match=r"length must lie in \[0, "):
+        gap_probability(0, lengths)

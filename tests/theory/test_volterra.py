@@ -9,6 +9,7 @@ from rmtstab import UnlearningProblem
 from rmtstab.laws import GeneralizedMarchenkoPastur, MarchenkoPastur, Semicircle, Spiked, TracyWidom
 from rmtstab.theory import volterra
 from rmtstab.theory.volterra import noise_scale, volterra_step_size
+from tests import naive
 
 SAMPLINGS = ("bernoulli", "without_replacement", "with_replacement")
 sizes = st.integers(2, 400)
@@ -85,6 +86,16 @@ def test_equation_holds_for_any_spectrum(scheme, rng):
     eta = volterra_step_size(values, n, batch, scheme)
     kappa, damping = noise_scale(n, batch, scheme)
     assert kappa * eta * np.sum(values / (2 - damping * eta * values)) == pytest.approx(1, rel=1e-9)
+
+
+@pytest.mark.parametrize("scheme", SAMPLINGS)
+@pytest.mark.parametrize(("n", "batch"), [(9, 3), (5, 1), (7, 7), (12, 5)])
+def test_noise_scale_is_the_covariance_of_a_samples_weight(scheme, n, batch):
+    """``ΣC_ij H_i X H_j = κ/n ΣH_i X H_i − (1 − δ) H̄XH̄``, C counted batch by batch."""
+    c = naive.batch_covariance(n, batch, scheme) / batch**2
+    kappa, damping = noise_scale(n, batch, scheme)
+    assert kappa == pytest.approx(n * (c[0, 0] - c[0, 1]), rel=1e-12, abs=1e-15)
+    assert damping == pytest.approx(1 + n * n * c[0, 1], rel=1e-12, abs=1e-15)
 
 
 def test_large_trace_by_moments_meets_the_transform():
