@@ -123,9 +123,8 @@ class CurvatureOperator(LinearOperator):  # type: ignore[misc]
 
     def _matvec(self, vector: FloatArray) -> FloatArray:
         network = self.network
-        size = float(
-            np.linalg.norm(vector)
-        )  # scaled to 1: a tiny vector keeps its digits in float32
+        # scaled to 1: a tiny vector keeps its digits in float32
+        size = float(np.linalg.norm(vector))
         if size == 0.0:
             return np.zeros(self.shape[0])
         flat = torch.as_tensor(np.ravel(vector), dtype=torch.float64, device=network.device)
