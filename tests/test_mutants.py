@@ -76,6 +76,9 @@ def test_the_page_is_that_of_the_results():
     killed = sum(row["outcome"] == "killed" for row in found["mutants"])
     judged = sum(row["outcome"] is not None for row in found["mutants"])
     assert killed >= 0.9 * (judged - len(reasons))
+    planted = [row["outcome"] for row in found["mutants"] if row.get("planted")]
+    assert len(planted) > 10 and set(planted) == {"killed"}
     worse = json.loads(json.dumps(found))
-    next(row for row in worse["mutants"] if row["outcome"] == "killed")["outcome"] = "survived"
+    drawn = [row for row in worse["mutants"] if not row.get("planted")]
+    next(row for row in drawn if row["outcome"] == "killed")["outcome"] = "survived"
     assert "## Survivors" in write.page(worse, reasons)
