@@ -3,18 +3,12 @@
 Nothing else may come out of a parser: no exception from inside, no crash, no hang.
 """
 
-import importlib.util
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from tests.fuzz import parsers
 
 pytest.importorskip("flint")
-ROOT = Path(__file__).parents[2]
 kinds = pytest.mark.parametrize("kind", parsers.PARSERS)
 
 
@@ -24,7 +18,7 @@ def test_whole_files_are_read(kind, tmp_path):
 
 
 @kinds
-@pytest.mark.parametrize("number", [150, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [150, pytest.param(3_000, marks=pytest.mark.slow)])
 def test_damaged_text_is_refused_by_name(kind, number, tmp_path):
     rng, data = np.random.default_rng(number), parsers.whole(kind, tmp_path)
     refused = 0
@@ -56,15 +50,3 @@ def test_the_harness_sees_a_parser_that_raises_from_inside(tmp_path, monkeypatch
     monkeypatch.setitem(parsers.PARSERS, "cell", (make, name, lambda path: int("x")))
     with pytest.raises(AssertionError, match="invalid literal"):
         parsers.attempt("cell", b"x", tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not importlib.util.find_spec("atheris"), reason="needs atheris")
-@kinds
-def test_guided_by_coverage(kind, tmp_path):
-    """A minute each, from whole files on; libFuzzer ends with 77 at the first exception."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz.guided", kind, "60", str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
