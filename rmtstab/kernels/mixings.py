@@ -7,31 +7,7 @@ from typing import Any
 import numpy as np
 
 from rmtstab.kernels._jit import jit
-
-
-@jit()
-def _draw(rng: Any, scheme: int, order: Any, batch: float, chosen: Any) -> int:
-    """Fill ``chosen`` with one batch of a set; returns how many (schemes of `simulation`)."""
-    n = order.shape[0]
-    if scheme == 0:
-        count = 0
-        for i in range(n):
-            if rng.random() < batch / n:
-                chosen[count] = i
-                count += 1
-        return count
-    size = int(batch)
-    for b in range(size):
-        if scheme == 2:
-            chosen[b] = min(int(rng.random() * n), n - 1)
-            continue
-        if size < n:
-            swap = b + min(int(rng.random() * (n - b)), n - b - 1)
-            i = order[swap]
-            order[swap] = order[b]
-            order[b] = i
-        chosen[b] = order[b]
-    return size
+from rmtstab.kernels.drawing import draw_batch
 
 
 @jit()
@@ -126,7 +102,8 @@ def replica_over_mixings(
             count = 0
             for part in range(2):
                 low = 0 if part == 0 else n_retain
-                for b in range(_draw(rng, scheme, orders[part], batches[part], chosen)):
+                drawn, _ = draw_batch(rng, scheme, orders[part], 0, batches[part], chosen)
+                for b in range(drawn):
                     i = low + chosen[b]
                     for row in range(offsets[i], offsets[i + 1]):
                         touched[count] = row

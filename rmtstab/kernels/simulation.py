@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rmtstab.kernels._jit import jit
+from rmtstab.kernels.drawing import draw_batch
 
 BERNOULLI, WITHOUT, WITH, SHUFFLED = 0, 1, 2, 3
 
@@ -42,31 +43,14 @@ def _accumulate(
     offsets: Any,
     w: Any,
     factor: float,
+    chosen: Any,
     out: Any,
 ) -> int:
     """Add ``factor Σ_{i in batch} x_i H_i w`` to ``out``; returns the place in the epoch."""
-    n = order.shape[0]
-    if scheme == 0:
-        for i in range(n):
-            if rng.random() < batch / n:
-                _apply_sample(rows, offsets[low + i], offsets[low + i + 1], w, factor, out)
-        return position
-    size = int(batch)
-    for b in range(size):
-        if scheme == 2:
-            i = min(int(rng.random() * n), n - 1)
-        elif scheme == 1 and size == n:
-            i = b
-        else:
-            start = b if scheme == 1 else position
-            if start == n:  # a new epoch
-                start, position = 0, 0
-            swap = start + min(int(rng.random() * (n - start)), n - start - 1)
-            i = order[swap]
-            order[swap] = order[start]
-            order[start] = i
-            position = start + 1
-        _apply_sample(rows, offsets[low + i], offsets[low + i + 1], w, factor, out)
+    count, position = draw_batch(rng, scheme, order, position, batch, chosen)
+    for b in range(count):
+        i = low + chosen[b]
+        _apply_sample(rows, offsets[i], offsets[i + 1], w, factor, out)
     return position
 
 
@@ -116,6 +100,7 @@ def replica(
     sizes = (n_retain, n - n_retain)
     retain_order = np.arange(sizes[0])
     forget_order = np.arange(sizes[1])
+    chosen = np.empty(max(n, int(batches.max())), dtype=np.int64)
     retain_position, forget_position = sizes[0], sizes[1]
     change = np.zeros(r)
     previous = w.copy()
@@ -151,12 +136,12 @@ def replica(
         if batches[0] > 0.0:
             retain_position = _accumulate(
                 rng, scheme, retain_order, retain_position, 0,
-                batches[0], rows, offsets, w, factors[0], change,
+                batches[0], rows, offsets, w, factors[0], chosen, change,
             )  # fmt: skip
         if batches[1] > 0.0:
             forget_position = _accumulate(
                 rng, scheme, forget_order, forget_position, n_retain,
-                batches[1], rows, offsets, w, factors[1], change,
+                batches[1], rows, offsets, w, factors[1], chosen, change,
             )  # fmt: skip
         for p in range(r):
             new = keep * w[p] + change[p] + momentum * (w[p] - previous[p])
