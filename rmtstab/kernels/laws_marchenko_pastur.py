@@ -307,6 +307,8 @@ def stieltjes(
             top, bottom = complex(-2.0, 0.0), b + s
         else:
             top, bottom = s - b, 2.0 * ratio * scale * y
+        if abs(bottom.real) + abs(bottom.imag) < 1e-290:  # division by a denormal overflows
+            top, bottom = top * 1e300, bottom * 1e300
         if bottom == 0.0:
             out[i] = complex(math.inf, 0.0)
         else:
