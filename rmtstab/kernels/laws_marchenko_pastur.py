@@ -301,7 +301,11 @@ def stieltjes(
     for i in range(z.size):
         y = z[i] * unit
         b = y - scale * (1.0 - ratio)
-        a = np.sqrt((y - c[LEFT]) - c[LEFT_LOW])
+        gap = (y - c[LEFT]) - c[LEFT_LOW]
+        if abs(gap.real) + abs(gap.imag) < 1e-300:  # a complex root halves: denormals vanish
+            a = np.sqrt(gap * 2.0**100) * 2.0**-50
+        else:
+            a = np.sqrt(gap)
         s = a * np.sqrt((y - c[RIGHT]) - c[RIGHT_LOW])
         if b.real * s.real + b.imag * s.imag >= 0.0:
             top, bottom = complex(-2.0, 0.0), b + s
