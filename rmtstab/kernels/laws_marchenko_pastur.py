@@ -301,12 +301,18 @@ def stieltjes(
     for i in range(z.size):
         y = z[i] * unit
         b = y - scale * (1.0 - ratio)
-        a = np.sqrt((y - c[LEFT]) - c[LEFT_LOW])
+        gap = (y - c[LEFT]) - c[LEFT_LOW]
+        if abs(gap.real) + abs(gap.imag) < 1e-300:  # a complex root halves: denormals vanish
+            a = np.sqrt(gap * 2.0**100) * 2.0**-50
+        else:
+            a = np.sqrt(gap)
         s = a * np.sqrt((y - c[RIGHT]) - c[RIGHT_LOW])
         if b.real * s.real + b.imag * s.imag >= 0.0:
             top, bottom = complex(-2.0, 0.0), b + s
         else:
             top, bottom = s - b, 2.0 * ratio * scale * y
+        if abs(bottom.real) + abs(bottom.imag) < 1e-290:  # division by a denormal overflows
+            top, bottom = top * 1e300, bottom * 1e300
         if bottom == 0.0:
             out[i] = complex(math.inf, 0.0)
         else:

@@ -16,10 +16,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rmtstab.laws._decimals import digits
 
 FloatArray = NDArray[np.float64]
 REACH = 6.0  # s > 1e-275
@@ -40,6 +43,15 @@ def expectation(
         if start < stop:
             parts.append(_interval(law, function, start, stop))
     return math.fsum(parts)
+
+
+def moment_in_units(law: Any, order: int, centre: float) -> float:
+    """Return ``E (x - centre)**order`` of a bounded law, by powers of numbers up to 1."""
+    places = np.concatenate([law.edges().ravel(), [at for at, _ in law.atoms()]]) - centre
+    unit = float(np.abs(places).max())
+    value = expectation(law, lambda x: ((x - centre) / unit) ** order)
+    with digits(40):
+        return float(Decimal(value) * Decimal(unit) ** order)
 
 
 def _interval(law: Any, function: Callable[[Any], Any], start: float, stop: float) -> float:

@@ -6,6 +6,7 @@ import abc
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmtstab import _checks
+from rmtstab.laws._decimals import digits
 from rmtstab.laws._interval_probability import Ensemble
 from rmtstab.laws.base import FloatArray, Function, Law
 
@@ -149,7 +151,13 @@ class ExtremeLaw(Law):
         out[beyond] = -math.inf
         if deep:
             for i in np.flatnonzero(beyond & np.isfinite(v)):
-                out[i] = self._exact_log(float(v[i]), upper)
+                power, place = self._powers[upper], float(v[i])
+                near = place
+                if not math.isnan(power):  # a power of x beyond any rounding
+                    near = min(place, tail.right + 80.0) if upper else max(place, tail.left - 80.0)
+                out[i] = self._exact_log(near, upper)
+                if place != near:
+                    out[i] += power * (place - near)
         return out
 
     def _logcdf(self, x: FloatArray) -> FloatArray:
@@ -242,7 +250,16 @@ class ExtremeLaw(Law):
         float
         """
         k = _checks.integer("order", order, low=0)
-        return self._expectation(lambda x: x**k)
+        if not self.is_exact:
+            unit = self._limit.largest
+        else:  # where the integrand is largest, so that no power overflows
+            v = np.concatenate([np.linspace(t.left, t.right, 400) for t in self._tails])
+            rows = [t.log(np.linspace(t.left, t.right, 400)) for t in self._tails]
+            x = np.maximum(self._from_v(v), 1e-300)
+            unit = float(x[np.argmax(np.concatenate(rows) + k * np.log(x))])
+        value = self._expectation(lambda x: (x / unit) ** k)
+        with digits(40):
+            return float(Decimal(value) * Decimal(unit) ** k)
 
     def var(self) -> float:
         """Variance."""
@@ -346,10 +363,18 @@ class Limit:
         inner = self.law.isf(q) if upper == (self.sign > 0.0) else self.law.ppf(q)
         return np.asarray(self.inverse(self.centre + self.sign * self.scale * np.asarray(inner)))
 
+    @property
+    def largest(self) -> float:
+        """Value exceeded with probability 1e-30."""
+        return float(np.max(self._values(np.array([self.law.ppf(1e-30), self.law.isf(1e-30)]))))
+
+    def _values(self, w: FloatArray) -> FloatArray:
+        return np.asarray(self.inverse(self.centre + self.sign * self.scale * w))
+
     def expectation(self, function: Function) -> float:
         """Expected value of a function of x, by Gauss quadrature in the inner variable."""
         node, weight = _gauss()
         low, high = self.law.ppf(1e-30), self.law.isf(1e-30)
         w = 0.5 * (low + high + (high - low) * node)
-        x = self.inverse(self.centre + self.sign * self.scale * w)
+        x = self._values(w)
         return float(weight @ (self.law.pdf(w) * function(x)) * 0.5 * (high - low))

@@ -58,13 +58,22 @@ class Ensemble:
             fall = self.log_weight(np.array([right, right * (1.0 - 1e-6)]))
             rate = float(fall[0] - fall[1]) / (1e-6 * right)
             low = max(low, right - (4.0 * self.size + 100.0) / max(rate, 1e-300))
-        return low, min(right, self.ends[1], max(self.bulk[1], left + 2.0 * self.spread) + reach)
+        high = min(right, self.ends[1], max(self.bulk[1], left + 2.0 * self.spread) + reach)
+        if self.bulk[1] < left < high:  # likewise
+            rise = self.log_weight(np.array([left, left * (1.0 + 1e-6)]))
+            rate = float(rise[0] - rise[1]) / (1e-6 * left)
+            high = min(high, left + (4.0 * self.size + 100.0) / max(rate, 1e-300))
+            high = max(high, math.nextafter(left, math.inf))
+        return low, high
 
     def log_probability(self, left: float, right: float) -> float:
         """Logarithm of the probability that all lie in ``[left, right]``, in y."""
         left, right = self.window(left, right)
         if not left < right:
             return -math.inf
+        if right - left < 1e-13 * left:  # its points are one: the weight is all there is
+            weight = float(self.log_weight(np.array([left]))[0])
+            return self.log_constant + self.size * weight * (0.5 if self.dyson_index == 1 else 1.0)
         basis = _basis(self, left, right)
         total = self.log_constant + basis.log_norms
         if self.dyson_index == 2:
@@ -238,6 +247,8 @@ def _basis(ensemble: Ensemble, left: float, right: float, turns: float = 0.0) ->
         first = np.sqrt(weights * np.exp(log_weight - top))
     norm = float(np.linalg.norm(first))
     place = ensemble.place(points)
+    unit = float(np.max(np.abs(place)))  # else squares may underflow
+    place = place / unit
     vectors = np.empty((size, points.size))
     vectors[0] = first / norm
     diagonal, off = np.empty(size), np.empty(max(size - 1, 0))
@@ -248,18 +259,18 @@ def _basis(ensemble: Ensemble, left: float, right: float, turns: float = 0.0) ->
             break
         for _ in range(2):
             step -= (vectors[: k + 1] @ step) @ vectors[: k + 1]
-        off[k] = np.linalg.norm(step)
+        off[k] = max(float(np.linalg.norm(step)), 1e-300)  # 0 where all points round to one
         vectors[k + 1] = step / off[k]
     log_first = top + 2.0 * math.log(norm)
-    log_h = log_first + 2.0 * np.concatenate([[0.0], np.cumsum(np.log(off))])
+    log_h = log_first + 2.0 * np.concatenate([[0.0], np.cumsum(np.log(off) + math.log(unit))])
     return _Basis(
         points=points,
         weights=weights,
         integral=length * rule.integral,
         values=np.ascontiguousarray(_flush(vectors / np.sqrt(weights)).T),
         log_norms=math.fsum(log_h) * (1.0 if ensemble.dyson_index == 2 else 0.5),
-        diagonal=diagonal,
-        off_diagonal=off,
+        diagonal=unit * diagonal,
+        off_diagonal=unit * off,
         log_first=log_first,
     )
 

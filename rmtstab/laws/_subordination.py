@@ -145,7 +145,20 @@ class Pair:
                     for kind, z in self._extrema(low, high, other):
                         (lefts if kind == "max" else rights).append(z)
         lefts, rights = sorted(lefts), sorted(rights)
+        if not lefts or len(lefts) != len(rights):
+            raise ValueError(self.unresolved())
         return np.array(list(zip(lefts, rights, strict=True)))
+
+    def unresolved(self) -> str:
+        """Say that edges lie nearer to those of one law than its numbers are apart."""
+        one, two = (abs(o.weight) * o.law.std() for o in (self.first, self.second))
+        if self.product:  # what counts are relative spreads
+            one, two = one / abs(self.first.mean), two / abs(self.second.mean)
+        kind = "relative standard deviations" if self.product else "standard deviations"
+        return (
+            f"first and second must have {kind} within a factor of about 100 of each other, "
+            f"or the narrower law hardly moves the wider one's edges, got {one:g} and {two:g}"
+        )
 
     def _curve(self, omega: FloatArray, gap: tuple[float, float]) -> FloatArray:
         """Return z along real omega_1, omega_2 in a gap of the second law; NaN where none."""

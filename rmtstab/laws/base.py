@@ -5,13 +5,15 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtstab import _checks
-from rmtstab.laws._expectation import expectation
+from rmtstab.laws._decimals import digits
+from rmtstab.laws._expectation import expectation, moment_in_units
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -116,8 +118,17 @@ class Law(abc.ABC):
         k = _checks.integer("order", order, low=0)
         if self.loc == 0.0:
             return self._moment(k)
-        terms = (math.comb(k, j) * self.loc ** (k - j) * self._moment(j) for j in range(k + 1))
-        return math.fsum(terms)
+        parts = [self._moment(j) for j in range(k + 1)]
+        if not np.isfinite(parts).all():  # then the shift may cancel it, or not
+            bounded = np.isfinite(self.edges()).all()
+            return moment_in_units(self, k, 0.0) if bounded else parts[k]
+        with digits(40):
+            shift = Decimal(self.loc)
+            terms = [math.comb(k, j) * shift ** (k - j) * Decimal(m) for j, m in enumerate(parts)]
+            total, largest = sum(terms, Decimal(0)), max(map(abs, terms))
+        if abs(total) < Decimal("0.001") * largest and np.isfinite(self.edges()).all():
+            return moment_in_units(self, k, 0.0)  # the sum has lost digits
+        return float(total)
 
     def support(self) -> tuple[float, float]:
         """Hull ``(left, right)`` of the continuous part; atoms are separate."""
@@ -421,12 +432,20 @@ class SpectralLaw(Law):
         below = np.signbit(z.imag)
         infinite = np.isinf(z.real) | np.isinf(z.imag)
         far = np.fmax(np.abs(z.real), np.abs(z.imag)) > FAR * np.abs(self.edges()).max()
+        unknown = np.isnan(z) & ~infinite
+        far |= unknown
         above = np.where(far, 1j, np.where(below, z.conj(), z))
         # by parts: complex arithmetic with a real number loses the sign of a zero
         above.real -= self.loc
         result = self._stieltjes(above)
-        seen = np.where(far & ~infinite, np.where(below, z.conj(), z), 1.0)
-        result = np.where(far, np.where(infinite, 0.0, -(1.0 + self.mean() / seen) / seen), result)
+        seen = np.where(far & ~infinite & ~unknown, np.where(below, z.conj(), z), 1.0)
+        with np.errstate(over="ignore", under="ignore"):
+            inverse = _inverse(seen)
+        series = np.where(infinite, 0.0, -(1.0 + self.mean() * inverse) * inverse)
+        result = np.where(far, series, result)
+        # rounding of what is nearly real, which it is at the axis
+        result.imag = np.where(result.imag < 0.0, 0.0, result.imag)
+        result = np.where(unknown, complex(math.nan, math.nan), result)
         return np.where(below, result.conj(), result)
 
     def _real_stieltjes(self, z: FloatArray) -> FloatArray:
@@ -442,6 +461,14 @@ class SpectralLaw(Law):
         outside = ~inside & np.isfinite(z) & ~far
         result[outside] = self._stieltjes((z[outside] - self.loc).astype(np.complex128)).real
         return result
+
+
+def _inverse(z: ComplexArray) -> ComplexArray:
+    """Return 1/z, whatever the size: by a power of two, so that no square overflows."""
+    exponent = np.frexp(np.fmax(np.abs(z.real), np.abs(z.imag)))[1]
+    near = np.ldexp(z.real, -exponent) + 1j * np.ldexp(z.imag, -exponent)
+    inverse = 1.0 / near
+    return np.asarray(np.ldexp(inverse.real, -exponent) + 1j * np.ldexp(inverse.imag, -exponent))
 
 
 def _log_of_pair(value: FloatArray, complement: FloatArray) -> FloatArray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from rmtstab import _checks
 from rmtstab.laws._density_table import Interval, build_half
-from rmtstab.laws._expectation import expectation
+from rmtstab.laws._expectation import moment_in_units
 from rmtstab.laws._subordination import Operand, Pair
 from rmtstab.laws.base import ComplexArray, FloatArray, SpectralLaw
 
@@ -58,6 +58,9 @@ class FreeConvolution(SpectralLaw):
                 soft = far > 2.0 * near  # y² at a soft edge, constant at a hard one
                 halves.append(build_half(partial(density, end=end, sign=sign), bool(soft)))
             found.append(Interval(left, right, *halves))
+        total = math.fsum([p.mass for p in found] + [mass for _, mass in self._atoms()])
+        if not abs(total - 1.0) < 1e-7:
+            raise ValueError(self._pair.unresolved())
         return tuple(found)
 
     def _edges(self) -> FloatArray:
@@ -244,6 +247,8 @@ class FreeSum(FreeConvolution):
 
     def _moment(self, order: int) -> float:
         """Sum of free cumulants, back to moments."""
+        if order > 8:  # sums of products of many moments: they overflow, and lose digits
+            return moment_in_units(self, order, self.loc)
         one, two = (
             free_cumulants([w**k * law.moment(k) for k in range(order + 1)])
             for w, law in ((self.first_weight, self.first), (self.second_weight, self.second))
@@ -345,7 +350,7 @@ class FreeProduct(FreeConvolution):
         return out
 
     def _moment(self, order: int) -> float:
-        return 1.0 if order == 0 else expectation(self, lambda x: (x - self.loc) ** order)
+        return 1.0 if order == 0 else moment_in_units(self, order, self.loc)
 
     def _var(self) -> float:
         """Kappa_2 of a free product, centred: nothing cancels."""

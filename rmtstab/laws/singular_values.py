@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rmtstab import _checks
-from rmtstab.laws._expectation import expectation
+from rmtstab.laws._expectation import moment_in_units
 from rmtstab.laws.base import FloatArray, Law, SpectralLaw
 
 
@@ -83,7 +83,7 @@ class SingularValues(Law):
     def _moment(self, order: int) -> float:
         if order % 2 == 0:
             return self.eigenvalues.moment(order // 2)
-        return expectation(self, lambda s: (s - self.loc) ** order)
+        return moment_in_units(self, order, self.loc)
 
     def _pdf(self, x: FloatArray) -> FloatArray:
         with np.errstate(invalid="ignore", over="ignore"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
@@ -14,6 +15,7 @@ from rmtstab import _checks
 from rmtstab.kernels import laws_tracy_widom as kernel
 from rmtstab.laws import _sine_determinants
 from rmtstab.laws import _tracy_widom_numeric as numeric
+from rmtstab.laws._decimals import digits
 from rmtstab.laws.base import FloatArray, Law, evaluate
 
 ORIGINS = ("eigenvalue", "point")
@@ -242,7 +244,8 @@ class Spacing(Law):
         weights = np.tile(weight, len(rows)) * (0.5 / t.factor)
         total = float(np.sum(weights * np.exp(out + order * np.log(wrightomega(place)))))
         total += math.exp(table.log_density) * start ** (order + 1) / (power + order)
-        return total * self.scale**order
+        with digits(40):
+            return float(Decimal(total) * Decimal(self.scale) ** order)
 
 
 def gap_probability(k: int, length: Any, dyson_index: int = 1) -> Any:
@@ -291,7 +294,7 @@ def gap_probability(k: int, length: Any, dyson_index: int = 1) -> Any:
 
     def probabilities(s: FloatArray) -> FloatArray:
         rows = [_sine_determinants.counts(float(v), int(dyson_index))[:, 0] for v in s]
-        below = np.array(rows).reshape(s.size, -1)
+        below = np.array(rows).reshape(s.size, -1) if s.size else np.zeros((0, count + 1))
         return np.asarray(below[:, count] - (below[:, count - 1] if count else 0.0))
 
     return evaluate(probabilities, lengths)

@@ -65,7 +65,12 @@ def estimate(
     p = _checks.integer("n_features", n_features, low=values.size + 1)
     variance = _checks.real("scale", scale, low=0.0, low_open=True)
     level = _checks.real("confidence", confidence, low=0, high=1, low_open=True, high_open=True)
-    _checks.choice("dyson_index", dyson_index, (1, 2))
+    dyson_index = _checks.choice("dyson_index", dyson_index, (1, 2))
+    _checks.ratio("eigenvalues", values, "scale", variance)
+    if values.any() and variance > 1e70 * float(np.abs(values).max()):
+        raise ValueError(f"scale must be at most 1e+70 of the eigenvalues, got {variance!r}")
+    if kind == "covariance" and (values <= 0.0).any():
+        raise ValueError(f"eigenvalues must be > 0, got {float(values.min())!r}")
     gamma = 1.0 if kind == "wigner" else (p - values.size) / n
     unit = math.sqrt(variance) if kind in ("wigner", "rectangular") else variance
     seen = values / (unit if kind == "wigner" else variance)

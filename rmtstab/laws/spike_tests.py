@@ -126,6 +126,7 @@ def number_of_spikes(
     if max_spikes is not None:
         most = min(most, _checks.integer("max_spikes", max_spikes, low=0))
     remaining = np.cumsum(values[::-1])[::-1]
+    most = min(most, int(np.count_nonzero(values)) - 1)  # zeros hold no spikes
     p_values, scales = [], []
     for k in range(most + 1):
         sides = n - k, p - k

@@ -147,6 +147,6 @@ def shrink_singular_values(
         else:
             rest = strength**2 - gamma - root * np.sqrt(strength) * y
             result = np.maximum(rest, 0.0) / (strength * y)
-        return np.where(above, sigma * result, 0.0)
+        return sigma * np.where(above, result, 0.0)
 
     return evaluate(shrink, values)
