@@ -202,5 +202,5 @@ def test_the_page_is_that_of_the_evidence():
     assert page == diagnosis_page(rows), "run python validation/write_diagnosis.py"
     assert all(math.isfinite(judge.agreement(made, "same")) for made in rows)
     less = diagnosis_page(rows[:2])
-    rows[0]["collapse"]["refined"] = np.full((12, 8, 1), -1).tolist()
+    rows[0]["collapse"]["same"] = np.full((12, 8, 2), -1).tolist()
     assert less != diagnosis_page(rows[:2])
