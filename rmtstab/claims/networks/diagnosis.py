@@ -98,7 +98,12 @@ FLAGS = ("beyond", "drifts", "fragile")
 
 
 def flagged(row: Record, flags: Sequence[str] = FLAGS) -> Bools:
-    """Cells whose predicted outcome should not be relied on, as `RangeCheck.flagged`."""
+    """Cells whose predicted outcome should not be relied on, as `RangeCheck.flagged`.
+
+    A row whose kernel was not refined is judged by what there was before: `flagged_held`.
+    """
+    if "flags" not in row:
+        return flagged_held(row)
     found = np.zeros(collapses(row, "real").shape[:-1], dtype=bool)
     for name in flags:
         found |= np.asarray(row["flags"][name], dtype=bool)
@@ -228,7 +233,7 @@ def plain_networks_agree(evidence: Evidence) -> Outcome:
 
 def others_agree_where_trusted(evidence: Evidence) -> Outcome:
     """Weakest agreement among unflagged cells of the other networks; at most 40 % flagged."""
-    rows = [row for row in evidence["diagnosis"] if row["kind"] not in PLAIN and "flags" in row]
+    rows = [row for row in evidence["diagnosis"] if row["kind"] not in PLAIN]
     if not rows:
         return nothing("no residual network")
     worst = -largest(-trusted_agreement(row) for row in rows)
