@@ -152,12 +152,12 @@ class ExtremeLaw(Law):
         if deep:
             for i in np.flatnonzero(beyond & np.isfinite(v)):
                 power, place = self._powers[upper], float(v[i])
-                near = place
+                last = place
                 if not math.isnan(power):  # a power of x beyond any rounding
-                    near = min(place, tail.right + 80.0) if upper else max(place, tail.left - 80.0)
-                out[i] = self._exact_log(near, upper)
-                if place != near:
-                    out[i] += power * (place - near)
+                    last = min(place, tail.right + 80.0) if upper else max(place, tail.left - 80.0)
+                out[i] = self._exact_log(last, upper)
+                if place != last:
+                    out[i] += power * (place - last)
         return out
 
     def _logcdf(self, x: FloatArray) -> FloatArray:
