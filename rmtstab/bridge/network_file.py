@@ -30,6 +30,9 @@ def save(net: Linearisation, path: Any) -> None:
     }
     if net.space.drift is not None:
         arrays["drift"] = net.space.drift.cpu().numpy()
+    for k, bend in enumerate(net.space.bends):
+        arrays[f"bend_{k}"] = bend.gram.cpu().numpy()
+        arrays[f"bend_{k}_direction"] = bend.direction.cpu().numpy()
     trees = {}
     for name, part in zip(SETS, net.samples, strict=True):
         if part is not None:
@@ -40,6 +43,7 @@ def save(net: Linearisation, path: Any) -> None:
     header = {
         "format": FORMAT,
         "weight_norm": net.space.weight_norm,
+        "bends": [bend.length for bend in net.space.bends],
         "output_shape": list(net.output_shape),
         "losses": [None if loss is None else loss.name for loss in net.losses],
         "fingerprint": net.fingerprint,

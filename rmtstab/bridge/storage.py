@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from rmtstab import _checks
 from rmtstab._npz import read_arrays
 from rmtstab.bridge.fingerprint import fingerprint
-from rmtstab.bridge.function_space import FunctionSpace
+from rmtstab.bridge.function_space import Bend, FunctionSpace
 from rmtstab.bridge.linearised import LinearisedNetwork
 from rmtstab.bridge.loss_reading import read_loss
 from rmtstab.bridge.network import Network
@@ -119,8 +119,16 @@ def load(
         for read, part in zip(losses, samples, strict=True)
     ]
     drift = torch.from_numpy(arrays["drift"]) if "drift" in arrays else None
+    bends = tuple(
+        Bend(
+            torch.from_numpy(arrays[f"bend_{k}"]),
+            torch.from_numpy(arrays[f"bend_{k}_direction"]),
+            length,
+        )
+        for k, length in enumerate(header.get("bends", ()))
+    )
     space = FunctionSpace(
-        outputs, torch.from_numpy(arrays["gram"]), drift, header["weight_norm"], tuple(sets)
+        outputs, torch.from_numpy(arrays["gram"]), drift, header["weight_norm"], tuple(sets), bends
     )
     return LinearisedNetwork(
         space, tuple(samples), tuple(losses), network=network, output_shape=shape.output_shape,
@@ -137,15 +145,23 @@ def _foreign(path: Any, error: Exception) -> ValueError:
 
 def _check(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> None:
     """Raise something unless the header is one that `save` writes, and fits the arrays."""
-    for name in ("outputs", "gram", *(["drift"] if "drift" in arrays else [])):
+    lengths = header.get("bends", [])  # none in files written before kernels were refined
+    bends = [f"bend_{k}" for k in range(len(lengths))]
+    ways = [f"{name}_direction" for name in bends]
+    drift = ["drift"] if "drift" in arrays else []
+    for name in ("outputs", "gram", *drift, *bends, *ways):
         if arrays[name].dtype != np.float64 or not np.isfinite(arrays[name]).all():
             raise ValueError(f"{name} must be finite numbers of float64")
     n, width = arrays["outputs"].shape
     if math.prod(header["output_shape"]) != width:
         raise ValueError(f"output_shape must fit {width} outputs, got {header['output_shape']}")
-    norm = header["weight_norm"]
-    if isinstance(norm, bool) or not isinstance(norm, int | float) or not 0.0 <= norm < math.inf:
-        raise ValueError(f"weight_norm must be a number >= 0, got {norm!r:.50}")
+    for name, value in [("weight_norm", header["weight_norm"]), *(("bends", v) for v in lengths)]:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not 0 <= value < math.inf
+        ):
+            raise ValueError(f"{name} must be a number >= 0, got {value!r:.50}")
     if not isinstance(header["notes"], list) or not isinstance(header["losses"], list):
         raise TypeError("losses and notes must be lists")
     texts = [
@@ -165,7 +181,10 @@ def _check(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> N
     drawn = sum(map(sum, sizes[:2]))  # of the retain and forget set
     if arrays["gram"].shape != (drawn, width, n * width):
         raise ValueError(f"gram must be of shape {(drawn, width, n * width)}")
-    if "drift" in arrays and arrays["drift"].shape != (n * width,):
+    for name, way in zip(bends, ways, strict=True):
+        if arrays[name].shape != (drawn * width, n * width) or len(arrays[way]) != drawn * width:
+            raise ValueError(f"{name} must be of shape {(drawn * width, n * width)}")
+    if drift and arrays["drift"].shape != (n * width,):
         raise ValueError(f"drift must be of shape {(n * width,)}")
 
 

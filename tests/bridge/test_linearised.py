@@ -126,7 +126,7 @@ def test_a_refined_kernel_follows_a_network_whose_kernel_moves():
     assert errors[1] < 0.25 * errors[0]
 
 
-def test_a_refinement_holds_where_it_was_read_and_stays_where_nothing_moves(case):
+def test_a_refinement_holds_where_it_was_read_and_is_kept(case, tmp_path):
     _, data, net = case
     run = net.run(np.geomspace(0.3, 3.0, 9)[:, None], (6, 3), [0.3, 0.5], 80, rng=0)
     fine = net.refine(run)
@@ -143,6 +143,12 @@ def test_a_refinement_holds_where_it_was_read_and_stays_where_nothing_moves(case
     assert bend.gram.shape == (side, net.space.gram.shape[2])
     with pytest.raises(ValueError, match="run must be of this linearised network"):
         fine.check(run)
+    path = tmp_path / "fine.npz"
+    fine.save(path)
+    settings = 1.0, (6, 3), 0.4, 40
+    kept, given = (n.run(*settings, rng=1) for n in (bridge.load(path, LOSS), fine))
+    np.testing.assert_array_equal(kept.retain_loss, given.retain_loss)
+    assert (given.retain_loss != net.run(*settings, rng=1).retain_loss).any()
     none = net.refine(run, passes=0)
     assert not none.space.bends and none.check(run, margin=False, points=1) is not None
     linear = bridge.linearise(torch.nn.Linear(6, 3), LOSS, *data)
