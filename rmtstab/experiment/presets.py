@@ -172,19 +172,12 @@ class Preset:
             object.__setattr__(self, field, given)
         object.__setattr__(self, "planes", read_planes(self.planes))
         sizes = self.n - self.n_forget, self.n_forget
-        given_batches = self.batch_sizes or tuple(_share(sizes, share) for share in SHARES)
-        natural = self.natural_batch_sizes or tuple(_share(sizes, s) for s in (1 / 12, 1 / 3, 1.0))
-        object.__setattr__(
-            self,
-            "natural_batch_sizes",
-            tuple(_batches("natural_batch_sizes", b, sizes) for b in natural),
-        )
-        object.__setattr__(
-            self, "batch_sizes", tuple(_batches("batch_sizes", b, sizes) for b in given_batches)
-        )
-        chosen = _share(sizes, 1 / 3) if tuple(self.batch_size) == (0, 0) else self.batch_size
-        one = _batches("batch_size", chosen, sizes)
-        object.__setattr__(self, "batch_size", one)
+        for field, shares in (("batch_sizes", SHARES), ("natural_batch_sizes", (1 / 12, 1 / 3, 1))):
+            given_pairs = _checks.each(field, getattr(self, field))
+            pairs = given_pairs or tuple(_share(sizes, share) for share in shares)
+            object.__setattr__(self, field, tuple(_batches(field, pair, sizes) for pair in pairs))
+        one = _batches("batch_size", self.batch_size, sizes, (0, 0))
+        object.__setattr__(self, "batch_size", _share(sizes, 1 / 3) if one == (0, 0) else one)
 
     @property
     def compared_snrs(self) -> tuple[float, ...]:
@@ -202,13 +195,18 @@ def _share(sizes: Batches, share: float) -> Batches:
     return retain, forget
 
 
-def _batches(name: str, value: Any, sizes: Batches) -> Batches:
-    """A pair of batch sizes that fits the sets, or raise."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise TypeError(f"{name} must hold pairs (retain, forget), got {value!r}")
+def _batches(name: str, value: Any, sizes: Batches, other: Batches | None = None) -> Batches:
+    """A pair of batch sizes that fits the sets, or one other pair; else raise."""
+    listed = isinstance(value, tuple | list) or getattr(value, "ndim", 0) == 1
+    if not listed or len(value) != 2:
+        raise TypeError(f"{name} must hold pairs (retain, forget), got {value!r:.200}")
+    if other is not None and tuple(value) == other:
+        return other
     retain, forget = (
         _checks.integer(name, b, low=1, high=n, high_label=label)
-        for b, n, label in zip(value, sizes, ("n - n_forget", "n_forget"), strict=True)
+        for b, n, label in zip(
+            _checks.items(name, value, 2), sizes, ("n - n_forget", "n_forget"), strict=True
+        )
     )
     return retain, forget
 

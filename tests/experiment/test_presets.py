@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -58,6 +59,11 @@ def test_batches_follow_the_sets():
         ({"snrs": (-1.0,)}, "snrs must lie in"),
         ({"batch_sizes": ((64, 1),)}, r"batch_sizes must lie in \[1, n - n_forget=48\], got 64"),
         ({"batch_size": (4,)}, r"batch_size must hold pairs \(retain, forget\)"),
+        ({"batch_size": 3}, r"batch_size must hold pairs \(retain, forget\)"),
+        ({"batch_size": np.array([[1, 2]])}, r"batch_size must hold pairs \(retain, forget\)"),
+        ({"batch_sizes": 3}, "batch_sizes must be a list, tuple or array, got 3"),
+        ({"batch_sizes": np.array([1, 2])}, r"batch_sizes must hold pairs \(retain, forget\)"),
+        ({"natural_batch_sizes": None}, "natural_batch_sizes must be a list, tuple or array"),
         ({"alpha": 0.0}, r"alpha must lie in \(0, 1\], got 0.0"),
         ({"horizon": 1.5}, "horizon must be an integer"),
     ],
