@@ -5,18 +5,31 @@ import importlib.util
 import inspect
 from pathlib import Path
 
+from rmtstab._record import Record
+
 REFERENCE = Path(__file__).parents[1] / "docs" / "extensions" / "reference.py"
+
+
+def _reference():
+    spec = importlib.util.spec_from_file_location("reference", REFERENCE)
+    reference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(reference)
+    return reference
 
 
 def objects():
     """Functions and classes of the reference, by full name."""
-    spec = importlib.util.spec_from_file_location("reference", REFERENCE)
-    reference = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(reference)
+    reference = _reference()
     for rows in reference.sections().values():
         for name in rows:
-            owner, _, attribute = name.rpartition(".")
-            yield name, getattr(importlib.import_module(owner), attribute)
+            yield name, reference.resolve(name)
+
+
+def inner():
+    """Classes that public objects hold and no caller makes: no results, of no public module."""
+    reference = _reference()
+    held = map(reference.resolve, reference.sections()[reference.PARTS])
+    return {thing for thing in held if not issubclass(thing, Record)}
 
 
 def names():

@@ -35,7 +35,8 @@ NOT_RESULTS = {
     },
     "the checker that shares no code with what it checks": {"Verification", "_Claim"},
     "inner workings": {
-        "Block", "Call", "Cells", "CentredNoise", "Coefficients", "Collected", "Dynamics",
+        "Bend", "Block", "Call", "Cells", "CentredNoise", "Coefficients", "Collected", "DataSet",
+        "Dynamics", "MeanCurvature", "Report",
         "ElementwiseLoss", "Enclosure", "Ensemble", "FunctionSpace", "Half", "Interval",
         "LayerRule", "Limit", "LossTerm", "MixBasis", "NetworkDynamics", "NoiseMap", "Operand",
         "OutputRoots", "Pair", "Panel", "Picture", "Reading", "RecognisedSoftmax",

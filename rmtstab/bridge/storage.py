@@ -146,6 +146,8 @@ def _foreign(path: Any, error: Exception) -> ValueError:
 def _check(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> None:
     """Raise something unless the header is one that `save` writes, and fits the arrays."""
     lengths = header.get("bends", [])  # none in files written before kernels were refined
+    if not isinstance(lengths, list):
+        raise TypeError(f"bends must be a list, got {lengths!r:.50}")
     bends = [f"bend_{k}" for k in range(len(lengths))]
     ways = [f"{name}_direction" for name in bends]
     drift = ["drift"] if "drift" in arrays else []

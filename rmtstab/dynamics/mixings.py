@@ -94,6 +94,7 @@ def simulate_mixings(
     >>> runs.log_displacement.shape
     (4, 21, 3)
     """
+    _checks.instance("curvatures", curvatures, SampleCurvatures)
     mixings = np.array([curvatures.check_alpha(a) for a in _checks.array("alphas", alphas, ndim=1)])
     eta = _checks.real("step_size", step_size, low=0.0)
     every = _checks.integer("record_every", record_every, low=1)

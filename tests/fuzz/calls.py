@@ -119,12 +119,15 @@ def record(chosen, folder):
 
 def accepted(found):
     """Calls of each public callable by its name; a callable that no call was found for has none."""
-    calls = {}
+    calls, inner = {}, public.inner()
+    homes = tuple(f"{cls.__module__}.{cls.__qualname__}." for cls in inner)
     for name in public.names():
+        if name.startswith(homes):
+            continue
         if not any(part in name for part in LONG) and not _abstract(name):
             calls[name] = list(_calls(name, found))
     for name, thing in public.objects():
-        if inspect.isclass(thing):
+        if inspect.isclass(thing) and thing not in inner:
             made = found.arguments.get(thing, [])
             calls[name] = [Call(name, thing, *rest) for _, *rest in made]
     return calls
