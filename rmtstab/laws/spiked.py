@@ -119,8 +119,8 @@ class Spiked(SpectralLaw):
         population: Any = None,
     ) -> None:
         ratio = _checks.real("aspect_ratio", aspect_ratio, low=0.0, low_open=True)
-        raw = np.asarray(spikes)
-        values = _checks.array("spikes", raw.astype(float) if raw.size == 0 else spikes, ndim=1)
+        none = isinstance(spikes, tuple | list) and not len(spikes)
+        values = _checks.array("spikes", np.zeros(0) if none else spikes, ndim=1)
         _checks.choice("kind", kind, KINDS)
         if kind == "wigner" and ratio != 1.0:
             raise ValueError(f"aspect_ratio must be 1 for kind='wigner', got {ratio!r}")

@@ -64,7 +64,9 @@ class Experiment:
         except ValueError:  # built in
             first = None
         if first != "rng":
-            raise TypeError(f"experiment must take rng first, got {plain}({first or ''})")
+            raise TypeError(
+                f"experiment must be a function of rng first, got {plain}({first or ''})"
+            )
         return experiment
 
     @property

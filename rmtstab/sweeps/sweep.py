@@ -255,6 +255,8 @@ class Sweep:
             data = tomllib.loads(path.read_text("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} must be TOML: {error}") from None
+        except RecursionError:
+            raise ValueError(f"{path} must be TOML of a sweep, got tables too deep") from None
         unknown = sorted(set(data) - {"experiment", "seed", "axes", "fixed"})
         if unknown or not isinstance(data.get("experiment"), str):
             raise ValueError(

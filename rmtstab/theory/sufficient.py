@@ -69,6 +69,8 @@ def operator(mix_hessian: Any, weighted: Any) -> float:
     """
     d, q = matrix_pair(mix_hessian, weighted, "weighted")
     top = float(np.linalg.eigvalsh(d)[-1]) if d.size else 0.0
+    if not math.isfinite(top * float(np.abs(d).max(initial=0.0))):
+        raise ValueError(f"mix_hessian must have a finite square, got eigenvalue {top:g}")
     return two_over_top(top * d + q, d)
 
 

@@ -88,6 +88,7 @@ HEAD = 'experiment = "coherence"\n'
         (HEAD + "seed = -1\n[axes]\nsnr = [1.0]", "seed must be >= 0"),
         (HEAD + "axes = 3", "axes must be a table, got 3"),
         (HEAD + "axes = [1]", "axes must be a table"),
+        (HEAD + "seed = " + "[" * 5000, "must be TOML of a sweep, got tables too deep"),
     ],
 )
 def test_wrong_files_are_named(tmp_path, text, message):
@@ -100,7 +101,7 @@ def test_wrong_files_are_named(tmp_path, text, message):
 def test_own_functions_are_not_written_and_must_take_rng():
     with pytest.raises(ValueError, match="must be the name of a registered one"):
         Sweep(line, {"x": [1.0]}).to_toml()
-    with pytest.raises(TypeError, match=r"must take rng first, got <lambda>|must take rng first"):
+    with pytest.raises(TypeError, match="must be a function of rng first, got"):
         Sweep(lambda x: {}, {"x": [1.0]})
     with pytest.raises(ValueError, match="axes or fixed must give x to line"):
         Sweep(line, {"slope": [1.0]})
