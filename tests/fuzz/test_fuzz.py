@@ -77,7 +77,8 @@ DEAR = [  # pictures and files: longer than a fast test may take; bridge, experi
         *(pytest.param(*case, id=case[0][0], marks=pytest.mark.slow) for case in DEAR),
     ],
 )
-def test_hostile_arguments_are_refused_by_name(folder, prefixes, seed, size):
+def test_hostile_arguments_are_refused_by_name(folder, monkeypatch, tmp_path, prefixes, seed, size):
+    monkeypatch.chdir(tmp_path)  # hostile paths are written to
     rng = np.random.default_rng(seed)
     drawn = []
     for made in recorded(folder, prefixes).values():
