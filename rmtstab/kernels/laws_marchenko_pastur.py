@@ -26,7 +26,6 @@ SHIFT = 52 - PANEL_BITS
 PLACE, ONE = (1 << SHIFT) - 1, 1023 << 52  # bits of the place in a panel, and of 1.0
 UPPER = (1 << PANEL_BITS) + 1  # rows of the upper tail; its last begins at u = 1/2
 BLOCK = 512  # points whose intermediate values stay in the first cache
-PI = math.pi
 
 
 @jit(inline="always")
@@ -92,11 +91,12 @@ def masses(
 def _panel(panels: FloatArray, row: int | np.int64, z: float) -> float:
     """Polynomial of degree 6 of a row, its terms in pairs so that they overlap in time."""
     k = np.uint64(row)  # without a sign there is no index from the end to look out for
-    low = panels[k, 0] + panels[k, 1] * z
     middle = panels[k, 2] + panels[k, 3] * z
     high = panels[k, 4] + panels[k, 5] * z
     square = z * z
-    value: float = low + square * (middle + square * (high + square * panels[k, 6]))
+    rest = square * (middle + square * (high + square * panels[k, 6]))
+    # the largest term last: its sum is the one that rounds
+    value: float = panels[k, 0] + (panels[k, 1] * z + rest)
     return value
 
 
