@@ -15,6 +15,7 @@ from rmtstab.bridge.architectures import (
     residual_net,
 )
 from rmtstab.bridge.curves import Curves, SetCurves, Turns
+from rmtstab.bridge.data_sets import read_samples
 from rmtstab.bridge.density import SpectralDensity, spectral_density
 from rmtstab.bridge.diagnosis import Diagnosis, SampleShares, diagnose
 from rmtstab.bridge.estimates import DiagonalEstimate, diagonal_estimate, trace_estimate
@@ -48,7 +49,7 @@ from rmtstab.bridge.planning import Plan, PlannedRoute, plan
 from rmtstab.bridge.range_check import RangeCheck
 from rmtstab.bridge.runs import FunctionSpaceRun, Runs
 from rmtstab.bridge.sample_spectra import SampleSharpness, sample_sharpness
-from rmtstab.bridge.samples import Samples, read_samples
+from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.sketching import Sketch, sketch
 from rmtstab.bridge.spectrum import Eigenpairs, extreme_eigenpairs, largest_hessian_eigenvalue
 from rmtstab.bridge.storage import load

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
@@ -14,52 +14,88 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
+from rmtstab import _checks
+from rmtstab.bridge.raised import first_line
+from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.trees import concatenated, map_tensors, tensors, tree_of
+from rmtstab.bridge.untouched import untouched_generators
 
 LABEL_KEYS = ("labels", "label", "targets", "target", "y")
 SHUFFLERS = ("RandomSampler", "WeightedRandomSampler", "SubsetRandomSampler")
 
 
-@dataclass(frozen=True)
-class DataSet:
-    """What was read.
-
-    Attributes
-    ----------
-    inputs, targets : trees of Tensor
-        First axis the samples.
-    indices : Tensor, shape (n,), int64
-        Place of each in the set it was read from.
-    total : int
-        Size of that set.
-    notes : tuple of str
-        What the reader should know: samples of a loader's dataset that it does not give.
-    """
-
-    inputs: Any
-    targets: Any
-    indices: Tensor
-    total: int
-    notes: tuple[str, ...] = ()
-
-
-def read_data_set(name: str, data: Any, max_samples: int | None, seed: int) -> DataSet:
-    """Read a set; of a dataset with places, no more than ``max_samples``.
+def read_samples(
+    name: str,
+    data: Any,
+    *,
+    device: torch.device | str | None = None,
+    max_samples: int | None = None,
+    seed: int = 0,
+) -> Samples:
+    """Read a set of samples.
 
     Parameters
     ----------
     name : str
         What messages call the set.
-    data : pair, Dataset, DataLoader, list of samples or of batches
-    max_samples : int or None
-    seed : int
-        Of the subset.
+    data : pair (inputs, targets), Dataset or DataLoader
+        Tensors, arrays or lists with one entry a sample (inputs may be a dict or a tuple
+        of them); a dataset of pairs; or a loader of pairs or of dict batches with
+        one of the keys ``labels``, ``label``, ``targets``, ``target``, ``y``, which gives
+        the same batches in the same order at each pass.
+    device : torch.device or str, optional
+        Where to hold the samples; default where they are.
+    max_samples : int, optional
+        Keep a uniform random subset of at most so many.
+    seed : int, default 0
+        Seed of the subset; no global generator is used.
+
+    Returns
+    -------
+    Samples
 
     Raises
     ------
     TypeError, ValueError
-        If it cannot be read, shuffles, or differs from pass to pass.
+        If the set cannot be read, shuffles, or differs from pass to pass.
+
+    Warns
+    -----
+    UserWarning
+        If a loader leaves out its last samples (``drop_last=True``).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab.bridge.data_sets import read_samples
+    >>> len(read_samples("retain", (torch.zeros(5, 3), [0, 1, 0, 1, 1]), max_samples=4))
+    4
     """
+    _checks.seed("seed", seed)
+    if max_samples is not None:
+        _checks.integer("max_samples", max_samples, low=1)
+    if isinstance(data, Samples):
+        found = data
+    else:
+        with untouched_generators():
+            found = _read(name, data, max_samples, seed)
+    if max_samples is not None and len(found) > max_samples:
+        found = found.take(_subset(len(found), max_samples, seed))
+    for part, values in zip(("inputs", "targets"), found.parts, strict=True):
+        for tensor in tensors(values):
+            if tensor.device.type == "meta":
+                raise ValueError(f"{name} must lie on a device that holds data, got meta {part}")
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                row = int((~tensor.isfinite()).nonzero()[0, 0])
+                raise ValueError(
+                    f"{name} must be finite, got NaN or infinite {part} at sample "
+                    f"{int(found.indices[row])}"
+                )
+    return found if device is None else found.to(device)
+
+
+def _read(name: str, data: Any, max_samples: int | None, seed: int) -> Samples:
+    """Read a set; of a dataset with places, no more than ``max_samples``."""
     if isinstance(data, IterableDataset):
         return _read_iterable(name, data)
     if isinstance(data, Dataset):
@@ -93,18 +129,18 @@ def read_data_set(name: str, data: Any, max_samples: int | None, seed: int) -> D
     )
 
 
-def subset(total: int, size: int, seed: int) -> Tensor:
+def _subset(total: int, size: int, seed: int) -> Tensor:
     """Sorted uniform subset of the places of a set."""
     chosen = np.random.default_rng(seed).permutation(total)[:size]
     return torch.from_numpy(np.sort(chosen))
 
 
-def _read_places(name: str, data: Any, max_samples: int | None, seed: int) -> DataSet:
+def _read_places(name: str, data: Any, max_samples: int | None, seed: int) -> Samples:
     """Read a dataset with places."""
     total = len(data)
     chosen = list(range(total))
     if max_samples is not None and total > max_samples:
-        chosen = subset(total, max_samples, seed).tolist()
+        chosen = _subset(total, max_samples, seed).tolist()
     if not chosen:
         return _empty()
     samples = [_split(name, data[i]) for i in chosen]
@@ -112,10 +148,10 @@ def _read_places(name: str, data: Any, max_samples: int | None, seed: int) -> Da
         _same_twice(name, samples, (_split(name, data[i]) for i in chosen))
     whole = _whole(name, *_collated(name, samples))
     places = torch.tensor(chosen, dtype=torch.int64)
-    return DataSet(whole.inputs, whole.targets, places, total)
+    return replace(whole, indices=places, total=total)
 
 
-def _read_iterable(name: str, data: Any) -> DataSet:
+def _read_iterable(name: str, data: Any) -> Samples:
     """Read a loader, or anything else that gives samples or batches, and gives them again."""
     _refuse_shuffling(name, data)
     with _untouched_generator(data):
@@ -128,8 +164,7 @@ def _read_iterable(name: str, data: Any) -> DataSet:
     else:
         batches = [tuple(tree_of(name, part) for part in item) for item in items]
         whole = _whole(name, *(concatenated([b[k] for b in batches]) for k in (0, 1)))
-    notes = _left_out(name, data, whole.total)
-    return DataSet(whole.inputs, whole.targets, whole.indices, whole.total, notes)
+    return replace(whole, notes=_left_out(name, data, whole.total))
 
 
 def _samplers(loader: Any) -> list[Any]:
@@ -222,13 +257,13 @@ def _collated(name: str, samples: list[tuple[Any, Any]]) -> tuple[Any, Any]:
         inputs, targets = (default_collate([sample[k] for sample in samples]) for k in (0, 1))
     except (RuntimeError, TypeError, KeyError) as error:
         raise ValueError(
-            f"{name} must have samples of one shape and kind, got {str(error).splitlines()[0]}; "
+            f"{name} must have samples of one shape and kind, got {first_line(error)}; "
             "pad them to one length"
         ) from None
     return inputs, targets
 
 
-def _whole(name: str, inputs: Any, targets: Any) -> DataSet:
+def _whole(name: str, inputs: Any, targets: Any) -> Samples:
     """Check that all tensors have one entry a sample."""
     inputs, targets = tree_of(name, inputs), tree_of(name, targets)
     parts = [*tensors(inputs), *tensors(targets)]
@@ -238,7 +273,7 @@ def _whole(name: str, inputs: Any, targets: Any) -> DataSet:
         raise ValueError(f"{name} must have one input and one target a sample, got shapes {shapes}")
     n = lengths[0] if lengths else 0
     targets = map_tensors(lambda t: t if t.is_floating_point() else t.long(), targets)
-    return DataSet(inputs, targets, torch.arange(n), n)
+    return Samples(inputs, targets, torch.arange(n), n)
 
 
 def _is_item(item: Any) -> bool:
@@ -266,5 +301,5 @@ def _is_batch(name: str, item: tuple[Any, Any], strict: bool = False) -> bool:
     return True
 
 
-def _empty() -> DataSet:
-    return DataSet(torch.zeros(0), torch.zeros(0), torch.arange(0), 0)
+def _empty() -> Samples:
+    return Samples(torch.zeros(0), torch.zeros(0), torch.arange(0), 0)

@@ -138,7 +138,6 @@ def problem(
     progress = _checks.flag("progress", progress)
     if chunk_size is not None:
         _checks.integer("chunk_size", chunk_size, low=1)
-    progress = _checks.flag("progress", progress)
     reading = read(
         model,
         loss,

@@ -90,7 +90,7 @@ def jacobian_gram(
     >>> import torch
     >>> from rmtstab.bridge.gram import jacobian_gram
     >>> from rmtstab.bridge.network import Network
-    >>> from rmtstab.bridge.samples import read_samples
+    >>> from rmtstab.bridge.data_sets import read_samples
     >>> network = Network(torch.nn.Linear(3, 2, bias=False))
     >>> samples = read_samples("retain", (torch.eye(3)[:2], [0, 0]))
     >>> jacobian_gram(network, samples).diagonal()

@@ -46,7 +46,7 @@ def pullback(
     >>> import torch
     >>> from rmtstab.bridge.jacobian_products import pullback
     >>> from rmtstab.bridge.network import Network
-    >>> from rmtstab.bridge.samples import read_samples
+    >>> from rmtstab.bridge.data_sets import read_samples
     >>> network = Network(torch.nn.Linear(3, 1, bias=False))
     >>> samples = read_samples("retain", (torch.eye(3)[:2], [0, 0]))
     >>> pullback(network, samples, torch.tensor([[2.0], [5.0]]))["weight"]
@@ -116,7 +116,7 @@ def pushforward(
     >>> import torch
     >>> from rmtstab.bridge.jacobian_products import pushforward
     >>> from rmtstab.bridge.network import Network
-    >>> from rmtstab.bridge.samples import read_samples
+    >>> from rmtstab.bridge.data_sets import read_samples
     >>> network = Network(torch.nn.Linear(3, 1, bias=False))
     >>> samples = read_samples("retain", (torch.eye(3)[:2], [0, 0]))
     >>> pushforward(network, samples, {"weight": torch.tensor([[2.0, 3.0, 4.0]])})

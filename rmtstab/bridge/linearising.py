@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from rmtstab import _checks
+from rmtstab.bridge.data_sets import read_samples
 from rmtstab.bridge.fingerprint import fingerprint
 from rmtstab.bridge.linearised import LinearisedNetwork
 from rmtstab.bridge.reading import read, warn_of_shared
-from rmtstab.bridge.samples import read_samples
 from rmtstab.bridge.space_reading import evaluating, read_space
 
 

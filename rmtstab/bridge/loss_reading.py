@@ -74,7 +74,7 @@ def read_loss(
     >>> import torch
     >>> from rmtstab.bridge.loss_reading import read_loss
     >>> from rmtstab.bridge.network import Network
-    >>> from rmtstab.bridge.samples import read_samples
+    >>> from rmtstab.bridge.data_sets import read_samples
     >>> network = Network(torch.nn.Linear(3, 2))
     >>> samples = read_samples("retain", (torch.zeros(4, 3), [0, 1, 1, 0]))
     >>> outputs = network.outputs(samples)

@@ -72,7 +72,7 @@ class Network:
     --------
     >>> import torch
     >>> from rmtstab.bridge.network import Network
-    >>> from rmtstab.bridge.samples import read_samples
+    >>> from rmtstab.bridge.data_sets import read_samples
     >>> network = Network(torch.nn.Linear(3, 2))
     >>> samples = read_samples("retain", (torch.zeros(4, 3), torch.zeros(4, 2)))
     >>> network.n_parameters, network.outputs(samples).shape, network.jacobian(samples).shape

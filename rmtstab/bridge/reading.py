@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from rmtstab import _checks
+from rmtstab.bridge.data_sets import read_samples
 from rmtstab.bridge.devices import resolve_device
 from rmtstab.bridge.independence import check_network
 from rmtstab.bridge.loss_reading import as_module, read_loss
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.recompose import without_sigmoid
 from rmtstab.bridge.sample_loss import SampleLoss
-from rmtstab.bridge.samples import Samples, read_samples, shared_samples
+from rmtstab.bridge.samples import Samples, shared_samples
 
 
 @dataclass(frozen=True)

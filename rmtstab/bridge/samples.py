@@ -1,4 +1,4 @@
-"""A data set as the bridge holds it: read once, in order, as tensors on one device."""
+"""Samples as the bridge holds them: in order, as tensors on one device."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from rmtstab import _checks
-from rmtstab.bridge.data_sets import read_data_set, subset
 from rmtstab.bridge.trees import concatenated, map_tensors, tensors
-from rmtstab.bridge.untouched import untouched_generators
 
 
 @dataclass(frozen=True)
@@ -114,77 +112,6 @@ class Samples:
         """Apply a choice of samples to every tensor; indices stay on the CPU."""
         inputs, targets = (map_tensors(function, part) for part in self.parts)
         return replace(self, inputs=inputs, targets=targets, indices=function(self.indices))
-
-
-def read_samples(
-    name: str,
-    data: Any,
-    *,
-    device: torch.device | str | None = None,
-    max_samples: int | None = None,
-    seed: int = 0,
-) -> Samples:
-    """Read a set of samples.
-
-    Parameters
-    ----------
-    name : str
-        What messages call the set.
-    data : pair (inputs, targets), Dataset or DataLoader
-        Tensors, arrays or lists with one entry a sample (inputs may be a dict or a tuple
-        of them); a dataset of pairs; or a loader of pairs or of dict batches with
-        one of the keys ``labels``, ``label``, ``targets``, ``target``, ``y``, which gives
-        the same batches in the same order at each pass.
-    device : torch.device or str, optional
-        Where to hold the samples; default where they are.
-    max_samples : int, optional
-        Keep a uniform random subset of at most so many.
-    seed : int, default 0
-        Seed of the subset; no global generator is used.
-
-    Returns
-    -------
-    Samples
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the set cannot be read, shuffles, or differs from pass to pass.
-
-    Warns
-    -----
-    UserWarning
-        If a loader leaves out its last samples (``drop_last=True``).
-
-    Examples
-    --------
-    >>> import torch
-    >>> from rmtstab.bridge.samples import read_samples
-    >>> len(read_samples("retain", (torch.zeros(5, 3), [0, 1, 0, 1, 1]), max_samples=4))
-    4
-    """
-    _checks.seed("seed", seed)
-    if max_samples is not None:
-        _checks.integer("max_samples", max_samples, low=1)
-    if isinstance(data, Samples):
-        found = data
-    else:
-        with untouched_generators():
-            read = read_data_set(name, data, max_samples, seed)
-        found = Samples(read.inputs, read.targets, read.indices, read.total, read.notes)
-    if max_samples is not None and len(found) > max_samples:
-        found = found.take(subset(len(found), max_samples, seed))
-    for part, values in zip(("inputs", "targets"), found.parts, strict=True):
-        for tensor in tensors(values):
-            if tensor.device.type == "meta":
-                raise ValueError(f"{name} must lie on a device that holds data, got meta {part}")
-            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                row = int((~tensor.isfinite()).nonzero()[0, 0])
-                raise ValueError(
-                    f"{name} must be finite, got NaN or infinite {part} at sample "
-                    f"{int(found.indices[row])}"
-                )
-    return found if device is None else found.to(device)
 
 
 def shared_samples(retain: Samples, forget: Samples) -> list[tuple[int, int]]:

@@ -93,7 +93,7 @@ def diagnosis_page(rows: Sequence[Row]) -> str:
                 "wrong, unflagged": lambda r: _wrong(r, "refined", judge.flagged),
                 "held: flagged": _flagged_held,
                 "held: wrong": lambda r: _wrong(r, "same"),
-                "held: wrong, unflagged": lambda r: _wrong(r, "same", judge.flagged_held),
+                "held: wrong, unflagged": _wrong_held,
             },
         ),
         "![Share flagged against agreement of the unflagged](diagnosis_tradeoff.png)",
@@ -164,9 +164,11 @@ def _time(source: str, row: Row) -> float:
     return judge.median_ratio([row], source)
 
 
-def _wrong(row: Row, source: str, flags: Callable[[Row], Any] | None = None) -> int | float:
-    if flags is judge.flagged_held and "difference" not in row:
-        return math.nan
+def _wrong_held(row: Row) -> int | float:
+    return _wrong(row, "same", judge.flagged_held) if "difference" in row else math.nan
+
+
+def _wrong(row: Row, source: str, flags: Callable[[Row], Any] | None = None) -> int:
     real, said = (judge.collapses(row, name)[..., 0] for name in ("real", source))
     wrong = real != said
     return int((wrong & ~flags(row)).sum() if flags else wrong.sum())

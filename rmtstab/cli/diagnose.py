@@ -192,12 +192,14 @@ def _restore(model: Any, checkpoint: Path) -> None:
 
     import torch
 
+    from rmtstab.bridge.raised import first_line
+
     try:
         state = torch.load(checkpoint, weights_only=True, map_location="cpu")
         model.load_state_dict(state)
     except (RuntimeError, pickle.UnpicklingError) as error:
-        first = str(error).splitlines()[0]
-        raise ValueError(f"checkpoint must fit the model, got {checkpoint}: {first}") from None
+        said = first_line(error)
+        raise ValueError(f"checkpoint must fit the model, got {checkpoint}: {said}") from None
 
 
 def _batches(text: str) -> int | tuple[int, int]:

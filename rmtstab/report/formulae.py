@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 from latex2mathml.converter import convert
 
 NAMES = re.compile(r"\\(tfrac|dfrac)\b")
-# operators and relations that come as identifiers; the empty set is one
 # what formulae are made of; the converter lets links, styles and raw tags through
 SPACE = "{http://www.w3.org/1998/Math/MathML}"
 ELEMENTS = {
@@ -22,6 +21,7 @@ ATTRIBUTES = {
     "mathsize", "mathvariant", "maxsize", "minsize", "movablelimits", "rowalign", "rowlines",
     "rowspacing", "rspace", "scriptlevel", "separator", "stretchy", "width",
 }  # fmt: skip
+# operators and relations that come as identifiers; the empty set is one
 RELATIONS = re.compile(r"<mi>(&#x0(?!2205)2[2A][0-9A-F]{2};)</mi>")
 
 

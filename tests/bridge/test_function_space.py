@@ -207,9 +207,9 @@ def test_outputs_beyond_the_floating_point_range_collapse_and_forget():
 
 def set_loss(loss, y, outputs):
     """A set's loss as the bridge reads it, on outputs of a linear network."""
+    from rmtstab.bridge.data_sets import read_samples
     from rmtstab.bridge.loss_reading import read_loss
     from rmtstab.bridge.network import Network
-    from rmtstab.bridge.samples import read_samples
     from rmtstab.bridge.set_loss import SetLoss
 
     width = 1 if outputs.dim() == 1 else outputs.shape[1]

@@ -9,11 +9,11 @@ from torch.nn import functional  # noqa: E402
 
 from rmtstab import bridge  # noqa: E402
 from rmtstab.bridge.contraction import add_kernel, add_pair, order_costs  # noqa: E402
+from rmtstab.bridge.data_sets import read_samples  # noqa: E402
 from rmtstab.bridge.gram import apply_roots, jacobian_gram  # noqa: E402
 from rmtstab.bridge.jacobian_products import pullback, pushforward  # noqa: E402
 from rmtstab.bridge.network import Network  # noqa: E402
 from rmtstab.bridge.recording import trace  # noqa: E402
-from rmtstab.bridge.samples import read_samples  # noqa: E402
 from rmtstab.bridge.separable import separate  # noqa: E402
 
 

@@ -14,9 +14,9 @@ from torch.func import grad, jacrev  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from rmtstab import bridge  # noqa: E402
+from rmtstab.bridge.data_sets import read_samples  # noqa: E402
 from rmtstab.bridge.loss_reading import read_loss  # noqa: E402
 from rmtstab.bridge.network import Network  # noqa: E402
-from rmtstab.bridge.samples import read_samples  # noqa: E402
 from rmtstab.bridge.softmax_loss import SoftmaxLoss  # noqa: E402
 
 N = 9

@@ -12,8 +12,8 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from rmtstab import bridge  # noqa: E402
+from rmtstab.bridge.data_sets import read_samples  # noqa: E402
 from rmtstab.bridge.network import Network  # noqa: E402
-from rmtstab.bridge.samples import read_samples  # noqa: E402
 from tests import naive_torch  # noqa: E402
 
 

@@ -18,7 +18,8 @@ from torch.utils.data import (  # noqa: E402
     TensorDataset,
 )
 
-from rmtstab.bridge.samples import Samples, read_samples, shared_samples  # noqa: E402
+from rmtstab.bridge.data_sets import read_samples  # noqa: E402
+from rmtstab.bridge.samples import Samples, shared_samples  # noqa: E402
 
 X = torch.arange(21.0).reshape(7, 3)
 Y = torch.tensor([0, 1, 2, 0, 1, 2, 0])
