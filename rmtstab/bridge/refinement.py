@@ -11,12 +11,10 @@ with k the point whose displacement δ_k makes the smallest angle with δ.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
@@ -34,6 +32,7 @@ class Point(NamedTuple):
 
     cell: tuple[int, ...]
     step: int
+    coefficients: FloatArray  # of the displacement there, shape (n·C,)
 
 
 def points_of(
@@ -59,8 +58,8 @@ def points_of(
     steps = np.maximum(np.ceil(WHEN * ends), 1.0).astype(np.int64)
     if not plan.steps:
         return []
-    kept = net.coefficients(run, steps[:, None], replica=replica)
-    lengths, cosines = _angles(net, kept.values.reshape(cells, -1))
+    coefficients = net.coefficients(run, steps[:, None], replica=replica).values.reshape(cells, -1)
+    lengths, cosines = _angles(net, coefficients)
     usable = np.isfinite(lengths) & (lengths > 0.0)
     if not usable.any():
         return []
@@ -78,7 +77,7 @@ def points_of(
         members = np.flatnonzero(groups == group)
         cell = members[np.argsort(lengths[members])[len(members) // 2]]
         place = tuple(int(k) for k in np.unravel_index(int(cell), plan.shape))
-        found.append(Point(place, int(steps[cell])))
+        found.append(Point(place, int(steps[cell]), coefficients[cell]))
     return found
 
 
@@ -89,18 +88,12 @@ def bends_of(
     passes = _checks.integer("passes", passes, low=0)
     _checks.integer("replica", replica, low=0, high=run.plan.replicas - 1)
     bends = []
-    for cell, step in points_of(net, run, passes, replica) if passes else ():
-        moved = net.relinearise(run, cell, step, replica=replica).space.gram
+    for point in points_of(net, run, passes, replica) if passes else ():
+        moved = net.relinearise(run, point.cell, point.step, replica=replica).space.gram
         apart = float((moved - net.space.gram).norm() / net.space.gram.norm())
         if not STILL < apart < np.inf:
             continue
-        flat = int(np.ravel_multi_index(cell, run.plan.shape)) if run.plan.shape else 0
-        plan = run.plan
-        one = replace(plan, step_size=plan.step_size[[flat]], alpha=plan.alpha[[flat]], shape=(1,))
-        at: NDArray[np.int64] = np.array([[step]])
-        c = torch.as_tensor(
-            net.coefficients(replace(run, plan=one), at, replica=replica).values.ravel()
-        ).to(moved)
+        c = torch.as_tensor(point.coefficients).to(moved)
         side = len(c)
         seen = net.space.gram.reshape(side, -1)[:, :side] @ c
         length = float((c @ seen).clamp(min=0.0).sqrt())
