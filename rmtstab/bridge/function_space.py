@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rmtstab._results import FloatArray
-from rmtstab.bridge.batches import Draw
+from rmtstab.bridge.batch_transfer import Batch, transferred
 from rmtstab.bridge.curves import Curves, SetCurves
 from rmtstab.bridge.run_memory import NUMBER, refuse_beyond
 from rmtstab.bridge.run_plan import RunPlan
@@ -208,7 +208,7 @@ class _Runs:
     def finish(self) -> tuple[Curves, Coefficients | None]:
         """Take all steps."""
         rows = {int(step): row for row, step in enumerate(self.plan.recorded)}
-        batches = self.plan.batches()
+        batches = transferred(self.plan.batches(), self.h.device)
         for step in range(self.last + 1):
             if step in rows:
                 self._record(rows[step])
@@ -222,7 +222,7 @@ class _Runs:
         result = Curves(steps, curves[0], curves[1], curves[2], records[6])
         return result, None if self.snapshots is None else self.kept
 
-    def _step(self, step: int, batches: tuple[Draw | None, Draw | None]) -> None:
+    def _step(self, step: int, batches: tuple[Batch | None, Batch | None]) -> None:
         beta, decay = self.plan.momentum, self.plan.weight_decay
         eta = self.step_size * float(self.plan.schedule[step])
         indices, slopes = self._slopes(batches)
@@ -290,7 +290,7 @@ class _Runs:
             rows = self.rows.view(size, width * outputs, -1)
             target[part].baddbmm_(slopes[part].flatten(2), rows)
 
-    def _slopes(self, batches: tuple[Draw | None, Draw | None]) -> tuple[Tensor, Tensor]:
+    def _slopes(self, batches: tuple[Batch | None, Batch | None]) -> tuple[Tensor, Tensor]:
         """Samples drawn by each replica, and ``ω ∘ ∇ℓ`` there (replicas, cells, width, C)."""
         found, slopes, start = [], [], 0
         for k, (batch, size) in enumerate(zip(batches, self.plan.batch_size, strict=True)):
@@ -305,11 +305,10 @@ class _Runs:
         return torch.cat(found, dim=1), torch.cat(slopes, dim=2)
 
     def _own(self, part: Any) -> Any:
-        """Move this block's replicas of a drawn array to the device."""
-        if part is None:
-            return None
-        chosen = part if self.replica is None else part[self.replica : self.replica + 1]
-        return torch.as_tensor(np.array(chosen), device=self.h.device)
+        """Those of a drawn tensor that belong to this block's replicas."""
+        if part is None or self.replica is None:
+            return part
+        return part[self.replica : self.replica + 1]
 
     def _outputs_at(self, indices: Tensor) -> Tensor:
         """Outputs of drawn samples, (replicas, cells, width, C)."""

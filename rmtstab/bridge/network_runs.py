@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from rmtstab._results import FloatArray
-from rmtstab.bridge.batches import Draw
+from rmtstab.bridge.batch_transfer import Batch, transferred
 from rmtstab.bridge.curves import Curves, SetCurves
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.reading import Reading
@@ -20,11 +20,12 @@ from rmtstab.bridge.run_memory import refuse_beyond
 from rmtstab.bridge.run_plan import RunPlan
 from rmtstab.bridge.set_loss import SetLoss
 from rmtstab.bridge.space_reading import joined
-from rmtstab.bridge.trees import map_tensors
+from rmtstab.bridge.trees import map_tensors, tensors
 
 WEIGHT_BYTES = 5e8  # of all runs stepped at once, one copy
 COPIES = 4  # of a run's weights: moved, centred, gradient, its product
-RECORD_RUNS = 64  # runs whose outputs on all samples are computed at once
+RECORD_RUNS = 64  # runs whose outputs on all samples are computed at once, at least
+RECORD_BYTES = 2e8  # on a GPU, as many as take so much of inputs: launches cost more than bytes
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,10 @@ class _Runs:
         self.network: Network = reading.network
         self.losses, self.plan, self.optimiser = losses, plan, optimiser
         self.inputs = joined([part for part in reading.samples if part is not None]).inputs
-        like: dict[str, Any] = {"dtype": self.network.dtype, "device": self.network.device}
+        self.device = self.network.device
+        like: dict[str, Any] = {"dtype": self.network.dtype, "device": self.device}
         self.step_size = torch.as_tensor(plan.step_size[block], **like)
-        self.signs = torch.as_tensor(plan.weights()[:, block], device=like["device"])
+        self.signs = torch.as_tensor(plan.weights()[:, block], device=self.device)
         self.centre = self.network.flatten(self.network.weights)
         start = torch.as_tensor(initial, **like)[:, None]
         self.moved = start.expand(-1, len(self.step_size), -1).clone()
@@ -118,7 +120,8 @@ class _Runs:
         self.second = torch.zeros_like(self.moved) if optimiser.kind == "adamw" else None
         self.batched = not self.network.vmap_fails
         shape = (*self.moved.shape[:2], len(plan.recorded))
-        self.records = [torch.full(shape, torch.nan, dtype=torch.float64) for _ in range(5)]
+        # losses, accuracies, displacements; they stay on the device until the runs end
+        self.records = torch.full((5, *shape), torch.nan, dtype=torch.float64, device=self.device)
         if losses[1] is None:
             self.records[2].zero_()
 
@@ -134,21 +137,20 @@ class _Runs:
     def finish(self, until: Any) -> tuple[Curves, bool]:
         """Take all steps, or as many as ``until`` lets."""
         rows = {int(step): row for row, step in enumerate(self.plan.recorded)}
-        batches = self.plan.batches()
+        batches = transferred(self.plan.batches(), self.device)
         stopped, seen = False, 0
         for step in range(self.plan.steps + 1):
             if step in rows:
                 seen = rows[step] + 1
                 self._record(rows[step])
                 if until is not None and step < self.plan.steps:
-                    arrays = (self.records[k][..., :seen] for k in (4, 0, 2))
-                    shaped = (a.transpose(0, 1).numpy() for a in arrays)
                     shape = (*self.plan.shape, self.plan.replicas, seen)
-                    stopped = bool(until(*(a.reshape(shape) for a in shaped)))
+                    shown = self._shown(seen)
+                    stopped = bool(until(*(shown[k].reshape(shape) for k in (4, 0, 2))))
             if stopped or step == self.plan.steps:
                 break
             self._step(step, next(batches))
-        numbers = [record[..., :seen].transpose(0, 1).numpy().copy() for record in self.records]
+        numbers = self._shown(seen)
         nothing = np.full_like(numbers[0], np.nan)
         curves = Curves(
             self.plan.recorded[:seen].copy(),
@@ -159,7 +161,12 @@ class _Runs:
         )
         return curves, stopped
 
-    def _step(self, step: int, batches: tuple[Draw | None, Draw | None]) -> None:
+    def _shown(self, seen: int) -> FloatArray:
+        """Copy the first records to the host, (5, cells, replicas, seen)."""
+        shown: FloatArray = self.records[..., :seen].transpose(1, 2).cpu().numpy().copy()
+        return shown
+
+    def _step(self, step: int, batches: tuple[Batch | None, Batch | None]) -> None:
         eta = (self.step_size * float(self.plan.schedule[step]))[:, None]
         slope = self._gradient(batches)
         if self.preconditioner is not None:
@@ -184,17 +191,14 @@ class _Runs:
             slope = self.first.mul_(self.plan.momentum).add_(slope)
         self.moved.addcmul_(slope, -eta)
 
-    def _gradient(self, batches: tuple[Draw | None, Draw | None]) -> Tensor:
+    def _gradient(self, batches: tuple[Batch | None, Batch | None]) -> Tensor:
         """Signed gradient of the drawn batches' losses, (replicas, cells, d)."""
         drawn: list[tuple[int, Tensor, Tensor | None]] = []
         found, start = [], 0
-        device = self.moved.device
         for k, batch in enumerate(batches):
             if batch is not None:
-                indices = torch.as_tensor(np.array(batch[0]), device=device)
-                present = None if batch[1] is None else torch.as_tensor(batch[1], device=device)
-                drawn.append((k, indices, present))
-                found.append(indices + start)
+                drawn.append((k, *batch))
+                found.append(batch[0] + start)
             start += self.plan.sizes[k]
         chosen = torch.cat(found, dim=1)
         inputs = map_tensors(lambda t: t[chosen], self.inputs)
@@ -235,8 +239,8 @@ class _Runs:
 
     def _record(self, row: int) -> None:
         with torch.no_grad():
-            self.records[4][..., row] = self.moved.double().norm(dim=-1).cpu()
-            size = max(1, RECORD_RUNS // self.moved.shape[0])
+            self.records[4][..., row] = self.moved.double().norm(dim=-1)
+            size = max(1, self._record_runs() // self.moved.shape[0])
             for first in range(0, self.moved.shape[1], size):
                 at = slice(first, first + size)
                 self._record_block(row, at)
@@ -253,6 +257,12 @@ class _Runs:
             if loss is None:
                 continue
             values, right = loss.measure(outputs, start)
-            self.records[2 * k][:, at, row] = values.cpu()
-            self.records[2 * k + 1][:, at, row] = right.cpu()
+            self.records[2 * k][:, at, row] = values
+            self.records[2 * k + 1][:, at, row] = right
             start += len(loss)
+
+    def _record_runs(self) -> int:
+        if self.device.type != "cuda":
+            return RECORD_RUNS
+        each = sum(part.nbytes for part in tensors(self.inputs))
+        return max(RECORD_RUNS, int(RECORD_BYTES / each))

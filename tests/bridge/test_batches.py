@@ -94,3 +94,29 @@ def test_bad_input(change, message):
 def test_without_a_forget_set_there_is_no_ascent():
     with pytest.raises(ValueError, match=r"alpha must be 0 without a forget set, got 0\.5"):
         plan_runs((9, 0), step_size=0.1, batch_size=2, alpha=0.5, steps=1, replicas=1, rng=0)
+
+
+@pytest.mark.parametrize("settings", [{"sampling": "bernoulli"}, {"update": "alternating"}])
+def test_batches_that_go_to_a_device_together_are_those_that_were_drawn(settings):
+    torch = pytest.importorskip("torch")
+    from rmtstab.bridge.batch_transfer import _together, transferred
+
+    plan = plan_runs(
+        (9, 4), step_size=0.1, batch_size=(3, 2), alpha=0.5, steps=12, replicas=3, rng=0,
+        **settings,
+    )  # fmt: skip
+    drawn, device = list(plan.batches()), torch.device("cpu")
+    alone = list(transferred(iter(drawn), device))
+    together = list(_together(drawn, device))
+    assert len(alone) == len(together) == 12
+    for pair, *moved in zip(drawn, alone, together, strict=True):
+        for own, *tensors in zip(pair, *moved, strict=True):
+            for found in tensors:
+                if own is None:
+                    assert found is None
+                    continue
+                np.testing.assert_array_equal(found[0], own[0])
+                assert (found[1] is None) == (own[1] is None)
+                if own[1] is not None:
+                    assert found[1].dtype == torch.bool
+                    np.testing.assert_array_equal(found[1], own[1])

@@ -214,6 +214,20 @@ def test_runs_stop_at_the_step_that_until_says(cnn, compiled, monkeypatch):
     np.testing.assert_allclose(runs.final, whole.final, atol=1e-14)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_cuda_gives_the_numbers_of_the_cpu(cnn):
+    settings = {"step_size": [0.05, 0.1], "batch_size": (4, 2), "alpha": 0.2, "steps": 60}
+    here, there = (
+        bridge.unlearn(
+            cnn[0], bridge.half_squared_error, *cnn[1:], device=device, replicas=5, rng=1,
+            **settings,
+        )
+        for device in ("cpu", "cuda")
+    )  # fmt: skip
+    np.testing.assert_allclose(there.retain_loss, here.retain_loss, rtol=1e-8)
+    np.testing.assert_allclose(there.displacement, here.displacement, rtol=1e-8)
+
+
 def test_what_cannot_be_held_is_refused_before_a_step(case, monkeypatch):
     from rmtstab.bridge import run_memory
 
