@@ -155,7 +155,7 @@ def _caption(
     else:
         text += "Colour: median log displacement at the horizon; white: the escape level. "
     return text + (
-        "Lines: predicted frontiers of the typical run and of the mean square, of the networks' "
-        f"mean, shaded over the networks' range. Framed: {open_} cells within the prediction's "
+        "Lines: predicted frontiers of the typical run and of the mean square, of the middle "
+        f"network, shaded over the networks' range. Framed: {open_} cells within the prediction's "
         f"error or spread; {off} cells whose share the prediction gives a chance below 1e-4."
     )

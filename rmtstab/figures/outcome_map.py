@@ -139,19 +139,23 @@ def _frames(ax: Axes, x: FloatArray, y: FloatArray, chosen: Any, colour: str, wi
 
 
 def _line(ax: Axes, panel: Panel, peaks: FloatArray, colour: str, dashes: Any, label: str) -> None:
-    """Draw a frontier: of the networks' mean, and the range over networks shaded."""
+    """Draw a frontier: of the middle network, and the range over networks shaded.
+
+    A network whose frontier lies beyond the axis counts as such: a mean would leap there.
+    """
     if panel.axes[1] != "alpha":  # no axis along which it rises: a contour
-        mean = np.nanmean(peaks, axis=0)
-        ax.contour(panel.x, panel.y, mean, [panel.level], colors=colour, linestyles=[dashes])
+        middle = np.nanmedian(peaks, axis=0)
+        ax.contour(panel.x, panel.y, middle, [panel.level], colors=colour, linestyles=[dashes])
         return
     lines = np.array([frontier(p, panel.y, panel.level) for p in peaks])
-    top = 2.0 * panel.y[-1]
+    top = 2.0 * panel.y[-1]  # beyond the axis
     bounded = np.where(np.isnan(lines), top, lines)
     known = ~np.isnan(peaks).all(axis=1)
     low = np.where(known, bounded, np.inf).min(axis=0)
     high = np.where(known, bounded, -np.inf).max(axis=0)
     ax.fill_between(panel.x, low, high, color=colour, alpha=0.18, linewidth=0)
-    middle = np.where(known, bounded, 0.0).sum(axis=0) / known.sum(axis=0)
+    middle = np.nanmedian(np.where(known, bounded, np.nan), axis=0)
+    middle[middle > panel.y[-1]] = np.nan  # most lie beyond it
     ax.plot(panel.x, middle, color=colour, linestyle=dashes, linewidth=1.1, label=label)
 
 

@@ -37,12 +37,24 @@ def test_cells_lie_where_they_are(ax, panel):
     np.testing.assert_array_equal(np.asarray(mesh.get_array()), panel.share)
 
 
-def test_frontiers_are_the_networks_mean_and_range(ax, panel):
+def test_frontiers_are_the_middle_network_and_the_range(ax, panel):
     outcome_map(ax, panel)
     drawn = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
     own = np.array([map_cells.frontier(p, panel.y, panel.level) for p in panel.peaks])
-    np.testing.assert_allclose(drawn["typical frontier (theory)"], own.mean(axis=0))
+    np.testing.assert_allclose(drawn["typical frontier (theory)"], np.median(own, axis=0))
     assert (drawn["mean-square frontier (theory)"] <= drawn["typical frontier (theory)"]).all()
+
+
+def test_a_network_beyond_the_axis_moves_the_frontier_by_one_rank(ax, panel):
+    peaks = panel.peaks.copy()
+    peaks[0, :, 5] = panel.level - 1.0  # one of three never escapes there
+    peaks[:2, :, 7] = panel.level - 1.0  # nor do two of three
+    outcome_map(ax, dataclasses.replace(panel, peaks=peaks))
+    line = next(x for x in ax.get_lines() if x.get_label() == "typical frontier (theory)")
+    own = np.array([map_cells.frontier(p, panel.y, panel.level) for p in panel.peaks[1:]])
+    drawn = line.get_ydata()
+    assert drawn[5] == own[:, 5].max() and np.isnan(drawn[7])
+    assert np.isfinite(np.delete(drawn, 7)).all()
 
 
 def test_marks_occur_where_their_classes_do(ax, panel):
