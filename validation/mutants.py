@@ -250,7 +250,9 @@ def attempt(row, order, limit, items, answer):
     resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1), os.dup2(silent, 2)
-    if items is None:  # imported anew
+    if items is None:  # imported anew, also what the parent has loaded to collect tests
+        for name in [n for n in sys.modules if n.partition(".")[0] in ("rmtstab", "tests")]:
+            del sys.modules[name]
         sys.meta_path.insert(0, Finder(row))
         files = list(dict.fromkeys(name.split("::")[0] for name in order))
         loop = Session(lambda found: answer.send(first_failure(order, found)))

@@ -189,6 +189,9 @@ def test_transform(law):
     for z in (right + width, left - width, complex(law.mean(), width), complex(left, -0.3 * width)):
         exact = law.expect(lambda v, z=z: (1 / (v - z)).real)
         assert law.stieltjes(z).real == pytest.approx(exact, rel=1e-9, abs=1e-12 / width)
+    for far in (1e12, -1e30, 1e30j, 1e200 - 1e200j):  # -1/z (1 + mean/z) there
+        z = far * max(width, abs(left), abs(right))
+        assert -law.stieltjes(z) * z == pytest.approx(1.0 + law.mean() / z, rel=1e-14)
     inner = x[np.isclose(x, law.median(), atol=width)]
     assert np.isnan(law.stieltjes(inner)).all()
     for infinity in (math.inf, -math.inf, complex(0, math.inf), complex(0, -math.inf)):

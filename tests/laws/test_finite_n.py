@@ -173,6 +173,19 @@ def test_five_percent_tests_of_known_and_unknown_noise(n, p):
     assert abs(np.mean(ratio > low) - 0.05) < error
 
 
+@pytest.mark.parametrize(("n", "p", "index"), [(12, 5, 1), (9, 9, 2), (30, 20, 1)])
+def test_largest_eigenvalue_over_the_trace_is_independent_of_the_trace(n, p, index):
+    """Mixed over the gamma law of the trace, the ratio's law is that of the eigenvalue."""
+    shape = 0.5 * index * n * p
+    law = WishartMax(n, p, index)
+    x = law.isf(0.2)
+    trace = shape + math.sqrt(shape) * np.arange(-6.5, 9.0, 0.5)
+    weight = 0.5 * math.sqrt(shape) * stats.gamma(shape).pdf(trace)
+    ratios = x / (2.0 / index * trace)
+    mixed = weight @ [ratio_sf(float(r), n, p, index) for r in ratios]
+    assert mixed == pytest.approx(0.2, abs=1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "p"), [(10, 3), (10, 10), (50, 20), (100, 100), (200, 150), (500, 500)]

@@ -83,6 +83,10 @@ def test_exponential_weights():
     found = MarchenkoPastur.fit(values, n, p, weights=7 * weights)
     assert found.n_spikes == 0 and found.scale == pytest.approx(4, rel=0.05)
     assert found.ks_distance < 0.06
+    # without k directions, the weights of n - k samples, of the same mean
+    spiked = MarchenkoPastur.fit(values, n, p, weights=7 * weights, n_spikes=3)
+    assert spiked.weights.size == n - 3
+    np.testing.assert_allclose(spiked.weights.mean(), found.weights.mean(), rtol=1e-12)
     # as if all samples weighed alike the law is wrong, and the test says so
     wrong = MarchenkoPastur.fit(values, n, p, n_spikes=0)
     assert wrong.ks_distance > 3 * found.ks_distance and wrong.goodness(99) == 0.01

@@ -123,6 +123,23 @@ def test_atoms_of_sums():
     assert law.ppf(0.3) == 1.0
 
 
+def test_atoms_of_products():
+    """An atom a of mass p and one b of mass q make one at ab of mass p + q - 1."""
+    one, two = MarchenkoPastur(4.0, loc=0.5), MarchenkoPastur(5.0, loc=0.25)
+    ((at, mass),) = FreeProduct(one, two).atoms()
+    assert at == 0.125 and mass == pytest.approx(0.75 + 0.8 - 1.0, rel=1e-14)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_units_are_the_users(scale):
+    unit = FreeSum(MarchenkoPastur(0.5), Semicircle(1.0))
+    law = FreeSum(MarchenkoPastur(0.5, scale=scale), Semicircle(scale))
+    x = np.array([0.05, 0.4, 1.0, 2.5, 3.5])
+    np.testing.assert_allclose(law.edges(), scale * unit.edges(), rtol=1e-9)
+    np.testing.assert_allclose(scale * law.pdf(scale * x), unit.pdf(x), rtol=1e-9)
+    np.testing.assert_allclose(law.cdf(scale * x), unit.cdf(x), rtol=1e-9)
+
+
 def test_sampled_matrices():
     law = FreeSum(Wachter(0.5, 0.2), Semicircle(1.0), 0.5, 2.0)
     rng = np.random.default_rng(4)

@@ -281,6 +281,10 @@ def test_outliers_are_inverted(kind, ratio, spikes):
     np.testing.assert_allclose(found.spikes, unit * np.array(spikes), rtol=1e-7)
     assert (found.intervals[:, 0] < found.spikes).all()
     assert (found.intervals[:, 1] > found.spikes).all()
+    # 1.96 standard errors on both sides; of the logarithm where a variance is estimated
+    low, high = (np.abs(found.intervals[:, side] - found.spikes) for side in (0, 1))
+    np.testing.assert_allclose(low, 1.959964 * found.standard_errors, rtol=1e-3)
+    np.testing.assert_allclose(high, 1.959964 * found.standard_errors, rtol=1e-3)
 
 
 def test_intervals_cover_and_spikes_are_unbiased(rng):
