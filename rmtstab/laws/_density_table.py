@@ -6,14 +6,16 @@ its inverse) at each edge is :math:`f\,dx = w(\varphi)\,q(\varphi)\,d\varphi`, `
 an edge `q` is a polynomial in the square of the angle from it, elsewhere in the angle on
 panels that are halved until it is resolved. Masses are counted from the nearer edge,
 where they are :math:`\varphi^3` (or :math:`\varphi`) times a polynomial: both tails
-keep their relative accuracy.
+keep their relative accuracy. A density that behaves as :math:`(x-a)^{-1+1/k}` at its left
+edge takes :math:`x = a + (b-a)\sin^k(\varphi/2)`, and `q` is a polynomial in the angle there.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -41,6 +43,7 @@ class Half:
     density: FloatArray  # (panels, degree + 1) of q; the first row in y²
     mass: FloatArray  # (panels, degree + 2) of the mass from the edge; the first, over y**power
     total: float
+    even: bool = True  # the first panel's rows are of y², else of y
 
     @property
     def rise(self) -> float:
@@ -56,7 +59,7 @@ class Half:
         panel = np.clip(np.searchsorted(self.cuts, y, side="right") - 1, 0, len(self.cuts) - 2)
         low, high = self.cuts[panel], self.cuts[panel + 1]
         first = panel == 0
-        place = np.where(first, 2.0 * (y / self.cuts[1]) ** 2 - 1.0,
+        place = np.where(first, 2.0 * (y / self.cuts[1]) ** (2 if self.even else 1) - 1.0,
                          (2.0 * y - low - high) / (high - low))  # fmt: skip
         rows = (self.mass if integrated else self.density)[panel]
         value = _clenshaw(rows, place)
@@ -73,16 +76,19 @@ def _clenshaw(rows: FloatArray, z: FloatArray) -> FloatArray:
     return rows[:, 0] + z * b - after
 
 
-def build_half(density: Density, soft: bool) -> Half:
-    """Resolve ``density``, of the angle y from an edge, on ``0 < y <= pi/2``."""
-    power = 3 if soft else 1
+def build_half(density: Density, soft: bool, even: bool = True) -> Half:
+    """Resolve ``density``, of the angle y from an edge, on ``0 < y <= pi/2``.
+
+    Next to a square root it is even in y, up to its weight.
+    """
+    power, root = 3 if soft else 1, 0.5 if even else 1.0
 
     def smooth(y: FloatArray) -> FloatArray:
         return density(y) / (np.sin(0.5 * y) ** 2 if soft else 1.0)
 
     cut = 0.5 * math.pi
     while True:
-        y = cut * np.sqrt(0.5 * (1.0 + _MANY))
+        y = cut * (0.5 * (1.0 + _MANY)) ** root
         # rounding of the edge shows as 1/y²: weigh it away
         weight = y**2
         vander = chebyshev.chebvander(_MANY, DEGREE) * weight[:, None]
@@ -102,12 +108,12 @@ def build_half(density: Density, soft: bool) -> Half:
             start, width = stop, 2.0 * width
         else:
             width *= 0.5
-    half = Half(soft, np.array(cuts), np.array(rows), np.zeros((len(rows), DEGREE + 2)), 0.0)
+    half = Half(soft, np.array(cuts), np.array(rows), np.zeros((len(rows), DEGREE + 2)), 0.0, even)
     total = 0.0
     for k in range(len(rows)):
         low, high = half.cuts[k], half.cuts[k + 1]
         if k == 0:  # mass/y**power is a polynomial in y²
-            y = high * np.sqrt(0.5 * (1.0 + _NODES))
+            y = high * (0.5 * (1.0 + _NODES)) ** root
             inner = y[:, None] * _GAUSS
             values = half.at(inner.ravel(), False).reshape(inner.shape)
             mass = (values / y[:, None] ** (power - 1)) @ _WEIGHT
@@ -118,29 +124,61 @@ def build_half(density: Density, soft: bool) -> Half:
             series[0] += total
             half.mass[k] = series
         total = float(half.at(np.array([high]) * (1.0 - 1e-16), True)[0])
-    return Half(soft, half.cuts, half.density, half.mass, total)
+    return replace(half, total=total)
 
 
 @dataclass(frozen=True)
-class Interval:
-    """One interval of the support."""
+class Arc:
+    """The angle over an interval: ``x = left + (right - left) sin(angle/2)**power``."""
 
     left: float
     right: float
-    low: Half
-    high: Half
+    power: int = 2
+
+    @property
+    def reach(self) -> float:
+        """Distance from the right edge over ``sin(y/2)²``, y the small angle from there."""
+        return 0.5 * self.power * (self.right - self.left)
+
+    def point(self, y: FloatArray, right: bool) -> FloatArray:
+        """Where the angle from the left, or from the right edge, is y."""
+        width = self.right - self.left
+        if not right:
+            return np.asarray(self.left + width * np.sin(0.5 * y) ** self.power)
+        fall = np.sin(0.5 * y) ** 2
+        if self.power != 2:
+            with np.errstate(divide="ignore"):
+                fall = -np.expm1(0.5 * self.power * np.log1p(-fall))
+        return np.asarray(self.right - width * fall)
+
+    def angles(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the angles of points inside from the left and from the right edge."""
+        width = self.right - self.left
+        rise = np.clip((x - self.left) / width, 0.0, 1.0)
+        fall = np.clip((self.right - x) / width, 0.0, 1.0)
+        if self.power != 2:
+            rise = rise ** (2.0 / self.power)
+            with np.errstate(divide="ignore"):
+                fall = -np.expm1(2.0 / self.power * np.log1p(-fall))
+        return 2.0 * np.arcsin(np.sqrt(rise)), 2.0 * np.arcsin(np.sqrt(fall))
+
+    def slope(self, y: FloatArray, right: Any) -> FloatArray:
+        """``|dx/dy|`` where the angle from the left, or from the right edge, is y."""
+        sine = np.where(right, np.cos(0.5 * y), np.sin(0.5 * y))
+        return np.asarray(0.5 * self.reach * np.sin(y) * sine ** (self.power - 2))
+
+
+@dataclass(frozen=True)
+class Interval(Arc):
+    """One interval of the support."""
+
+    low: Half = field(kw_only=True)
+    high: Half = field(kw_only=True)
 
     @property
     def mass(self) -> float:
         """Mass of the interval."""
         return self.low.total + self.high.total
-
-    def angles(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the angles of points inside from the left and from the right edge."""
-        width = self.right - self.left
-        low = 2.0 * np.arcsin(np.sqrt(np.clip((x - self.left) / width, 0.0, 1.0)))
-        high = 2.0 * np.arcsin(np.sqrt(np.clip((self.right - x) / width, 0.0, 1.0)))
-        return low, high
 
     def pdf(self, x: FloatArray) -> FloatArray:
         """Density at points inside."""
@@ -148,7 +186,7 @@ class Interval:
         near = np.minimum(low, high)
         value = np.where(low <= high, self.low.at(near, False), self.high.at(near, False))
         with np.errstate(divide="ignore"):
-            return 2.0 * value / ((self.right - self.left) * np.sin(near))
+            return np.asarray(value / self.slope(near, low > high))
 
     def below(self, x: FloatArray, upper: bool) -> FloatArray:
         """Mass within the interval below points inside, or above them."""
@@ -164,8 +202,7 @@ class Interval:
         from_right = other if not upper else p
         left = from_left <= self.low.total
         y = np.where(left, _solve(self.low, from_left), _solve(self.high, from_right))
-        move = (self.right - self.left) * np.sin(0.5 * y) ** 2
-        return np.asarray(np.where(left, self.left + move, self.right - move))
+        return np.where(left, self.point(y, False), self.point(y, True))
 
 
 def _solve(half: Half, mass: FloatArray) -> FloatArray:

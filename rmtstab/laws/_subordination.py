@@ -47,6 +47,18 @@ class Operand:
             g = -np.asarray(self.law.stieltjes(w / self.weight)) / self.weight
         return w * g if self.product else g
 
+    def at_zero(self) -> tuple[float, int, bool]:
+        """Mass at 0, power p of ``omega ~ (tau - mass)**p`` there, and whether an edge is there.
+
+        The power is 1 in a gap and at a soft edge, 2 at a hard one, 3 at that of a product of two
+        such laws, and so on.
+        """
+        mass = math.fsum(mass for at, mass in self.atoms() if at == 0.0)
+        if self.law.edges().min() != 0.0:
+            return mass, 1, False
+        near, far = self.real_tau(np.array([-1e-10, -4e-10]) * self.law.std()) - mass
+        return mass, round(math.log(4.0) / math.log(far / near)), True
+
     @property
     def mean(self) -> float:
         """Mean of the multiplied law."""
@@ -144,10 +156,29 @@ class Pair:
                 for low, high in _same_sign(one) if self.product else [one]:
                     for kind, z in self._extrema(low, high, other):
                         (lefts if kind == "max" else rights).append(z)
+        if self.at_zero()[1]:  # the curve ends there, and does not turn
+            lefts.append(0.0)
         lefts, rights = sorted(lefts), sorted(rights)
         if not lefts or len(lefts) != len(rights):
             raise ValueError(self.unresolved())
         return np.array(list(zip(lefts, rights, strict=True)))
+
+    def at_zero(self) -> tuple[int, bool]:
+        """Power p of ``z ~ (tau - mass)**p`` at 0, and whether an edge is there.
+
+        Above 1 the density rises as ``x**(1/p - 1)``.
+        """
+        if not self.product:
+            return 1, False
+        (mass, p, edge), (other, q, too) = self.first.at_zero(), self.second.at_zero()
+        if mass != other:
+            return (p, edge) if mass > other else (q, too)
+        if edge and too and min(p, q) == 1 < max(p, q):
+            raise ValueError(
+                "first and second must not both have an edge at 0, one hard and one soft"
+            )
+        power = p + q - (1 if mass == 0.0 else 0)
+        return power, power > 1 or edge or too
 
     def unresolved(self) -> str:
         """Say that edges lie nearer to those of one law than its numbers are apart."""

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from rmtstab import _checks
-from rmtstab.laws._density_table import Interval, build_half
+from rmtstab.laws._density_table import Arc, Interval, build_half
 from rmtstab.laws._expectation import moment_in_units
 from rmtstab.laws._subordination import Operand, Pair
 from rmtstab.laws.base import ComplexArray, FloatArray, SpectralLaw
@@ -45,23 +45,23 @@ class FreeConvolution(SpectralLaw):
     def _intervals(self) -> tuple[Interval, ...]:
         found = []
         for left, right in self._pair.edges().tolist():
-            width = right - left
-
-            def density(y: FloatArray, end: float, sign: float, width: float = width) -> FloatArray:
-                x = end + sign * width * np.sin(0.5 * y) ** 2
-                values = self._transform(x.astype(complex)).imag / math.pi
-                return np.maximum(values, 0.0) * 0.5 * width * np.sin(y)
-
+            arc = Arc(left, right, max(2, self._pair.at_zero()[0]) if left == 0.0 else 2)
             halves = []
-            for end, sign in ((left, 1.0), (right, -1.0)):
-                near, far = density(np.array([1e-4, 2e-4]), end, sign)
+            for end in (False, True):
+                density = partial(self._density, arc, end)
+                near, far = density(np.array([1e-4, 2e-4]))
                 soft = far > 2.0 * near  # y² at a soft edge, constant at a hard one
-                halves.append(build_half(partial(density, end=end, sign=sign), bool(soft)))
-            found.append(Interval(left, right, *halves))
+                halves.append(build_half(density, bool(soft), even=end or arc.power == 2))
+            found.append(Interval(left, right, arc.power, low=halves[0], high=halves[1]))
         total = math.fsum([p.mass for p in found] + [mass for _, mass in self._atoms()])
         if not abs(total - 1.0) < 1e-7:
             raise ValueError(self._pair.unresolved())
         return tuple(found)
+
+    def _density(self, arc: Arc, right: bool, y: FloatArray) -> FloatArray:
+        """Density in the angle from one edge of an interval."""
+        values = self._transform(arc.point(y, right).astype(complex)).imag / math.pi
+        return np.maximum(values, 0.0) * arc.slope(y, right)
 
     def _edges(self) -> FloatArray:
         return np.array([[part.left, part.right] for part in self._intervals])
@@ -101,7 +101,7 @@ class FreeConvolution(SpectralLaw):
         top = self._intervals[-1]
         if not top.high.soft:
             raise ValueError("first and second must have a soft top edge together, got a hard one")
-        return float((math.pi * top.high.rise / (top.right - top.left) ** 1.5) ** (-2.0 / 3.0))
+        return float((math.pi * top.high.rise / top.reach**1.5) ** (-2.0 / 3.0))
 
     def _pdf(self, x: FloatArray) -> FloatArray:
         out = np.where(np.isnan(x), np.nan, 0.0)
@@ -140,7 +140,8 @@ class FreeConvolution(SpectralLaw):
             (at, mass, None) for at, mass in self._atoms()
         ]
         pieces += [(part.left, part.mass, part) for part in self._intervals]
-        pieces.sort(key=lambda piece: piece[0], reverse=upper)
+        # an atom at the left edge of an interval lies below it
+        pieces.sort(key=lambda piece: (piece[0], piece[2] is not None), reverse=upper)
         out = np.full(q.shape, np.nan)
         left = q.copy()
         todo = ~np.isnan(q)
@@ -339,7 +340,9 @@ class FreeProduct(FreeConvolution):
         """Near 0, where the map between the laws is singular, by Cauchy's integral formula."""
         gap = float(self._edges().min()) if not self._atoms() else 0.0
         near = np.abs(z) < 0.05 * gap
-        out = super()._stieltjes(np.where(near, 0.3j * gap, z))
+        hard = (z == 0.0) & (self._pair.at_zero()[0] > 1)
+        out = super()._stieltjes(np.where(near, 0.3j * gap, np.where(hard, 1j, z)))
+        out[hard] = math.inf
         if near.any():
             circle = 0.3 * gap * np.exp(2j * np.pi * (np.arange(48) + 0.5) / 48)
             values = np.where(circle.imag > 0.0, circle, circle.conj())

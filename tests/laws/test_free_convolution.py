@@ -130,6 +130,46 @@ def test_atoms_of_products():
     assert at == 0.125 and mass == pytest.approx(0.75 + 0.8 - 1.0, rel=1e-14)
 
 
+def test_product_of_two_square_wishart_matrices():
+    """Hard edges at 0 add up: the density rises as x**(-2/3), in closed form (Fuss-Catalan)."""
+    law = FreeProduct(MarchenkoPastur(1.0), MarchenkoPastur(1.0))
+    np.testing.assert_allclose(law.edges(), [[0.0, 6.75]], rtol=1e-14)
+    x = np.array([1e-12, 1e-6, 1e-3, 0.1, 1.0, 3.0, 6.0, 6.7])
+    root, part = 2.0 ** (1 / 3), 27.0 + 3.0 * np.sqrt(81.0 - 12.0 * x)
+    exact = root * math.sqrt(3.0) / (12.0 * math.pi) * (root * part ** (2 / 3) - 6.0 * x ** (1 / 3))
+    exact /= x ** (2 / 3) * part ** (1 / 3)
+    np.testing.assert_allclose(law.pdf(x), exact, rtol=1e-11)
+    assert [law.moment(k) for k in (1, 2, 3, 4)] == pytest.approx([1, 3, 12, 55], rel=1e-12)
+    q = np.array([1e-12, 1e-3, 0.4, 0.99])
+    np.testing.assert_allclose(law.cdf(law.ppf(q)), q, rtol=1e-13)
+    assert law.stieltjes(0.0) == law.pdf(0.0) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "upper"),
+    [
+        (MarchenkoPastur(1.0), MarchenkoPastur(0.5), (11 + 5 * math.sqrt(5)) / 4),
+        (MarchenkoPastur(2.0), MarchenkoPastur(2.0), (11 + 5 * math.sqrt(5)) / 2),
+        (MarchenkoPastur(0.5), Semicircle(1.0, loc=1.0), None),
+    ],
+)
+def test_products_that_reach_zero(one, two, upper):
+    law = FreeProduct(one, two)
+    ((low, high),) = law.edges()
+    assert low == 0.0 and (upper is None or high == pytest.approx(upper, rel=1e-13))
+    assert law.sf(0.0) + sum(m for _, m in law.atoms()) == pytest.approx(1.0, abs=1e-13)
+    # moments of a product of free elements of mean 1
+    (a2, a3), (b2, b3) = ([x.moment(2), x.moment(3)] for x in (one, two))
+    assert law.moment(2) == pytest.approx(a2 + b2 - 1.0, rel=1e-12)
+    third = a3 + 3.0 * a2 * (b2 - 1.0) + b3 - 3.0 * b2 + 2.0
+    assert law.moment(3) == pytest.approx(third, rel=1e-12)
+
+
+def test_hard_and_soft_edges_at_zero_are_refused():
+    with pytest.raises(ValueError, match="must not both have an edge at 0, one hard and one soft"):
+        FreeProduct(MarchenkoPastur(1.0), Semicircle(1.0, loc=1.0)).edges()
+
+
 @pytest.mark.parametrize("scale", [1e-9, 1e9])
 def test_units_are_the_users(scale):
     unit = FreeSum(MarchenkoPastur(0.5), Semicircle(1.0))
