@@ -267,6 +267,9 @@ def test_transforms_where_products_overflow():
         (WishartMin(6, 6, 2), 1e4, -6e4),  # exponential of rate p
         (WishartMin(6, 6, 2), 1e19, -6e19),
         (WishartMin(10, 1), 1e19, -5e18),
+        (WishartMin(21, 20), 9500.0, -95e3),  # real, of excess 1: exponential of rate p/2
+        (WishartMin(22, 21), 1e10, -1.05e11),
+        (WishartMin(41, 40), 5e3, -1e5),
         (WishartMax(10, 1), 1e-300, 5 * math.log(1e-300) - math.lgamma(6.0) - 5 * math.log(2.0)),
         (WishartMax(10, 1), 5e-324, 5 * math.log(5e-324) - math.lgamma(6.0) - 5 * math.log(2.0)),
     ],
