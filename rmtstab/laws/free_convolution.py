@@ -59,7 +59,7 @@ class FreeConvolution(SpectralLaw):
                 halves.append(build_half(partial(density, end=end, sign=sign), bool(soft)))
             found.append(Interval(left, right, *halves))
         total = math.fsum([p.mass for p in found] + [mass for _, mass in self._atoms()])
-        if not abs(total - 1.0) < 1e-7:
+        if not abs(total - 1.0) < 1e-9:
             raise ValueError(self._pair.unresolved())
         return tuple(found)
 
