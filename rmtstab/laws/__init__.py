@@ -7,7 +7,7 @@ from rmtstab.laws.free_convolution import FreeProduct, FreeSum
 from rmtstab.laws.generalized_marchenko_pastur import GeneralizedMarchenkoPastur
 from rmtstab.laws.jacobi import Jacobi
 from rmtstab.laws.marchenko_pastur import MarchenkoPastur
-from rmtstab.laws.population import PopulationFit
+from rmtstab.laws.population import PopulationFit, PopulationIntervals
 from rmtstab.laws.roys_root import RoysRoot
 from rmtstab.laws.semicircle import Semicircle
 from rmtstab.laws.singular_values import SingularValues
@@ -61,6 +61,7 @@ __all__ = [
     "ParallelAnalysis",
     "PattersonTest",
     "PopulationFit",
+    "PopulationIntervals",
     "SpectrumFit",
     "SpikeCount",
     "SpikeEstimate",

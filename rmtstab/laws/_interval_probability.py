@@ -49,9 +49,12 @@ class Ensemble:
     place: Callable[[FloatArray], FloatArray]
     log_weight: Callable[[FloatArray], FloatArray]
     log_constant: float
+    # changes of the two from a point to points at small distances beyond it
+    place_beyond: Callable[[float, FloatArray], FloatArray]
+    weight_beyond: Callable[[float, FloatArray], FloatArray]
 
     def window(self, left: float, right: float) -> tuple[float, float]:
-        """Narrow an interval of y to where the functions are not negligible."""
+        """Narrow an interval of y to where the functions are not negligible: start and length."""
         reach = REACH * self.unit
         low = max(left, self.ends[0], min(self.bulk[0], right - 2.0 * self.spread) - reach)
         if low < right < self.bulk[0]:  # all at the end: Laguerre functions of its rate
@@ -62,19 +65,15 @@ class Ensemble:
         if self.bulk[1] < left < high:  # likewise
             rise = self.log_weight(np.array([left, left * (1.0 + 1e-6)]))
             rate = float(rise[0] - rise[1]) / (1e-6 * left)
-            high = min(high, left + (4.0 * self.size + 100.0) / max(rate, 1e-300))
-            high = max(high, math.nextafter(left, math.inf))
-        return low, high
+            return low, min(high - low, (4.0 * self.size + 100.0) / max(rate, 1e-300))
+        return low, high - low
 
     def log_probability(self, left: float, right: float) -> float:
         """Logarithm of the probability that all lie in ``[left, right]``, in y."""
-        left, right = self.window(left, right)
-        if not left < right:
+        left, length = self.window(left, right)
+        if not length > 0.0:
             return -math.inf
-        if right - left < 1e-13 * left:  # its points are one: the weight is all there is
-            weight = float(self.log_weight(np.array([left]))[0])
-            return self.log_constant + self.size * weight * (0.5 if self.dyson_index == 1 else 1.0)
-        basis = _basis(self, left, right)
+        basis = _basis(self, left, length)
         total = self.log_constant + basis.log_norms
         if self.dyson_index == 2:
             return min(total, 0.0)
@@ -86,10 +85,10 @@ class Ensemble:
         Relatively accurate where the probability is small.
         """
         whole = self._whole
-        left, right = self.window(y, self.ends[1]) if upper else self.window(self.ends[0], y)
-        if not left < right:
+        left, length = self.window(y, self.ends[1]) if upper else self.window(self.ends[0], y)
+        if not length > 0.0:
             return -math.inf
-        rule, length = _rule(_nodes(self, left, right)), right - left
+        rule = _rule(_nodes(self, length))
         values, size = whole.functions(self, left + length * rule.node)
         weights = length * rule.weight
         if self.dyson_index == 2:
@@ -177,10 +176,11 @@ def _rule(count: int) -> _Rule:
     return _Rule(0.5 * (1.0 + node), 0.5 * weight, 0.5 * antiderivative @ to_coefficients)
 
 
-def _nodes(ensemble: Ensemble, left: float, right: float, turns: float = 0.0) -> int:
+def _nodes(ensemble: Ensemble, length: float, turns: float = 0.0) -> int:
     """Nodes that resolve every product of two functions; few sizes, so that rules are shared."""
     density = 1.05 * ensemble.size / ensemble.spread + 3.0 / ensemble.unit
-    least = 40.0 + (right - left) * density + turns
+    # on a short interval the functions are Laguerre's, of as many turns as ever
+    least = 40.0 + max(length * density, 4.0 * ensemble.size) + turns
     power = 1 << math.ceil(math.log2(least))
     return 3 * power // 4 if least <= 3 * power // 4 else power
 
@@ -236,17 +236,22 @@ class _Basis:
         return _flush(out), size
 
 
-def _basis(ensemble: Ensemble, left: float, right: float, turns: float = 0.0) -> _Basis:
+def _basis(ensemble: Ensemble, left: float, length: float, turns: float = 0.0) -> _Basis:
     """Orthonormalise powers of t on an interval, by Lanczos with full orthogonalisation."""
-    size, length = ensemble.size, right - left
-    rule = _rule(_nodes(ensemble, left, right, turns))
-    points, weights = left + length * rule.node, length * rule.weight
-    log_weight = ensemble.log_weight(points)
+    size = ensemble.size
+    rule = _rule(_nodes(ensemble, length, turns))
+    beyond, weights = length * rule.node, length * rule.weight
+    points = left + beyond
+    if left > ensemble.bulk[1]:  # its points may round to one, their distances do not
+        log_weight = ensemble.log_weight(np.array([left])) + ensemble.weight_beyond(left, beyond)
+    else:
+        log_weight = ensemble.log_weight(points)
     top = float(np.max(log_weight))
     with np.errstate(under="ignore"):
         first = np.sqrt(weights * np.exp(log_weight - top))
     norm = float(np.linalg.norm(first))
-    place = ensemble.place(points)
+    origin = float(ensemble.place(np.array([left]))[0])
+    place = ensemble.place_beyond(left, beyond)  # of norms, nothing depends on the origin
     unit = float(np.max(np.abs(place)))  # else squares may underflow
     place = place / unit
     vectors = np.empty((size, points.size))
@@ -269,7 +274,7 @@ def _basis(ensemble: Ensemble, left: float, right: float, turns: float = 0.0) ->
         integral=length * rule.integral,
         values=np.ascontiguousarray(_flush(vectors / np.sqrt(weights)).T),
         log_norms=math.fsum(log_h) * (1.0 if ensemble.dyson_index == 2 else 0.5),
-        diagonal=unit * diagonal,
+        diagonal=origin + unit * diagonal,
         off_diagonal=unit * off,
         log_first=log_first,
     )
@@ -373,6 +378,8 @@ def wishart(n: int, p: int, dyson_index: int) -> Ensemble:
         place=np.square,
         log_weight=log_weight,
         log_constant=constant,
+        place_beyond=lambda y, step: step * (2.0 * y + step),
+        weight_beyond=lambda y, step: power * np.log1p(step / y) - step * (2.0 * y + step),
     )
 
 
@@ -413,4 +420,6 @@ def double_wishart(p: int, m: int, n: int, dyson_index: int) -> Ensemble:
         place=lambda y: np.sin(y) ** 2,
         log_weight=log_weight,
         log_constant=constant,
+        place_beyond=lambda y, step: np.sin(step) * np.sin(2.0 * y + step),
+        weight_beyond=lambda y, step: log_weight(y + step) - log_weight(np.array([y])),
     )

@@ -59,6 +59,17 @@ class Operand:
         near, far = self.real_tau(np.array([-1e-10, -4e-10]) * self.law.std()) - mass
         return mass, round(math.log(4.0) / math.log(far / near)), True
 
+    def limit(self, end: float, side: int) -> tuple[float, bool]:
+        """Return tau's limit at an end of a gap from within, and whether a soft edge is there."""
+        if math.isinf(end):
+            return (1.0 if self.product else 0.0), False
+        if self.product and end == 0.0:
+            return math.fsum(mass for at, mass in self.atoms() if at == 0.0), False
+        tau = float(self.real_tau(np.array([end]))[0])
+        g = tau / end if self.product else tau
+        soft = abs(g * self.weight) * self.law.std() < 1e4
+        return (tau if soft else -math.inf if side else math.inf), soft
+
     @property
     def mean(self) -> float:
         """Mean of the multiplied law."""
@@ -187,8 +198,8 @@ class Pair:
             one, two = one / abs(self.first.mean), two / abs(self.second.mean)
         kind = "relative standard deviations" if self.product else "standard deviations"
         return (
-            f"first and second must have {kind} within a factor of about 100 of each other, "
-            f"or the narrower law hardly moves the wider one's edges, got {one:g} and {two:g}"
+            f"first and second must have {kind} less far apart, or the narrower law hardly moves "
+            f"the wider one's edges, got {one:g} and {two:g}"
         )
 
     def _curve(self, omega: FloatArray, gap: tuple[float, float]) -> FloatArray:
@@ -197,6 +208,30 @@ class Pair:
         other = _invert(self.second, tau, gap)
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.combine(omega, other, tau)
+
+    def _soft_end(
+        self, gap: tuple[float, float], other: tuple[float, float], side: int
+    ) -> float | None:
+        """Return the extremum of z next to a soft edge at which a pair of gaps ends.
+
+        At a distance s from it tau is ``limit -+ c sqrt(s)``, and z turns by
+        ``(dz/dtau c)**2/(4 dz/domega)``, less than rounding where the search did not see it.
+        """
+        sign = -1.0 if side else 1.0
+        ends = [(self.first, self.second, gap, other), (self.second, self.first, other, gap)]
+        limits = [one.limit(own[side], side) for one, _, own, _ in ends]
+        which = int(sign * limits[1][0] < sign * limits[0][0])  # the end that is met first
+        tau, soft = limits[which]
+        if not soft:
+            return None
+        one, two, own, opposite = ends[which]
+        edge, inner = own[side], np.array([tau, tau * (1.0 + 1e-2), tau * (1.0 - 1e-2)])
+        z = self.combine(np.full(3, edge), _invert(two, inner, opposite), inner)
+        step = 1e-6 * min(abs(one.weight) * one.law.std(), own[1] - own[0])
+        c = abs(tau - one.real_tau(np.array([edge + sign * step]))[0]) / math.sqrt(step)
+        slope = (z[1] - z[2]) / (inner[1] - inner[2])
+        depth = (slope * c) ** 2 / (4.0 * (z[0] / edge if self.product else 1.0))
+        return float(z[0] - sign * depth) if math.isfinite(depth) else None
 
     def _extrema(
         self, low: float, high: float, gap: tuple[float, float]
@@ -233,6 +268,10 @@ class Pair:
                 if right - left <= 1e-9 * abs(right):
                     break
             yield ("max" if sign > 0 else "min"), float(best)
+        # next to a soft edge z always falls; where by less than rounding, it turns at the edge
+        for kind, side, rising in (("min", 0, rise[0] > 0.0), ("max", 1, rise[-1] > 0.0)):
+            if rising and (end := self._soft_end((low, high), gap, side)) is not None:
+                yield kind, end
 
 
 def _same_sign(gap: tuple[float, float]) -> list[tuple[float, float]]:

@@ -54,7 +54,7 @@ class FreeConvolution(SpectralLaw):
                 halves.append(build_half(density, bool(soft), even=end or arc.power == 2))
             found.append(Interval(left, right, arc.power, low=halves[0], high=halves[1]))
         total = math.fsum([p.mass for p in found] + [mass for _, mass in self._atoms()])
-        if not abs(total - 1.0) < 1e-7:
+        if not abs(total - 1.0) < 1e-9:
             raise ValueError(self._pair.unresolved())
         return tuple(found)
 

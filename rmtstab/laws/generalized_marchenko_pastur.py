@@ -217,8 +217,8 @@ class GeneralizedMarchenkoPastur(FreePoissonLaw):
         Returns
         -------
         PopulationFit
-            ``.law``, ``.atoms``, ``.weights``, their errors, ``.separation``, ``.condition``,
-            ``.p_value``, ``.bootstrap()``.
+            ``.law``, ``.atoms``, ``.weights``, their errors, ``.resolved``, ``.separation``,
+            ``.condition``, ``.p_value``, ``.intervals()``, ``.bootstrap()``.
 
         Raises
         ------

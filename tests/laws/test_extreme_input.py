@@ -4,6 +4,7 @@ import cmath
 import fractions
 import math
 
+import mpmath as mp
 import numpy as np
 import pytest
 
@@ -267,6 +268,9 @@ def test_transforms_where_products_overflow():
         (WishartMin(6, 6, 2), 1e4, -6e4),  # exponential of rate p
         (WishartMin(6, 6, 2), 1e19, -6e19),
         (WishartMin(10, 1), 1e19, -5e18),
+        (WishartMin(21, 20), 9500.0, -95e3),  # real, of excess 1: exponential of rate p/2
+        (WishartMin(22, 21), 1e10, -1.05e11),
+        (WishartMin(41, 40), 5e3, -1e5),
         (WishartMax(10, 1), 1e-300, 5 * math.log(1e-300) - math.lgamma(6.0) - 5 * math.log(2.0)),
         (WishartMax(10, 1), 5e-324, 5 * math.log(5e-324) - math.lgamma(6.0) - 5 * math.log(2.0)),
     ],
@@ -276,13 +280,30 @@ def test_logarithms_of_extreme_tails(law, x, value):
     assert found == pytest.approx(value, rel=1e-13)
 
 
-def test_scales_too_far_apart_for_free_convolution_are_refused():
-    """The wider law's edges and the sum's round to the same numbers: bulks were lost in silence."""
-    for wide in (MarchenkoPastur(0.5, 1e4), MarchenkoPastur(2.0, 1e4)):
-        with pytest.raises(ValueError, match="standard deviations within a factor of about 100"):
-            FreeSum(wide, Semicircle(1.0)).cdf(1e4)
-    law = FreeSum(MarchenkoPastur(0.5, 100.0), Semicircle(1.0))
-    assert law.expect() == pytest.approx(100.0, rel=1e-9)
+def test_scales_far_apart_for_free_convolution():
+    """Edges and densities against cubic equations; where rounding hides the edges: refused."""
+    small = mp.mpf(1) / 4  # variance of the narrow law, a semicircle
+    for ratio, scale in ((0.5, 1e3), (2.0, 1e6)):
+        law = FreeSum(MarchenkoPastur(ratio, scale), Semicircle(1.0))
+        c, g = mp.mpf(scale), mp.mpf(ratio)
+        # x = 1/t + t/4 + c/(1 - gct); edges are its extrema
+        with mp.workdps(50):
+            slope = [small * g**2 * c**2, -2 * small * g * c, small - g**2 * c**2 + g * c**2,
+                     2 * g * c, -1]  # fmt: skip
+            real = [mp.re(t) for t in mp.polyroots(slope, 500, extraprec=500)
+                    if abs(mp.im(t)) < abs(t) * mp.mpf(10) ** -20]  # fmt: skip
+            edges = sorted(float(1 / t + small * t + c / (1 - g * c * t)) for t in real)
+            found = np.ravel(law.edges())
+            np.testing.assert_allclose(found, edges, rtol=1e-14, atol=1e-15 * np.ptp(found))
+            for x in law.ppf([1e-3, 0.3, 0.7, 0.999]):
+                cubic = [-small * g * c, small + g * c * mp.mpf(x), (1 - g) * c - mp.mpf(x), 1]
+                root = max(mp.im(t) for t in mp.polyroots(cubic, 500, extraprec=500))
+                assert law.pdf(x) == pytest.approx(float(root / mp.pi), rel=1e-11)
+        assert law.masses().sum() == pytest.approx(1.0, abs=1e-12)
+    wide = FreeSum(Semicircle(1e3), Semicircle(1.0))  # a semicircle again
+    assert wide.edges()[0, 1] == pytest.approx(math.sqrt(1e6 + 1), rel=1e-15)
+    with pytest.raises(ValueError, match="standard deviations less far apart"):
+        FreeSum(MarchenkoPastur(0.5, 1e9), Semicircle(1.0)).cdf(1e4)
 
 
 def test_fits_of_hostile_spectra():

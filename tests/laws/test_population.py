@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rmtstab.laws import GeneralizedMarchenkoPastur, population
+from rmtstab.laws import GeneralizedMarchenkoPastur, _population_equation
 
 
 def spectrum(atoms, weights, n, p, rng, complex_data=False):
@@ -159,12 +159,103 @@ def test_few_or_impossible_eigenvalues():
 
 def test_guesses_are_merged_where_nearest_and_split_where_heaviest():
     """Weight and mean logarithm stay; the heaviest is split .1 to each side in the logarithm."""
-    start = population._Population(np.array([1.0, np.e, 100.0]), np.array([0.6, 0.2, 0.2]))
-    fewer = population._merged(start, 2)
+    start = _population_equation.Population(np.array([1.0, np.e, 100.0]), np.array([0.6, 0.2, 0.2]))
+    fewer = _population_equation.merged(start, 2)
     np.testing.assert_allclose(fewer.atoms, [np.exp(0.25), 100.0], rtol=1e-12)
     np.testing.assert_allclose(fewer.weights, [0.8, 0.2], rtol=1e-12)
-    more = population._merged(start, 4)
+    more = _population_equation.merged(start, 4)
     np.testing.assert_allclose(more.atoms, [np.exp(-0.1), np.exp(0.1), np.e, 100.0], rtol=1e-12)
     np.testing.assert_allclose(more.weights, [0.3, 0.3, 0.2, 0.2], rtol=1e-12)
-    again = population._merged(start, 5)  # 0.3 and 0.3 are the heaviest by then
+    again = _population_equation.merged(start, 5)  # 0.3 and 0.3 are the heaviest by then
     np.testing.assert_allclose(again.weights, [0.15, 0.15, 0.3, 0.2, 0.2], rtol=1e-12)
+
+
+def test_intervals_are_errors_where_resolved_and_long_where_not():
+    values = spectrum([1.0, 6.0], [0.5, 0.5], 300, 150, np.random.default_rng(11))
+    found = GeneralizedMarchenkoPastur.fit(values, 300, n_atoms=2)
+    sides = found.intervals()
+    assert found.resolved.all() and not sides.is_open.any() and sides.level == 0.95
+    near = found.atoms[:, None] + 1.96 * found.atom_errors[:, None] * [-1, 1]
+    np.testing.assert_allclose(sides.atoms, near, rtol=0.01)
+    near = found.weights[:, None] + 1.96 * found.weight_errors[:, None] * [-1, 1]
+    np.testing.assert_allclose(sides.weights, near, atol=0.002)
+    assert "not resolved" not in repr(found) and "open" not in repr(sides)
+    half = np.diff(found.intervals(0.5).atoms) / np.diff(sides.atoms)
+    np.testing.assert_allclose(half, 0.6745 / 1.96, rtol=0.03)
+    # one atom too many: not resolved, in words; an end is open
+    many = GeneralizedMarchenkoPastur.fit(values, 300, n_atoms=3)
+    sides = many.intervals()
+    assert not many.resolved.all() and sides.is_open.any()
+    assert "not resolved, errors too small: " in repr(many) and "(open)" in repr(sides)
+    assert (sides.atoms[:, 0] <= many.atoms).all() and (many.atoms <= sides.atoms[:, 1]).all()
+    with pytest.raises(ValueError, match="level must"):
+        found.intervals(1.0)
+
+
+def test_ends_of_intervals_are_where_the_square_has_risen():
+    """Against a general minimiser of the square over the other parameters: 3.84 for 95 %."""
+    from scipy.optimize import minimize
+
+    values = spectrum([1.0, 1.5], [0.5, 0.5], 300, 150, np.random.default_rng(12))
+    found = GeneralizedMarchenkoPastur.fit(values, 300, n_atoms=2)
+    data = _population_equation.contour(GeneralizedMarchenkoPastur, values, 300, 0.5, 1)
+    noise = data.noise(_population_equation.Population(found.atoms, found.weights))
+
+    def square(first, second, weight):
+        population = np.array([first, second]), np.array([weight, 1.0 - weight])
+        return noise.square(data, _population_equation.Population(*population))
+
+    options = {"xatol": 1e-6, "fatol": 1e-8, "maxiter": 2000}
+    first, (second, weight) = found.atoms[0], (found.atoms[1], found.weights[0])
+    start, tool = (first, second, weight), {"method": "Nelder-Mead", "options": options}
+    least = minimize(lambda x: square(*x), start, **tool).fun
+    sides = found.intervals()
+    for end in sides.atoms[0]:
+        risen = minimize(lambda x, end=end: square(end, *x), (second, weight), **tool).fun
+        assert risen - least == pytest.approx(3.84, abs=0.1)
+    for end in sides.weights[0]:
+        risen = minimize(lambda x, end=end: square(*x, end), (first, second), **tool).fun
+        assert risen - least == pytest.approx(3.84, abs=0.1)
+
+
+def test_intervals_with_a_zero_atom_and_spikes():
+    rng = np.random.default_rng(6)
+    values = np.append(spectrum([1.0, 9.0], [0.5, 0.5], 200, 40, rng), np.zeros(60))
+    sides = GeneralizedMarchenkoPastur.fit(values, 200, n_atoms=3).intervals()
+    np.testing.assert_array_equal(sides.atoms[0], 0.0)
+    np.testing.assert_allclose(sides.weights[0], 0.6)
+    assert (sides.weights[1:, 0] < 0.2).all() and (sides.weights[1:, 1] > 0.2).all()
+    one = GeneralizedMarchenkoPastur.fit(values[:40], 200, 40, n_atoms=1).intervals()
+    np.testing.assert_array_equal(one.weights, [[1.0, 1.0]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("second", [3.0, 1.5, 1.3])
+def test_intervals_cover_the_truth(second):
+    """Nominal 95 %, down to gaps of three errors, where those of the errors do not."""
+    rng, draws, truth = np.random.default_rng(round(1000 * second)), 200, [1.0, second, 0.5, 0.5]
+    covered, errors_cover = np.zeros(4), np.zeros(4)
+    for _ in range(draws):
+        values = spectrum([1.0, second], [0.5, 0.5], 300, 150, rng)
+        found = GeneralizedMarchenkoPastur.fit(values, 300, n_atoms=2)
+        sides = found.intervals()
+        low, high = np.concatenate([sides.atoms, sides.weights]).T
+        covered += (low <= truth) & (truth <= high)
+        away = np.abs(np.concatenate([found.atoms, found.weights]) - truth)
+        errors_cover += away < 1.96 * np.concatenate([found.atom_errors, found.weight_errors])
+    allowed = 3 * np.sqrt(0.95 * 0.05 / draws)
+    assert np.abs(covered / draws - 0.95).max() < allowed
+    if second < 2.0:
+        assert (errors_cover / draws).max() < 0.95 - allowed / 2
+
+
+@pytest.mark.slow
+def test_atoms_too_near_are_said_to_be_open():
+    """A gap of 10 % is one standard error: 95 % of draws at least say so."""
+    rng, draws, said = np.random.default_rng(1100), 100, 0
+    for _ in range(draws):
+        values = spectrum([1.0, 1.1], [0.5, 0.5], 300, 150, rng)
+        found = GeneralizedMarchenkoPastur.fit(values, 300, n_atoms=2)
+        assert not found.resolved.any()
+        said += found.intervals().is_open.any()
+    assert said >= 95
