@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -187,6 +188,33 @@ def _start(rng: np.random.Generator, r: int, root: FloatArray | None) -> FloatAr
     if root is not None:
         return np.ascontiguousarray(root @ w)
     return w / np.linalg.norm(w) if r else w
+
+
+def escapes(
+    update: Update,
+    radius: float,
+    steps: Any,
+    replicas: Any,
+    rng: Any,
+    initial: Any = None,
+    workers: int = 1,
+) -> Estimate:
+    """Share of runs with ``max_k ‖w_k‖ ≥ radius``, with its binomial standard error.
+
+    Parameters
+    ----------
+    update : Update
+    radius : float
+    steps, replicas, rng, initial, workers
+        As for `run`.
+
+    Returns
+    -------
+    Estimate
+    """
+    runs = run(update, steps, replicas, rng, initial, workers)
+    share = float((runs.displacement.max(axis=1) >= radius).mean())
+    return Estimate(share, math.sqrt(share * (1.0 - share) / len(runs.displacement)))
 
 
 def lyapunov(update: Update, rng: Any, replicas: int, steps: int, workers: int) -> Estimate:
