@@ -36,7 +36,8 @@ NOT_RESULTS = {
     "the checker that shares no code with what it checks": {"Verification", "_Claim"},
     "inner workings": {
         "Bend", "Block", "Call", "Cells", "CentredNoise", "Coefficients", "Collected",
-        "Dynamics", "HasEscape", "HasOperator", "HasRuns", "HasStability", "MeanCurvature", "Report",
+        "Dynamics", "HasEscape", "HasOperator", "HasRuns", "HasStability", "MeanCurvature",
+        "Report",
         "ElementwiseLoss", "Enclosure", "Ensemble", "FunctionSpace", "Half", "Interval",
         "LayerRule", "Limit", "LossTerm", "MixBasis", "NetworkDynamics", "NoiseMap", "Operand",
         "OutputRoots", "Pair", "Panel", "Picture", "Reading", "RecognisedSoftmax",
