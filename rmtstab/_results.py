@@ -143,6 +143,14 @@ class LyapunovBounds(Record):
         What proves each end (docs/theory/lyapunov).
     mean_square : float
         ``½ log ρ``, Jensen's upper bound; ``upper`` is never above it.
+
+    Notes
+    -----
+    Both ends are close, or exact, for rank 1 and 2, for groups of samples that share no
+    direction and lie in one dimension each, and (below) where every batch keeps a cone.
+    Elsewhere ``lower`` is the mean of all exponents and says nothing of an escape:
+    `is_growing` is then False of runs that do grow. Ends jump to that where groups are
+    barely coupled.
     """
 
     lower: float

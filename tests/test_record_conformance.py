@@ -37,7 +37,8 @@ NOT_RESULTS = {
     "inner workings": {
         "Bend", "Block", "Call", "Cells", "CentredNoise", "Coefficients", "Collected",
         "Dynamics", "HasEscape", "HasOperator", "HasRuns", "HasStability", "MeanCurvature",
-        "Report", "ElementwiseLoss", "Enclosure", "Ensemble", "FunctionSpace", "Half", "Interval",
+        "Report", "Arc",
+        "ElementwiseLoss", "Enclosure", "Ensemble", "FunctionSpace", "Half", "Interval",
         "LayerRule", "Limit", "LossTerm", "MixBasis", "NetworkDynamics", "NoiseMap", "Operand",
         "OutputRoots", "Pair", "Panel", "Picture", "Reading", "RecognisedSoftmax",
         "ReducedFactors", "Row",

@@ -14,7 +14,12 @@ HERE = Path(__file__).parent / "bounds"
 GROUPS = {
     "mean": ("mean",),
     "rayleigh": ("trace", "direction"),
-    "coherence": ("single sample", "unlearning coherence", "three-axis coherence"),
+    "coherence": (
+        "single sample",
+        "unlearning coherence",
+        "three-axis coherence",
+        "coherence convergence",
+    ),
     "ritz": ("reduced", "Ritz on resolvents", "Ritz-5", "corrected Ritz"),
     "sufficient": ("one step", "operator"),
     "collatz_wielandt": ("Collatz-Wielandt", "resolvent"),
@@ -48,14 +53,14 @@ def main():
 def draw(page, names, steps, rows, exact):
     """One column wide, at twice the resolution of a screen."""
     with rs.figures.style():
-        figure, ax = plt.subplots(figsize=(rs.figures.COLUMN, 2.1))
+        figure, ax = plt.subplots(figsize=(rs.figures.COLUMN, 2.5))
         ax.plot(steps, exact, color="black", label="exact ρ")
-        for name in names:
-            ax.plot(steps, [row[name] for row in rows], "--", label=name)
+        for k, name in enumerate(names):  # dashes in turn: curves that coincide are both seen
+            ax.plot(steps, [row[name] for row in rows], ls=(3 * k, (3, 3)), label=name)
         ax.axhline(1.0, color="0.7", linewidth=0.8, zorder=0)
         ax.set(xlabel="step size / critical step size", ylabel="growth factor ρ", yscale="log")
         ax.set_ylim(0.1 * exact.min(), 2.0 * exact.max())
-        ax.legend(frameon=False)
+        ax.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(-0.15, 1.0))
         figure.savefig(HERE / f"{page}.png", dpi=220)
         plt.close(figure)
 

@@ -159,7 +159,8 @@ def judge_rates(record: Record, rates: Sequence[Rate], failing: float, least: fl
         good &= supports(fit, rate.claimed, rate.others)
         good &= abs(limit) < min(3.0 * error, rate.share)
         words.append(
-            f"{rate.label} {slope:.2f} ± {bar:.2f} (claimed {rate.claimed:.2f}), "
+            f"{rate.label} {slope:.2f} ± {bar:.2f} (claimed {rate.claimed:.2f}, told from "
+            f"{', '.join(f'{other:.2f}' for other in rate.others)}), "
             f"limit off by {limit:+.1%} ± {error:.1%} (below {rate.share:.0%})"
         )
     first = rates[0].fit_of(record)

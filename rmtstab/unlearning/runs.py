@@ -200,6 +200,12 @@ class HasRuns(HasStability):
             With the standard error over replicas; at most ``½ log ρ`` (Jensen).
             −inf when runs reach 0 exactly.
 
+        Notes
+        -----
+        Runs start in a direction of their own. The estimate is low, beyond its standard error,
+        where a quarter of the steps is too short for the top direction to take over: about
+        the inverse of its lead over the others' rates. Double the steps to see.
+
         Raises
         ------
         TypeError, ValueError
@@ -235,6 +241,12 @@ class HasRuns(HasStability):
         ------
         TypeError, ValueError
             With momentum; if ``batches`` is no integer ≥ 0.
+
+        Notes
+        -----
+        The upper end is never above Jensen's, and exact to first order in small noise. The lower
+        one is useful only in the plane, for groups of samples in one dimension each, or where
+        every batch keeps a cone: elsewhere it is the mean of all exponents.
 
         See Also
         --------

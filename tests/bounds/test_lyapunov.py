@@ -88,6 +88,19 @@ def test_orthogonal_groups_have_the_largest_of_their_closed_forms():
     assert found.upper < found.mean_square - 0.02
 
 
+def test_ends_jump_where_orthogonal_samples_are_barely_coupled():
+    """As the page says: the rate has not moved, the lower end has, and both still hold."""
+    h, eta = np.array([1.0, 1.2, 1.5, 0.8, 2.0]), 3.0
+    true = max(np.log(abs(1 - eta * h)) / 5)
+    factors = np.sqrt(h)[:, None] * np.eye(5)
+    apart = rs.UnlearningProblem.from_factors(factors).dynamics(eta, 1).lyapunov_bounds()
+    assert apart.lower == apart.upper == pytest.approx(true, abs=1e-12)
+    moved = factors + 1e-12 * np.random.default_rng(0).standard_normal((5, 5))
+    found = rs.UnlearningProblem.from_factors(moved).dynamics(eta, 1).lyapunov_bounds()
+    assert found.lower < true - 0.05 and found.lower_method == "determinant"
+    assert true < found.upper <= found.mean_square
+
+
 def test_a_batch_that_kills_the_direction_ends_almost_every_run():
     found = rs.UnlearningProblem.from_factors([[1.0], [2.0]]).dynamics(0.25, 1).lyapunov_bounds()
     assert found.upper < -15 and found.is_contracting  # 1 − ηh² = 0 for the second, to rounding

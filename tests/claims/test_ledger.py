@@ -140,29 +140,48 @@ def test_ratios_are_summarised_over_sources():
     assert [r["source"] for r in ledger.summarise(book.record()["rows"])] == ["heavy", "spread"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_five_per_cent_too_tight_fails_by_name(name, monkeypatch):
-    """The mutation check of the claim itself: one bound at a time, its constant off by 1.05."""
-    honest = bounds.evaluate
+def gathered(evaluate):
+    """A small ledger whose bounds are those of ``evaluate``, and its judgement."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bounds, "evaluate", evaluate)
+        patch.setattr(ledger, "EXTREMAL_DRAWS", 2)
+        patch.setattr(ledger, "ENSEMBLE_DRAWS", 12)
+        record = ledger.gather(np.random.default_rng(0))
+    return record, ledger.judge({"theory": {"tightness-ledger": record}})
 
-    def mutated(*arguments):
-        return [tighter(b) if b.name == name else b for b in honest(*arguments)]
+
+@pytest.fixture(scope="module")
+def honest():
+    """What is asked for in that ledger, in order: the same draws each time."""
+    found, evaluate = [], bounds.evaluate
+
+    def keep(*arguments):
+        found.append(evaluate(*arguments))
+        return found[-1]
+
+    assert gathered(keep)[1].holds
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_five_per_cent_too_tight_fails_by_name(name, honest):
+    """The mutation check of the claim itself: one bound at a time, its constant off by 1.05."""
+    answers = iter(honest)
 
     def tighter(b):
         up = 1.05 if b.kind == "necessary" else 1 / 1.05
         return replace(b, rho_bound=b.rho_bound * up, critical_step_size=b.critical_step_size / up)
 
-    monkeypatch.setattr(bounds, "evaluate", mutated)
-    monkeypatch.setattr(ledger, "EXTREMAL_DRAWS", 2)
-    monkeypatch.setattr(ledger, "ENSEMBLE_DRAWS", 12)
-    record = ledger.gather(np.random.default_rng(0))
-    assert not ledger.judge({"theory": {"tightness-ledger": record}}).holds
+    record, outcome = gathered(
+        lambda *_: [tighter(b) if b.name == name else b for b in next(answers)]
+    )
+    assert not outcome.holds and not list(answers)
     assert {row["bound"] for row in record["rows"] if row["violations"]} == {name}
 
 
-def test_every_bound_loosened_fails(monkeypatch):
+def test_every_bound_loosened_fails(honest):
     """Nothing is violated, but nothing is attained either: each bound is named, by scheme."""
-    honest = bounds.evaluate
+    answers = iter(honest)
 
     def looser(b):
         down = 0.6 if b.kind == "necessary" else 1 / 0.6
@@ -170,12 +189,7 @@ def test_every_bound_loosened_fails(monkeypatch):
             b, rho_bound=b.rho_bound * down, critical_step_size=b.critical_step_size / down
         )
 
-    monkeypatch.setattr(bounds, "evaluate", lambda *given: [looser(b) for b in honest(*given)])
-    monkeypatch.setattr(ledger, "EXTREMAL_DRAWS", 2)
-    monkeypatch.setattr(ledger, "ENSEMBLE_DRAWS", 12)
-    outcome = ledger.judge(
-        {"theory": {"tightness-ledger": ledger.gather(np.random.default_rng(0))}}
-    )
+    _, outcome = gathered(lambda *_: [looser(b) for b in next(answers)])
     assert not outcome.holds and outcome.value == outcome.failing == 0
     for name in NAMES:
         for sampling in SAMPLINGS:
