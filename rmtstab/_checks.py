@@ -240,6 +240,32 @@ def probabilities(name: str, value: Any) -> FloatArray:
     return result
 
 
+def whole(name: str, value: Any) -> NDArray[np.int64]:
+    """Return an array of integers as int64, or raise."""
+    no_mask(name, value)
+    try:
+        raw = np.asarray(value)
+    except (ValueError, RuntimeError):  # ragged nesting, a foreign array type
+        raise TypeError(f"{name} must be a rectangular array, got {_show(value)}") from None
+    if raw.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold integers, got dtype {raw.dtype}")
+    if raw.dtype == np.uint64 and (raw > COUNTS).any():
+        raise ValueError(f"{name} must lie within ±2^53, got {raw.max()}")
+    return np.ascontiguousarray(raw, dtype=np.int64)
+
+
+def truths(name: str, value: Any) -> NDArray[np.bool_]:
+    """Return an array of True and False, or raise."""
+    no_mask(name, value)
+    try:
+        raw = np.asarray(value)
+    except (ValueError, RuntimeError):
+        raise TypeError(f"{name} must be a rectangular array, got {_show(value)}") from None
+    if raw.dtype != bool:
+        raise TypeError(f"{name} must hold True or False, got dtype {raw.dtype}")
+    return raw
+
+
 def labels(name: str, value: Any, length: int) -> FloatArray:
     """Return ±1 labels of a given length as float64, or raise."""
     result = array(name, value, ndim=1)
@@ -253,17 +279,12 @@ def labels(name: str, value: Any, length: int) -> FloatArray:
 
 def offsets(name: str, value: Any, length: int) -> NDArray[np.int64]:
     """Return block boundaries ``0 = o_0 ≤ o_1 ≤ … ≤ o_n = length`` as int64, or raise."""
-    try:
-        raw = np.asarray(value)
-    except (ValueError, RuntimeError):
-        raise TypeError(f"{name} must be a rectangular array, got {_show(value)}") from None
-    if raw.dtype.kind not in "iu":
-        raise TypeError(f"{name} must hold integers, got dtype {raw.dtype}")
+    raw = whole(name, value)
     if raw.ndim != 1 or raw.size == 0:
         raise ValueError(f"{name} must have shape (n + 1,), got {raw.shape}")
     if raw[0] != 0 or raw[-1] != length or (raw[1:] < raw[:-1]).any():
         raise ValueError(f"{name} must rise from 0 to {length}, got {_show(raw.tolist())}")
-    return np.ascontiguousarray(raw, dtype=np.int64)
+    return raw
 
 
 def no_mask(name: str, value: Any) -> None:
@@ -279,8 +300,12 @@ def no_mask(name: str, value: Any) -> None:
         )
 
 
-def generator(name: str, value: Any) -> np.random.Generator:
-    """Return a NumPy generator from a generator or an integer seed, or raise."""
+def generator(name: str, value: Any, *, several: bool = False) -> np.random.Generator:
+    """Return a NumPy generator from a generator or an integer seed (or several), or raise."""
+    if several and isinstance(value, list | tuple):
+        return np.random.default_rng(
+            [seed(f"{name}[{k}]", item, LONGEST_SEED) for k, item in enumerate(value)]
+        )
     value = _scalar(name, value)
     if isinstance(value, np.random.Generator):
         return value

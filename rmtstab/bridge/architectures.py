@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from rmtstab import _checks
+from rmtstab.bridge.model_checks import check_tensor
 
 Built = TypeVar("Built")
+MOST_LAYERS = 10_000
 
 
 def multilayer_perceptron(widths: Sequence[int], *, seed: int = 0) -> nn.Sequential:
@@ -77,8 +79,10 @@ def convolutional_net(
     >>> convolutional_net()(torch.ones(2, 1, 8, 8)).shape
     torch.Size([2, 10])
     """
-    for name, value in (("channels", channels), ("size", size), ("classes", classes)):
+    channels, size, classes = (
         _checks.integer(name, value, low=1)
+        for name, value in (("channels", channels), ("size", size), ("classes", classes))
+    )
     half = (size + 1) // 2
     return _seeded(
         lambda: nn.Sequential(
@@ -172,8 +176,11 @@ def residual_net(
     >>> residual_net(8)(torch.ones(2, 3, 16, 16)).shape
     torch.Size([2, 10])
     """
-    for name, value in (("depth", depth), ("channels", channels), ("classes", classes)):
+    channels, classes = (
         _checks.integer(name, value, low=1)
+        for name, value in (("channels", channels), ("classes", classes))
+    )
+    depth = _checks.integer("depth", depth, low=1, high=MOST_LAYERS)
     widths: tuple[int, ...]
     if depth == 18:
         widths, blocks = (64, 128, 256, 512), 2
@@ -225,6 +232,11 @@ class Recurrent(nn.Module):
         self, vocabulary: int, width: int = 16, classes: int = 10, *, layers: int = 1, seed: int = 0
     ) -> None:
         super().__init__()
+        vocabulary, width, classes = (
+            _checks.integer(name, value, low=1)
+            for name, value in (("vocabulary", vocabulary), ("width", width), ("classes", classes))
+        )
+        layers = _checks.integer("layers", layers, low=1, high=MOST_LAYERS)
 
         def build() -> tuple[nn.Embedding, nn.LSTM, nn.Linear]:
             return (
@@ -242,6 +254,7 @@ class Recurrent(nn.Module):
         ----------
         tokens : Tensor, shape (n, T), int64
         """
+        check_tensor("tokens", tokens, 2, whole=True)
         states, _ = self.recurrent(self.embedding(tokens))
         result: Tensor = self.head(states[:, -1])
         return result
@@ -249,7 +262,7 @@ class Recurrent(nn.Module):
 
 def _seeded(build: Callable[[], Built], seed: int) -> Built:
     """Call ``build`` under a seed of its own; the global generator is left as it was."""
-    _checks.seed("seed", seed)
+    seed = _checks.seed("seed", seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()

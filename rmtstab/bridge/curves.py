@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -65,13 +67,18 @@ class Curves(Record):
         return {"steps": self.steps, **flat, "displacement": self.displacement}
 
     @classmethod
-    def concatenate(cls, parts: list[Curves]) -> Curves:
+    def concatenate(cls, parts: Sequence[Curves]) -> Curves:
         """Join blocks of cells.
 
         Parameters
         ----------
         parts : sequence of Curves
         """
+        parts = _checks.each("parts", parts)
+        for k, part in enumerate(parts):
+            _checks.instance(f"parts[{k}]", part, Curves)
+        if not parts or any(not np.array_equal(p.steps, parts[0].steps) for p in parts):
+            raise ValueError("parts must hold curves of the same steps, got none or others")
         sets = [
             SetCurves(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
             for blocks in ([getattr(part, name) for part in parts] for name in SETS)
@@ -86,6 +93,7 @@ class Curves(Record):
         ----------
         shape : tuple of int
         """
+        shape = _cells("shape", shape, len(self.displacement))
 
         def shaped(values: FloatArray) -> FloatArray:
             return values.reshape(*shape, *values.shape[1:])
@@ -129,6 +137,7 @@ class Turns(Record):
         ----------
         shape : tuple of int
         """
+        shape = _cells("shape", shape, len(self.forget_step))
         forgot, collapsed = (
             steps.reshape(*shape, *steps.shape[1:])
             for steps in (self.forget_step, self.collapse_step)
@@ -182,6 +191,10 @@ def turns(
     levels = {"forget_level": forget_level, "collapse_level": collapse_level}
     for name, level in levels.items():
         _checks.real(name, level, low=0.0, high=1.0)
+    _checks.instance("curves", curves, Curves)
+    _checks.instance("retain", retain, Reference)
+    if forget is not None:
+        _checks.instance("forget", forget, Reference)
     lost = np.zeros(curves.forget.loss.shape, dtype=bool)
     if forget is not None:
         lost = skill(curves.forget, forget) < forget_level
@@ -218,6 +231,14 @@ def outcome(forget_step: FloatArray, collapse_step: FloatArray) -> NDArray[np.st
         default=OUTCOMES[3],
     )
     return names
+
+
+def _cells(name: str, shape: Any, count: int) -> tuple[int, ...]:
+    """Shape of some number of cells."""
+    found: tuple[int, ...] = _checks.integers(name, shape)
+    if math.prod(found) != count:
+        raise ValueError(f"{name} must hold {count} cells, got {found}")
+    return found
 
 
 def _first(steps: NDArray[np.int64], happened: NDArray[np.bool_]) -> FloatArray:

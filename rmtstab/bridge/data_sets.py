@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
 from rmtstab import _checks
+from rmtstab.bridge.devices import resolve_device
 from rmtstab.bridge.raised import first_line
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.trees import concatenated, map_tensors, tensors, tree_of
@@ -71,9 +72,10 @@ def read_samples(
     >>> len(read_samples("retain", (torch.zeros(5, 3), [0, 1, 0, 1, 1]), max_samples=4))
     4
     """
-    _checks.seed("seed", seed)
+    seed = _checks.seed("seed", seed)
+    place = None if device is None else resolve_device(device)
     if max_samples is not None:
-        _checks.integer("max_samples", max_samples, low=1)
+        max_samples = _checks.integer("max_samples", max_samples, low=1)
     if isinstance(data, Samples):
         found = data
     else:
@@ -91,7 +93,7 @@ def read_samples(
                     f"{name} must be finite, got NaN or infinite {part} at sample "
                     f"{int(found.indices[row])}"
                 )
-    return found if device is None else found.to(device)
+    return found if place is None else found.to(place)
 
 
 def _read(name: str, data: Any, max_samples: int | None, seed: int) -> Samples:

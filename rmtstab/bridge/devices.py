@@ -10,10 +10,12 @@ import torch
 def resolve_device(device: Any) -> torch.device:
     """Return a torch device that is there, or raise a `ValueError` that lists those that are."""
     present = ["cpu"] + [f"cuda:{k}" for k in range(torch.cuda.device_count())]
-    try:
-        place = torch.device(device)
-    except (RuntimeError, TypeError):
-        place = None
+    place = None
+    if isinstance(device, torch.device | str | int) and not isinstance(device, bool):
+        try:
+            place = torch.device(device)
+        except (RuntimeError, OverflowError, ValueError):
+            place = None
     full = None if place is None else f"{place.type}:{place.index or 0}"
     if place is None or (place.type != "cpu" and full not in present):
         raise ValueError(f"device must be one of {', '.join(present)}, got {str(device)!r}")

@@ -6,8 +6,7 @@ import copy
 import json
 import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -110,7 +109,7 @@ class Diagnosis(Record):
     advice: Advice | None
     settings: dict[str, Any]
     inputs: dict[str, Any]
-    seconds: dict[str, float]
+    seconds: dict[str, float] = field(compare=False)
     net: LinearisedNetwork
 
     @property
@@ -151,7 +150,7 @@ class Diagnosis(Record):
         """
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
         if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
+            _checks.path("path", path).write_text(text + "\n", encoding="utf-8")
         return text
 
     def to_html(self, path: Any = None) -> str:
@@ -165,7 +164,7 @@ class Diagnosis(Record):
 
         text = page(self)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            _checks.path("path", path).write_text(text, encoding="utf-8")
         return text
 
     def _repr_html_(self) -> str:
@@ -310,6 +309,8 @@ def diagnose(
         _checks.real("retain_budget", retain_budget, low=0.0)
     if steps is not None:
         _checks.integer("steps", steps, low=1)
+    if max_samples is not None:
+        max_samples = _checks.integer("max_samples", max_samples, low=1)
     known = [_length(data, max_samples) for data in (retain, forget)]
     plan_runs(  # refuse before the pass, not after
         (known[0] or UNKNOWN, known[1]), step_size=step_size, batch_size=batch_size, alpha=alpha,

@@ -15,7 +15,7 @@ from rmtstab.bridge.linearised import LinearisedNetwork
 from rmtstab.bridge.set_loss import SetLoss
 
 
-class FrozenSetLoss(SetLoss):
+class _FrozenSetLoss(SetLoss):
     """A loss whose gradient is its expansion at w*: ``∇ℓ_i + ∇²ℓ_i (f − f*)``.
 
     What is recorded stays the true loss. With it, function space is the linearised dynamics of
@@ -85,18 +85,21 @@ def frozen(net: LinearisedNetwork) -> LinearisedNetwork:
     >>> runs[0].forget_loss.shape == runs[1].forget_loss.shape
     True
     """
+    _checks.instance("net", net, LinearisedNetwork)
     losses: list[SetLoss | None] = []
     start = 0
     for loss in net.space.losses:
         if loss is None:
             losses.append(None)
             continue
-        losses.append(FrozenSetLoss(loss, net.space.outputs[start : start + len(loss)]))
+        losses.append(_FrozenSetLoss(loss, net.space.outputs[start : start + len(loss)]))
         start += len(loss)
     return _with(net, losses=tuple(losses))
 
 
-def isotropic_move(net: LinearisedNetwork, rng: np.random.Generator) -> tuple[FloatArray, Tensor]:
+def isotropic_move(
+    net: LinearisedNetwork, rng: np.random.Generator | int
+) -> tuple[FloatArray, Tensor]:
     """Draw a unit displacement, isotropic on the gradients' range, and its effect on the outputs.
 
     ``w − w* = Jᵀc`` with ``c = K^{-1/2} g / ‖g‖``, g normal on the range of ``K = JJᵀ``: other
@@ -105,13 +108,27 @@ def isotropic_move(net: LinearisedNetwork, rng: np.random.Generator) -> tuple[Fl
     Parameters
     ----------
     net : LinearisedNetwork
-    rng : numpy.random.Generator
+    rng : numpy.random.Generator or int
 
     Returns
     -------
     (ndarray, shape (n_parameters,); Tensor, shape (N, C))
         The displacement, and ``J (w − w*)`` at all samples.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from rmtstab import bridge
+    >>> from rmtstab.bridge.expansions import isotropic_move
+    >>> x, y = torch.eye(4), torch.tensor([1.0, -1.0, 1.0, -1.0])
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Flatten(0))
+    >>> net = bridge.linearise(model, bridge.logistic, (x[:3], y[:3]), (x[3:], y[3:]))
+    >>> move, change = isotropic_move(net, 0)
+    >>> round(float(np.linalg.norm(move)), 6), tuple(change.shape)
+    (1.0, (4, 1))
     """
+    _checks.instance("net", net, LinearisedNetwork)
+    rng = _checks.generator("rng", rng)
     values, vectors = np.linalg.eigh(net.gram)
     inside = values > 1e-10 * values[-1]
     normal = rng.standard_normal(int(inside.sum()))
@@ -143,7 +160,22 @@ def started_at(net: LinearisedNetwork, change: Tensor) -> LinearisedNetwork:
     ------
     ValueError
         If the change's shape does not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab import bridge
+    >>> from rmtstab.bridge.expansions import isotropic_move, started_at
+    >>> x, y = torch.eye(4), torch.tensor([1.0, -1.0, 1.0, -1.0])
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Flatten(0))
+    >>> net = bridge.linearise(model, bridge.logistic, (x[:3], y[:3]), (x[3:], y[3:]))
+    >>> _, change = isotropic_move(net, 0)
+    >>> run = started_at(net, 0.1 * change).run(1.0, (1, 1), 0.3, 4, rng=0)
+    >>> float(run.displacement[0, 0])  # counted from the start
+    0.0
     """
+    _checks.instance("net", net, LinearisedNetwork)
+    _checks.instance("change", change, Tensor)
     if change.shape != net.space.outputs.shape:
         raise ValueError(
             f"change must have the outputs' shape {tuple(net.space.outputs.shape)}, "

@@ -59,6 +59,10 @@ def retraining_distance(outputs: Any, retrained: Any) -> FunctionDistance:
     """
     f = _checks.array("outputs", outputs, ndim=(1, 2))
     g = _checks.array("retrained", retrained, ndim=(1, 2))
+    if not f.size:
+        raise ValueError(f"outputs must hold at least one sample, got shape {f.shape}")
+    for name, x in (("outputs", f), ("retrained", g)):
+        _checks.moderate(name, x)
     if f.shape != g.shape:
         raise ValueError(f"retrained must have the outputs' shape {f.shape}, got {g.shape}")
     f, g = (x.reshape(len(x), -1) for x in (f, g))
@@ -192,17 +196,14 @@ def shadow_model_attack(
     """
     target = _losses("losses", losses)
     shadows = _checks.array("shadow_losses", shadow_losses, ndim=2)
-    inside, truth = np.asarray(trained_on), np.asarray(members)
+    inside, truth = _checks.truths("trained_on", trained_on), _checks.truths("members", members)
     if shadows.shape[1:] != target.shape or inside.shape != shadows.shape:
         raise ValueError(
             f"shadow_losses and trained_on must have shape (n_shadows, n={len(target)}), "
             f"got {shadows.shape} and {inside.shape}"
         )
-    if truth.shape != target.shape or truth.dtype != bool or inside.dtype != bool:
-        raise ValueError(
-            f"members and trained_on must be bool, members of shape ({len(target)},), got "
-            f"{truth.dtype} and {inside.dtype}, {truth.shape}"
-        )
+    if truth.shape != target.shape:
+        raise ValueError(f"members must have shape ({len(target)},), got {truth.shape}")
     counts = inside.sum(axis=0)
     few = np.minimum(counts, len(inside) - counts) < 2
     if few.any():

@@ -272,7 +272,8 @@ class LinearisedNetwork:
             replicas=replicas, rng=rng, sampling=sampling, momentum=momentum,
             weight_decay=weight_decay, schedule=schedule, update=update, record_every=record_every,
         )  # fmt: skip
-        curves, _ = function_space.run(self.space, plan, memory_budget=memory_budget)
+        budget = _checks.real("memory_budget", memory_budget, low=0.0, low_open=True)
+        curves, _ = function_space.run(self.space, plan, memory_budget=budget)
         curves = curves.reshaped(plan.shape)
         found = self.turns(curves, forget_level=forget_level, collapse_level=collapse_level)
         return FunctionSpaceRun(curves, found, plan, self.origin)
@@ -308,6 +309,13 @@ class LinearisedNetwork:
         """
         plan = self._plan_of(run)
         _checks.integer("replica", replica, low=0, high=plan.replicas - 1)
+        steps, cells = _checks.whole("steps", steps), len(plan.step_size)
+        if steps.ndim != 2 or len(steps) != cells or not steps.size:
+            raise ValueError(f"steps must have shape (n_cells={cells}, n_steps), got {steps.shape}")
+        if steps.min() < 0 or steps.max() > plan.steps:
+            raise ValueError(
+                f"steps must lie in [0, {plan.steps}], got {steps.min()} to {steps.max()}"
+            )
         quiet = replace(plan, recorded=np.zeros(1, dtype=np.int64))
         _, kept = function_space.run(self.space, quiet, snapshots=steps, replica=replica)
         assert kept is not None
@@ -343,6 +351,18 @@ class LinearisedNetwork:
         See Also
         --------
         rmtstab.bridge.retraining_distance, rmtstab.bridge.loss_threshold_attack
+
+        Examples
+        --------
+        >>> import torch
+        >>> from rmtstab import bridge
+        >>> x, y = torch.eye(6), torch.arange(6) % 2
+        >>> net = bridge.linearise(torch.nn.Linear(6, 2), torch.nn.CrossEntropyLoss(),
+        ...                        (x[:4], y[:4]), (x[4:], y[4:]))
+        >>> run = net.run(0.1, 2, 0.5, steps=8, rng=0)
+        >>> retain, forget, test = net.predicted_outputs(run, (), 8)
+        >>> retain.shape, forget.shape, test is None
+        ((4, 2), (2, 2), True)
         """
         kept = self._at(run, cell, step, replica)
         found = {
@@ -362,7 +382,14 @@ class LinearisedNetwork:
             Of the trained weights.
         """
         network = self._live_network()
-        move = pullback(network, self._drawn(), torch.as_tensor(values, device=network.device))
+        values = _checks.array("values", values, ndim=2, finite=False)  # runs may have diverged
+        scale = float(_checks.array("scale", scale, ndim=0, finite=False))
+        drawn = self._drawn()
+        if values.shape != (len(drawn), self.n_outputs):
+            raise ValueError(
+                f"values must have shape (n={len(drawn)}, C={self.n_outputs}), got {values.shape}"
+            )
+        move = pullback(network, drawn, torch.as_tensor(values, device=network.device))
         scaled = network.preconditioner
         return {
             name: scale * weight
@@ -520,6 +547,16 @@ class LinearisedNetwork:
         Returns
         -------
         OutcomeMap
+
+        Examples
+        --------
+        >>> import torch
+        >>> from rmtstab import bridge
+        >>> x, y = torch.eye(6), torch.arange(6) % 2
+        >>> net = bridge.linearise(torch.nn.Linear(6, 2), torch.nn.CrossEntropyLoss(),
+        ...                        (x[:4], y[:4]), (x[4:], y[4:]))
+        >>> net.map([0.1, 1.0], [0.0, 0.5], 2, steps=4, rng=0).outcome.shape
+        (2, 2)
         """
         from rmtstab.bridge.outcome_map import outcome_map
 
@@ -551,7 +588,7 @@ class LinearisedNetwork:
         ----------
         path : path-like
         """
-        save(self, path)
+        save(self, _checks.path("path", path))
 
     def trained(self) -> Iterator[tuple[SampleLoss, Samples, Tensor, Tensor]]:
         """Loss, samples, outputs and weights ``n ω_i`` of the retain and the forget set."""
@@ -595,7 +632,7 @@ class LinearisedNetwork:
         _checks.integer("step", step, low=0, high=plan.steps)
         try:
             flat = int(np.arange(len(plan.step_size)).reshape(plan.shape)[cell])
-        except (IndexError, TypeError):
+        except (IndexError, TypeError, OverflowError):
             raise ValueError(
                 f"cell must be an index into cells of shape {plan.shape}, got {cell!r}"
             ) from None

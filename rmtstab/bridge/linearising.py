@@ -89,6 +89,8 @@ def linearise(
             held_out = read_samples(
                 "test", test, device=network.device, max_samples=max_samples, seed=seed + 2
             )
+            if not len(held_out):
+                raise ValueError("test must hold at least one sample, got 0; None is no test set")
             for name, part in zip(("retain", "forget"), reading.samples, strict=True):
                 if part is not None:
                     notes += warn_of_shared(part, held_out, (name, "test"))

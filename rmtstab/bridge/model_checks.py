@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from rmtstab import _checks
+
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel, torch.jit.ScriptModule)
 
 
@@ -51,6 +53,17 @@ def check_model(model: Any) -> None:
         if value.is_floating_point() and not bool(value.detach().isfinite().all()):
             kind = "NaN" if bool(value.detach().isnan().any()) else "infinite"
             raise ValueError(f"model must have finite weights, got {kind} weights in {name!r}")
+
+
+def check_tensor(name: str, value: Any, axes: int, *, whole: bool = False) -> Tensor:
+    """Return a tensor of some number of axes, of integers or of real numbers, or raise."""
+    _checks.instance(name, value, Tensor)
+    if value.ndim != axes:
+        raise ValueError(f"{name} must have {axes} axes, got shape {tuple(value.shape)}")
+    if whole and (value.is_floating_point() or value.is_complex()):
+        raise TypeError(f"{name} must hold integers, got {value.dtype}")
+    result: Tensor = value
+    return result
 
 
 def select_output(result: Any, output: str | Callable[[Any], Tensor] | None) -> Tensor:

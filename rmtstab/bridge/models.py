@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rmtstab import _checks
+from rmtstab.bridge.model_checks import check_tensor
 
 
 class TwoLayerReLUCNN(nn.Module):
@@ -44,9 +45,11 @@ class TwoLayerReLUCNN(nn.Module):
 
     def __init__(self, dim: int, filters: int, *, scale: float = 0.1, seed: int = 0) -> None:
         super().__init__()
-        _checks.integer("dim", dim, low=1)
-        _checks.integer("filters", filters, low=1)
-        _checks.real("scale", scale, low=0.0, low_open=True)
+        dim, filters = (
+            _checks.integer(name, value, low=1)
+            for name, value in (("dim", dim), ("filters", filters))
+        )
+        scale = _checks.real("scale", scale, low=0.0, low_open=True)
         generator = torch.Generator().manual_seed(_checks.seed("seed", seed))
         weights = torch.randn(2, filters, dim, generator=generator, dtype=torch.float64)
         self.weights = nn.Parameter(weights * (scale / math.sqrt(dim)))
@@ -73,6 +76,7 @@ class TwoLayerReLUCNN(nn.Module):
         return self._preactivations(patches) > 0
 
     def _preactivations(self, patches: Tensor) -> Tensor:
+        check_tensor("patches", patches, 3)
         n, n_patches, _ = patches.shape
         products = patches @ self.weights.flatten(0, 1).T
         return products.view(n, n_patches, 2, -1)

@@ -14,13 +14,14 @@ from torch.func import functional_call, jacrev, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from rmtstab import _checks
+from rmtstab.bridge.devices import resolve_device
 from rmtstab.bridge.model_checks import OutputError, check_model, select_output
 from rmtstab.bridge.parameters import moving_names
 from rmtstab.bridge.precision import full_precision
 from rmtstab.bridge.preconditioner import diagonal
 from rmtstab.bridge.raised import first_line
 from rmtstab.bridge.samples import Samples
-from rmtstab.bridge.trees import map_tensors, tensors
+from rmtstab.bridge.trees import check_tree, map_tensors, tensors
 from rmtstab.bridge.untouched import untouched
 
 __all__ = ["Network", "untouched"]
@@ -93,7 +94,7 @@ class Network:
         available = dict(model.named_parameters())
         self.names = moving_names(model, parameters)
         home = available[self.names[0]].device
-        self.device = torch.device(home if device is None else device)
+        self.device = home if device is None else resolve_device(device)
         # a lookup with max_norm writes into the weight it is given
         renormed = any(getattr(m, "max_norm", None) is not None for m in model.modules())
 
@@ -198,6 +199,9 @@ class Network:
         weights : dict of str to Tensor
         inputs : Tensor or tree of tensors
         """
+        for name, weight in _checks.mapping("weights", weights).items():
+            _checks.instance(f"weights['{name}']", weight, Tensor)
+        check_tree("inputs", inputs)
         inputs = map_tensors(self._as_input, inputs)
         with self._bypass():
             state = {**self.fixed, **weights}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse.linalg import svds
 
+from rmtstab import _checks
 from rmtstab._record import Record
 from rmtstab._results import FloatArray, Trajectory
 from rmtstab.bridge.gauss_newton_gap import CurvatureGap, gap_of_reading
@@ -110,6 +111,10 @@ class NetworkProblem(UnlearningProblem):
         -------
         NetworkProblem
         """
+        _checks.instance("problem", problem, UnlearningProblem)
+        _checks.instance("interpolation", interpolation, InterpolationGap)
+        if disagreement is not None:
+            _checks.mapping("disagreement", disagreement)
         found = cls(problem.factors, problem.n_retain, problem.gradients)
         found.interpolation, found.notes = interpolation, notes
         found.disagreement, found.reading = disagreement or {}, reading
@@ -153,7 +158,21 @@ class NetworkProblem(UnlearningProblem):
 
 
 class NetworkDynamics(Dynamics):
-    """`Dynamics` of a network: its own gradients by default, and their report."""
+    """`Dynamics` of a network: its own gradients by default, and their report.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab import bridge
+    >>> model = torch.nn.Linear(3, 2, dtype=torch.float64)
+    >>> x, y = torch.eye(3, dtype=torch.float64), [0, 1, 0]
+    >>> found = bridge.problem(model, torch.nn.CrossEntropyLoss(), (x[:2], y[:2]), (x[2:], y[2:]))
+    >>> dyn = found.dynamics(step_size=0.1, batch_size=1, alpha=0.2)
+    >>> dyn.trajectory(3).displacement.shape, dyn.verdict()  # its own gradients push
+    ((4,), <Verdict.ESCAPES: 'escapes'>)
+    >>> dyn.at(alpha=0.0).stationary().mean.shape
+    (3,)
+    """
 
     @property
     def problem(self) -> NetworkProblem:

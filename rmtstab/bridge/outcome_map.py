@@ -89,6 +89,8 @@ def outcome_map(
     etas = np.atleast_1d(_checks.array("step_sizes", step_sizes, ndim=(0, 1)))
     mixings = np.atleast_1d(_checks.array("alphas", alphas, ndim=(0, 1)))
     pairs = _pairs(batch_sizes)
+    if not pairs:
+        raise ValueError("batch_sizes must hold at least one, got none")
     axes = [("step_size", etas.tolist()), ("alpha", mixings.tolist()), ("batch_size", pairs)]
     varying = [axis for axis in axes if len(axis[1]) > 1]
     if len(varying) > 2:

@@ -45,11 +45,12 @@ def moving_names(model: nn.Module, parameters: Any = None) -> tuple[str, ...]:
     aliases = {name: first[id(p)] for name, p in model.named_parameters(remove_duplicate=False)}
     if parameters is None:
         chosen = {name for name, p in available.items() if p.requires_grad}
-    elif callable(parameters) and not isinstance(parameters, nn.Module):
+    elif callable(parameters) and not isinstance(parameters, nn.Module | type):
         chosen = {name for name, p in available.items() if parameters(name, p)}
     else:
         wanted = [parameters] if isinstance(parameters, str | nn.Parameter) else parameters
-        if not isinstance(wanted, Iterable):
+        # an array without axes calls itself iterable, and is not
+        if not isinstance(wanted, Iterable) or getattr(wanted, "ndim", 1) == 0:
             raise TypeError(
                 "parameters must be names, module prefixes, Parameters or a filter, "
                 f"got {type(parameters).__name__}"

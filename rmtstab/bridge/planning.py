@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from rmtstab import _checks
 from rmtstab._record import Record, table
 from rmtstab.bridge.collecting import Side, collect
 from rmtstab.bridge.gram import has_closed_form, read_budget, read_sides
@@ -135,6 +136,7 @@ def plan(
     sides, _ = read_sides(network, samples, other)
     budget = read_budget(memory_budget, network)
     if n_functions is not None:
+        n_functions = _checks.integer("n_functions", n_functions, low=1)
         sides = [Side(side.samples, None, min(n_functions, network.n_outputs)) for side in sides]
     n_rows = sum(side.n_rows for side in sides)
     pairs = sides[0].n_rows * sides[-1].n_rows / (2.0 if len(sides) == 1 else 1.0)

@@ -82,6 +82,7 @@ def read(
         If anything cannot be read rightly; one line that names the argument, what was
         seen, what is accepted and the remedy.
     """
+    seed = _checks.seed("seed", seed)
     repeats = _checks.flag("check_deterministic", check_deterministic)
     place = None if device is None else resolve_device(device)
     network = Network(

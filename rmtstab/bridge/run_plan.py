@@ -124,6 +124,8 @@ def plan_runs(
             f"step_size and alpha must broadcast, got shapes {etas.shape} and {alphas.shape}"
         ) from None
     etas, alphas = (np.broadcast_to(v, shape).ravel() for v in (etas, alphas))
+    if not etas.size:
+        raise ValueError(f"step_size and alpha must hold a cell, got shape {shape}")
     if not sizes[1] and alphas.any():
         raise ValueError(f"alpha must be 0 without a forget set, got {alphas.max()}")
     only = float(alphas.flat[0]) if alphas.size and np.ptp(alphas) == 0.0 else None

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rmtstab import _checks
+from rmtstab.bridge.devices import resolve_device
 from rmtstab.bridge.trees import concatenated, map_tensors, tensors
 
 
@@ -49,12 +50,13 @@ class Samples:
         indices : sequence of int
         """
         if not isinstance(indices, Tensor):
-            given = np.asarray(_checks.each("indices", indices))
-            if given.size and (given.dtype.kind not in "iu" or given.ndim != 1):
-                raise TypeError(f"indices must be whole numbers, got dtype {given.dtype}")
+            listed = _checks.each("indices", indices)
+            given = _checks.whole("indices", listed) if listed else np.zeros(0, dtype=np.int64)
+            if given.ndim != 1:
+                raise ValueError(f"indices must have one axis, got shape {given.shape}")
             if given.size and not -len(self) <= given.min() <= given.max() < len(self):
                 raise ValueError(f"indices must lie within {len(self)} samples, got {given.max()}")
-            indices = given.astype(np.int64)
+            indices = given
         at = torch.as_tensor(indices, dtype=torch.int64)
         return self._map(lambda t: t[at.to(t.device)])
 
@@ -77,7 +79,8 @@ class Samples:
         ----------
         device : torch.device
         """
-        inputs, targets = (map_tensors(lambda t: t.to(device), part) for part in self.parts)
+        place = resolve_device(device)
+        inputs, targets = (map_tensors(lambda t: t.to(place), part) for part in self.parts)
         return replace(self, inputs=inputs, targets=targets)
 
     def joins(self, other: Samples) -> bool:

@@ -113,6 +113,9 @@ def extreme_eigenpairs(
     is_double = getattr(getattr(operator, "network", None), "dtype", torch.float64).itemsize > 4
     wanted = (1e-8 if is_double else 1e-4) if tolerance is None else tolerance
     wanted = _checks.real("tolerance", wanted, low=0.0, low_open=True)
+    seed = _checks.seed("seed", seed)
+    if max_products is not None:
+        max_products = _checks.integer("max_products", max_products, low=1)
     counted = _Counted(operator)
     if d <= max(DENSE, k + 1):
         values, vectors = np.linalg.eigh(_symmetric(counted @ np.eye(d)))
@@ -175,7 +178,7 @@ def largest_hessian_eigenvalue(
     parameters, output, preconditioner, device, check_deterministic
         As for `rmtstab.bridge.problem`; with a preconditioner, of ``P^{1/2} H P^{1/2}``.
     tolerance : float, default 1e-10
-        Relative accuracy asked of Lanczos.
+        Relative accuracy asked of Lanczos; 0 asks for all that doubles give.
 
     Returns
     -------
@@ -203,6 +206,7 @@ def largest_hessian_eigenvalue(
     >>> round(value, 9)  # 9 / 3 samples
     3.0
     """
+    tolerance = _checks.real("tolerance", tolerance, low=0.0)
     operator: CurvatureOperator = hessian_operator(
         model,
         loss,

@@ -17,6 +17,7 @@ from rmtstab.bridge.fingerprint import fingerprint
 from rmtstab.bridge.function_space import Bend, FunctionSpace
 from rmtstab.bridge.linearised import LinearisedNetwork
 from rmtstab.bridge.loss_reading import read_loss
+from rmtstab.bridge.model_checks import check_model
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.network_file import FORMAT, SETS
 from rmtstab.bridge.samples import Samples
@@ -87,6 +88,7 @@ def load(
         )
     network = None
     if model is not None:
+        check_model(model)
         if fingerprint(model) != header["fingerprint"]:
             raise ValueError(
                 "model must be the one that was linearised, got other weights or buffers"

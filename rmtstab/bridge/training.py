@@ -74,7 +74,7 @@ def gradient_descent(
     >>> bridge.gradient_descent(model, (x, y), step_size=0.5, steps=500).converged
     True
     """
-    _checks.real("step_size", step_size, low=0.0, low_open=True)
+    step_size = _checks.real("step_size", step_size, low=0.0, low_open=True)
     _checks.integer("steps", steps, low=0)
     _checks.real("tolerance", tolerance, low=0.0)
     inputs, targets = _read(model, data)

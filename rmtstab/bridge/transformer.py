@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rmtstab import _checks
+from rmtstab.bridge.architectures import MOST_LAYERS
+from rmtstab.bridge.model_checks import check_tensor
 
 
 class TransformerBlock(nn.Module):
@@ -65,8 +67,9 @@ class Transformer(nn.Module):
 
     Raises
     ------
-    ValueError
-        If ``heads`` does not divide ``width``.
+    TypeError, ValueError
+        If a number is of the wrong kind or outside its range, or ``heads`` does not divide
+        ``width``.
 
     References
     ----------
@@ -93,10 +96,17 @@ class Transformer(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        vocabulary, length, width, heads = (
+            _checks.integer(name, value, low=1)
+            for name, value in (
+                ("vocabulary", vocabulary), ("length", length), ("width", width), ("heads", heads)
+            )
+        )  # fmt: skip
+        layers = _checks.integer("layers", layers, low=1, high=MOST_LAYERS)
         if width % heads:
             raise ValueError(f"heads must divide width={width}, got {heads}")
         self.every_token = _checks.flag("every_token", every_token)
-        _checks.seed("seed", seed)
+        seed = _checks.seed("seed", seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.tokens, self.positions = (
@@ -115,6 +125,7 @@ class Transformer(nn.Module):
         ----------
         tokens : Tensor, shape (n, T), int64
         """
+        check_tensor("tokens", tokens, 2, whole=True)
         places = torch.arange(tokens.shape[1], device=tokens.device)
         states = self.blocks(self.tokens(tokens) + self.positions(places))
         if not self.every_token:

@@ -26,6 +26,18 @@ def tensors(tree: Any) -> list[Tensor]:
     return found
 
 
+def check_tree(name: str, tree: Any) -> None:
+    """Raise unless something is a tensor, or a dict, tuple or list of such trees."""
+    if isinstance(tree, Tensor):
+        return
+    if not isinstance(tree, Mapping | tuple | list) or not tree:
+        raise TypeError(
+            f"{name} must be a tensor, or a dict or tuple of tensors, got {type(tree).__name__}"
+        )
+    for part in tree.values() if isinstance(tree, Mapping) else tree:
+        check_tree(name, part)
+
+
 def tree_of(name: str, values: Any) -> Any:
     """Read tensors, arrays, tables and lists as a tree of detached tensors.
 

@@ -182,6 +182,10 @@ def unlearn(
     """
     keep_final = _checks.flag("keep_final", keep_final)
     start = None if initial is None else _checks.array("initial", initial, ndim=2)
+    if replicas is not None:
+        replicas = _checks.integer("replicas", replicas, low=1)
+    if until is not None:
+        _checks.function("until", until)
     if start is not None and replicas not in (None, len(start)):
         raise ValueError(f"replicas must be that of initial, {len(start)}, got {replicas}")
     if replicas is None:
@@ -252,12 +256,13 @@ def unlearn(
 
 def _optimiser(kind: str, betas: Any, epsilon: Any, max_norm: Any) -> Optimiser:
     _checks.choice("optimizer", kind, OPTIMIZERS)
-    pair = tuple(_checks.real("betas", b, low=0.0, high=1.0, high_open=True) for b in betas)
-    if len(pair) != 2:
-        raise ValueError(f"betas must be a pair, got {betas!r}")
+    first, second = (
+        _checks.real(f"betas[{k}]", b, low=0.0, high=1.0, high_open=True)
+        for k, b in enumerate(_checks.items("betas", betas, 2))
+    )
     return Optimiser(
         kind,
-        (pair[0], pair[1]),
+        (first, second),
         _checks.real("epsilon", epsilon, low=0.0, low_open=True),
         None if max_norm is None else _checks.real("max_norm", max_norm, low=0.0, low_open=True),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rmtstab import _checks, bridge
 from rmtstab._results import FloatArray
-from rmtstab.curvature import cnn_gram
+from rmtstab.curvature import ReducedFactors, cnn_gram
 from rmtstab.ensembles import SignalPlusNoise
 from rmtstab.experiment.presets import Preset
 from rmtstab.unlearning.problem import UnlearningProblem
@@ -99,9 +99,10 @@ def variations(base: Setting, **axes: Iterable[Any]) -> list[Setting]:
     >>> [s.snr for s in variations(Setting(), snr=(0.0, 1.0, 4.0))]
     [1.0, 0.0, 4.0]
     """
-    found = [base]
+    found = [_checks.instance("base", base, Setting)]
     for name, values in axes.items():
-        found += [replace(base, **{name: value}) for value in values]
+        _checks.choice("axes", name, [f.name for f in fields(Setting)])
+        found += [replace(base, **{name: value}) for value in _checks.each(name, values)]
     return list(dict.fromkeys(found))
 
 
@@ -123,6 +124,7 @@ def of_preset(preset: Preset) -> list[Setting]:
     >>> len(of_preset(PRESETS["quick"])), len(of_preset(PRESETS["full"]))
     (8, 23)
     """
+    _checks.instance("preset", preset, Preset)
     share = preset.n_forget / preset.n
     base = Setting(
         n=preset.n, n_forget=preset.n_forget, dim=preset.dim, filters=preset.filters,
@@ -175,7 +177,8 @@ def describe(setting: Setting, seed: Any) -> dict[str, Any]:
     >>> found["training_loss"] <= 0.05, 0.0 <= found["forget_accuracy"] <= 1.0
     (True, True)
     """
-    rng = np.random.default_rng(seed)
+    _checks.instance("setting", setting, Setting)
+    rng = _checks.generator("seed", seed, several=True)
     patches, labels = _sample(setting, setting.n, setting.label_noise, rng)
     if setting.forget == "class" and (positives := int((labels > 0).sum())) < setting.n_forget:
         raise ValueError(
@@ -227,14 +230,22 @@ def mean_escape(gram: FloatArray, n_retain: int, alpha: float) -> tuple[float, f
 
     Parameters
     ----------
-    gram : ndarray, shape (n, n)
+    gram : array_like, shape (n, n)
+        Symmetric positive semi-definite.
     n_retain : int
+        In [1, n − 1].
     alpha : float
+        In [0, 1].
 
     Returns
     -------
     (float, float or None)
         0 and None where the mean does not escape.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or outside its range.
 
     Examples
     --------
@@ -243,10 +254,13 @@ def mean_escape(gram: FloatArray, n_retain: int, alpha: float) -> tuple[float, f
     >>> mean_escape(np.diag([1.0, 4.0]), 1, 0.5)
     (2.0, 0.0)
     """
-    n = len(gram)
+    root = ReducedFactors.from_gram(gram).matrix.T  # K = root rootᵀ
+    n = len(root)
+    n_retain = _checks.integer("n_retain", n_retain, low=1, high=n - 1, high_label="n - 1")
+    alpha = _checks.real("alpha", alpha, low=0.0, high=1.0)
     weights = np.where(np.arange(n) < n_retain, (1.0 - alpha) / n_retain, -alpha / (n - n_retain))
-    values, vectors = np.linalg.eigh(gram)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))  # K = root rootᵀ
+    if not root.size:
+        return 0.0, None
     curvatures, directions = np.linalg.eigh(root.T @ (weights[:, None] * root))
     if curvatures[0] >= -1e-12 * max(abs(curvatures[-1]), 1e-300):
         return 0.0, None
@@ -276,7 +290,12 @@ def table(records: list[dict[str, Any]], varied: str, columns: Iterable[str]) ->
     | --- | --- |
     | 1 | 4 ± 1 |
     """
-    names = list(columns)
+    names = [
+        _checks.instance(f"columns[{k}]", c, str)
+        for k, c in enumerate(_checks.each("columns", columns))
+    ]
+    _checks.instance("varied", varied, str)
+    _checks.records("records", records, [varied, *names])
     rows = [[varied, *names], ["---"] * (1 + len(names))]
     for value in dict.fromkeys(r[varied] for r in records):
         row = [f"{value:g}" if isinstance(value, float) else str(value)]

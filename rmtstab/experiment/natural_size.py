@@ -109,7 +109,7 @@ def displaced_maps(
     ]
     steps = _checks.integer("steps", steps, low=1)
     replicas = _checks.integer("replicas", replicas, low=1)
-    rng = _generator("seed", seed)
+    rng = _checks.generator("seed", seed, several=True)
     net = bridge.linearise(model, loss, retain, forget)
     reference = net.references[1]
     if reference is None:
@@ -151,13 +151,6 @@ def displaced_maps(
             }
         )
     return found
-
-
-def _generator(name: str, value: Any) -> np.random.Generator:
-    """A generator from one seed or several."""
-    if isinstance(value, list | tuple):
-        return np.random.default_rng(_checks.integers(name, value))
-    return _checks.generator(name, value)
 
 
 def _cells(
@@ -269,6 +262,9 @@ def describe(
         steps and `RESIDUAL_REPLICAS` runs a cell at most.
     """
     model: nn.Module
+    _checks.choice("architecture", architecture, ("cnn", "resnet8"))
+    data.check_spec(preset, spec, images=architecture == "resnet8")
+    _checks.choice("loss", loss, list(LOSSES) if architecture == "cnn" else ["cross_entropy"])
     displacements, steps = preset.natural_displacements, preset.natural_steps
     replicas = preset.natural_replicas
     if architecture == "resnet8":

@@ -72,7 +72,7 @@ def test_function_distance():
             "trained_on must have each sample in and out of at least two shadow models, got 2",
         ),
         (
-            lambda: bridge.shadow_model_attack([1.0], np.ones((3, 2)), np.ones((3, 2)), [True]),
+            lambda: bridge.shadow_model_attack([1.0], np.ones((3, 2)), np.eye(3, 2) > 0, [True]),
             r"shadow_losses and trained_on must have shape \(n_shadows, n=1\)",
         ),
     ],

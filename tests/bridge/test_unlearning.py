@@ -254,7 +254,7 @@ def test_what_cannot_be_held_is_refused_before_a_step(case, monkeypatch):
     [
         ({"optimizer": "adam"}, "optimizer must be one of 'sgd', 'adamw', got 'adam'"),
         ({"max_norm": 0.0}, "max_norm must be > 0"),
-        ({"betas": (0.9, 1.0)}, r"betas must lie in \[0, 1\), got 1\.0"),
+        ({"betas": (0.9, 1.0)}, r"betas\[1\] must lie in \[0, 1\), got 1\.0"),
         ({"initial": np.zeros((2, 5))}, r"initial must have shape \(replicas, n_parameters="),
         ({"initial": np.zeros((2, 5)), "replicas": 3}, "replicas must be that of initial, 2, got"),
         ({"sampling": "some"}, "sampling must be one of"),

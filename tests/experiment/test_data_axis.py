@@ -94,3 +94,34 @@ def test_textures_differ_by_direction():
     across = np.abs(np.diff(images, axis=2)).mean(axis=(1, 2))  # along x: the upright ones vary
     down = np.abs(np.diff(images, axis=1)).mean(axis=(1, 2))
     assert np.mean((across > down) == (labels > 0)) > 0.95
+
+
+SPEC = {"data": "digits", "forget": "random", "index": 0, "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [  # each was taken, and gave fewer samples, a random forget set, half of a matrix
+        (lambda: data.digits(1798, 0), ValueError, r"n must lie in \[4, 1797\], got 1798"),
+        (
+            lambda: data.load(PRESETS["tiny"], SPEC | {"forget": "seven"}), ValueError,
+            r"spec\['forget'\] must be one of 'random', 'sevens', got 'seven'",
+        ),
+        (lambda: mean_escape([[1.0, 9.0], [0.0, 1.0]], 1, 0.5), ValueError, "must be symmetric"),
+        (lambda: mean_escape(np.eye(2), 2, 0.5), ValueError, "n_retain must lie in"),
+        (lambda: variations(Setting(), ratio=(1.0,)), ValueError, "axes must be one of 'snr'"),
+        (lambda: variations(None), TypeError, "base must be a Setting"),
+        (lambda: describe(Setting(), 1.5), TypeError, "seed must be a numpy Generator"),
+        (lambda: describe(Setting(), [-1]), ValueError, r"seed\[0\] must be >= 0"),
+        (lambda: data_axis.table([{"snr": 1}], "snr", ["steps"]), ValueError, "must have steps"),
+    ],
+)  # fmt: skip
+def test_what_is_no_setting_is_refused(build, error, message):
+    if "digits" in build.__code__.co_names or "load" in build.__code__.co_names:
+        pytest.importorskip("sklearn")
+    with pytest.raises(error, match=message):
+        build()
+
+
+def test_a_gram_of_zeros_moves_nowhere():
+    assert mean_escape(np.zeros((3, 3)), 1, 0.5) == (0.0, None)

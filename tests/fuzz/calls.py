@@ -7,8 +7,10 @@ import importlib
 import inspect
 import io
 import pkgutil
+import shutil
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -62,6 +64,7 @@ class Call:
 class Recorded:
     """What the examples did: arguments by code object, instances by class."""
 
+    folder: Path  # where files that examples read are kept: their own are gone afterwards
     arguments: dict[Any, list[tuple[Any, dict[str, Any], str, str]]] = field(default_factory=dict)
     instances: dict[type, list[Any]] = field(default_factory=dict)
 
@@ -87,9 +90,17 @@ class Recorded:
                 if not set(names) <= set(info.locals):  # a compiled kernel's
                     return
                 values = {k: info.locals[k] for k in names if k not in ("self", "cls")}
+                values = {k: self.keep(v) for k, v in values.items()}
                 # what a data class makes anew when nothing is given
                 values = {k: v for k, v in values.items() if repr(v) != "<factory>"}
                 kept.append((receiver, _copy(values), info.varargs or "", info.keywords or ""))
+
+    def keep(self, value):
+        """A path to a copy, of the path of a file that is there; all else as it is."""
+        if not isinstance(value, str | Path) or len(str(value)) > 200 or not Path(value).is_file():
+            return value
+        copied = self.folder.absolute() / f"{len(list(self.folder.iterdir()))}-{Path(value).name}"
+        return type(value)(shutil.copyfile(value, copied))
 
 
 def modules():
@@ -101,7 +112,9 @@ def modules():
 
 def record(chosen, folder):
     """Run the examples of modules in a folder under the profile hook."""
-    found = Recorded()
+    kept = Path(folder) / "kept"
+    kept.mkdir(exist_ok=True)
+    found = Recorded(kept)
     finder, runner = doctest.DocTestFinder(exclude_empty=True), doctest.DocTestRunner(verbose=False)
     with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
         for example in (e for name in chosen for e in finder.find(importlib.import_module(name))):
