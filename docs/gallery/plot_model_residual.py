@@ -4,8 +4,8 @@ Residual networks of two depths: what does reading one cost, and is it read righ
 
 ResNet-8 and ResNet-20 for small images, BatchNorm at its running statistics. A plan prints what
 each way to a problem takes before anything runs; the Gram matrix, accumulated layer by layer, is
-held against products with the whole network. (``residual_net(18)`` has 11 million weights; a problem
-of 64 images of 32 × 32 takes half a minute on one core.)
+held against products with the whole network. (``residual_net(18)`` has 11 million weights; a
+problem of 64 images of 32 × 32 takes half a minute on one core.)
 """
 
 import matplotlib.pyplot as plt
