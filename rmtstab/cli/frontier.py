@@ -24,6 +24,7 @@ MEAN_SQUARE = (
     "noise drives the mean square of escaping cells: rare runs carry it, and typical ones may "
     "stay. --horizon K maps what K steps do"
 )
+PLAIN = "no forget set in the file: plain SGD on the retain set, no mixing to map"
 ASCENT = (
     "a cell that escapes may need more steps than you take: --horizon K --radius R maps what "
     "K steps do"
@@ -99,6 +100,9 @@ def frontier(
     if as_json:
         settings = {"step_size": step_size, **options, "horizon": horizon, "radius": limit}
         shown = {"settings": settings, "frontier": found.to_dict(), "reasons": reasons}
+        if not problem.n_forget:
+            shown["frontier"].update(critical_alpha=None, critical_error=None)
+            shown["reasons"] = [PLAIN, *reasons]
         if out is not None:
             shown["map"] = str(out)
         print_json(shown)
@@ -129,7 +133,7 @@ def _print(problem: Any, step_size: float, sampling: str, found: Any, reasons: l
     if problem.n_forget:
         click.echo("critical" + "".join(f"{a:12.5g}" for a in found.critical_alpha))
     else:
-        click.echo("no forget set in the file: plain SGD on the retain set, no mixing to map")
+        click.echo(PLAIN)
     if open_cells.any():
         click.echo("? undecided: neither side of the frontier could be certified")
     for reason in reasons:
