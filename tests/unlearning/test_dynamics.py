@@ -94,7 +94,7 @@ def test_the_reader_sees_that_nothing_is_ascended():
     both = rs.UnlearningProblem.from_factors(factors, factors[:1])
     for problem, batches, words in ((alone, 4, "no forget set"), (both, (4, 1), "is ascended")):
         with pytest.warns(UserWarning, match=f"alpha was not given.*{words}") as seen:
-            dyn = problem.dynamics(0.01, batches, 0.0)
+            dyn = problem.dynamics(0.01, batches)
         assert seen[0].filename == __file__
         assert dyn.verdict() is rs.Verdict.STABLE and dyn.alpha == 0.0
         for text in (repr(dyn), dyn.report(), dyn._repr_html_(), repr(dyn.growth())):
