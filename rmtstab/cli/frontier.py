@@ -99,10 +99,11 @@ def frontier(
         draw(out, lambda ax: _plot(ax, found))
     if as_json:
         settings = {"step_size": step_size, **options, "horizon": horizon, "radius": limit}
-        shown = {"settings": settings, "frontier": found.to_dict(), "reasons": reasons}
+        told = found.to_dict()
         if not problem.n_forget:
-            shown["frontier"].update(critical_alpha=None, critical_error=None)
-            shown["reasons"] = [PLAIN, *reasons]
+            told |= {"critical_alpha": None, "critical_error": None}
+            reasons = [PLAIN, *reasons]
+        shown = {"settings": settings, "frontier": told, "reasons": reasons}
         if out is not None:
             shown["map"] = str(out)
         print_json(shown)
