@@ -19,7 +19,10 @@ FloatArray = NDArray[np.float64]
 
 
 class Verdict(Enum):
-    """What mean-square linear stability says of the trained model."""
+    """What mean-square linear stability says of the trained model, under the update asked about.
+
+    At mixing 0, or without a forget set, that update is plain SGD (`Growth.subject`).
+    """
 
     STABLE = "stable"
     MARGINAL = "marginal"
@@ -39,7 +42,7 @@ class Reason(Enum):
     NO_CONVERGENCE = "the eigen-solver did not converge"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Growth(Record):
     """Growth factor of the second moment on the range, with its certificate.
 
@@ -60,6 +63,8 @@ class Growth(Record):
         Retain samples first.
     verdict : Verdict
     reason : Reason
+    subject : str
+        The update that the verdict is of; it says so where nothing is ascended.
     """
 
     drawn_by = "participation"
@@ -71,6 +76,7 @@ class Growth(Record):
     participation: FloatArray = field(repr=False)
     verdict: Verdict
     reason: Reason
+    subject: str = ""
 
 
 @dataclass(frozen=True)

@@ -216,7 +216,7 @@ def test_the_update_is_frozen():
 
     import rmtstab as rs
 
-    dyn = rs.UnlearningProblem.from_factors([[1.0]]).dynamics(0.1, 1)
+    dyn = rs.UnlearningProblem.from_factors([[1.0]]).dynamics(0.1, 1, 0.0)
     for field in fields(dyn):
         with pytest.raises(FrozenInstanceError):
             setattr(dyn, field.name, None)

@@ -135,7 +135,7 @@ class NetworkProblem(UnlearningProblem):
         self,
         step_size: float,
         batch_size: Any,
-        alpha: float = 0.0,
+        alpha: float | None = None,
         sampling: str = "without_replacement",
         weight_decay: float = 0.0,
         momentum: float = 0.0,
@@ -147,8 +147,9 @@ class NetworkProblem(UnlearningProblem):
         step_size, batch_size, alpha, sampling, weight_decay, momentum
             As for `rmtstab.UnlearningProblem.dynamics`.
         """
+        mixing = self._given_or_zero(alpha)
         return NetworkDynamics.of(
-            self, step_size, batch_size, alpha, sampling, weight_decay, momentum
+            self, step_size, batch_size, mixing, sampling, weight_decay, momentum
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

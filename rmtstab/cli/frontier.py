@@ -24,6 +24,7 @@ MEAN_SQUARE = (
     "noise drives the mean square of escaping cells: rare runs carry it, and typical ones may "
     "stay. --horizon K maps what K steps do"
 )
+PLAIN = "no forget set in the file: plain SGD on the retain set, no mixing to map"
 ASCENT = (
     "a cell that escapes may need more steps than you take: --horizon K --radius R maps what "
     "K steps do"
@@ -98,7 +99,11 @@ def frontier(
         draw(out, lambda ax: _plot(ax, found))
     if as_json:
         settings = {"step_size": step_size, **options, "horizon": horizon, "radius": limit}
-        shown = {"settings": settings, "frontier": found.to_dict(), "reasons": reasons}
+        told = found.to_dict()
+        if not problem.n_forget:
+            told |= {"critical_alpha": None, "critical_error": None}
+            reasons = [PLAIN, *reasons]
+        shown = {"settings": settings, "frontier": told, "reasons": reasons}
         if out is not None:
             shown["map"] = str(out)
         print_json(shown)
@@ -129,7 +134,7 @@ def _print(problem: Any, step_size: float, sampling: str, found: Any, reasons: l
     if problem.n_forget:
         click.echo("critical" + "".join(f"{a:12.5g}" for a in found.critical_alpha))
     else:
-        click.echo("no forget set in the file: plain SGD on the retain set, no mixing to map")
+        click.echo(PLAIN)
     if open_cells.any():
         click.echo("? undecided: neither side of the frontier could be certified")
     for reason in reasons:

@@ -192,7 +192,7 @@ def stationary(
     >>> import numpy as np
     >>> import rmtstab as rs
     >>> problem = rs.UnlearningProblem.from_factors(np.ones((2, 1)))
-    >>> dyn = problem.dynamics(step_size=0.5, batch_size=1)
+    >>> dyn = problem.dynamics(step_size=0.5, batch_size=1, alpha=0.0)
     >>> found = dyn.stationary(problem.sample_gradients([1.0, -1.0]))
     >>> round(float(found.covariance[0, 0]), 12)  # η²/(1 − (1 − η)²)
     0.333333333333

@@ -240,7 +240,7 @@ def lyapunov(update: Update, rng: Any, replicas: int, steps: int, workers: int) 
     >>> import numpy as np
     >>> import rmtstab as rs
     >>> problem = rs.UnlearningProblem.from_factors(np.eye(2))
-    >>> rate = problem.dynamics(step_size=1.0, batch_size=2).lyapunov(0, replicas=4, steps=40)
+    >>> rate = problem.dynamics(1.0, 2, alpha=0.0).lyapunov(0, replicas=4, steps=40)
     >>> round(rate.value, 6), rate.value < 0
     (-0.693147, True)
     """

@@ -173,7 +173,7 @@ def iterate(
     >>> import numpy as np
     >>> import rmtstab as rs
     >>> problem = rs.UnlearningProblem.from_factors(np.eye(2))
-    >>> path = problem.dynamics(step_size=1.0, batch_size=2).trajectory(2)
+    >>> path = problem.dynamics(step_size=1.0, batch_size=2, alpha=0.0).trajectory(2)
     >>> path.displacement.tolist()
     [1.0, 0.25, 0.0625]
     """

@@ -41,7 +41,7 @@ class Update:
     Examples
     --------
     >>> import rmtstab as rs
-    >>> update = rs.UnlearningProblem.from_factors([[1.0], [2.0]]).dynamics(0.5, 1)
+    >>> update = rs.UnlearningProblem.from_factors([[1.0], [2.0]]).dynamics(0.5, 1, alpha=0.0)
     >>> update.at(step_size=0.1).mean_multipliers
     array([0.75])
     """

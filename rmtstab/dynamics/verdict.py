@@ -133,7 +133,28 @@ def assess(update: Update, found: Enclosure) -> Growth:
         participation=participation(update, found.matrix),
         verdict=verdict,
         reason=reason,
+        subject=subject(update),
     )
+
+
+def subject(update: Update) -> str:
+    """Say which update a verdict is of: one where nothing is ascended is none of unlearning.
+
+    Parameters
+    ----------
+    update : Update
+
+    Returns
+    -------
+    str
+    """
+    if not update.sizes[1]:
+        return "plain SGD on the retain set: there is no forget set"
+    if not update.alpha:
+        return "plain SGD on the retain set: mixing is 0, nothing is ascended"
+    if update.alpha == 1.0:
+        return "ascent on the forget set alone"
+    return "descent on the retain set, ascent on the forget set"
 
 
 def participation(update: Update, matrix: FloatArray) -> FloatArray:

@@ -7,6 +7,7 @@ import inspect
 import json
 import math
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from rmtstab.sweeps.workers import workers_at
 if TYPE_CHECKING:
     import xarray
 
+MOST_CELLS = 10**7  # of one sweep, whose cells are listed before the first runs
+BARE = re.compile(r"[A-Za-z0-9_-]+")
 SPACINGS: dict[str, Callable[..., Any]] = {"linspace": np.linspace, "geomspace": np.geomspace}
 
 
@@ -93,6 +96,11 @@ class Sweep:
         for name in self.fixed:
             if name in axes:
                 raise ValueError(f"fixed must hold no axis, got {name!r} in both")
+        size = math.prod(map(len, axes.values()))
+        if size > MOST_CELLS:
+            raise ValueError(
+                f"axes must span at most {MOST_CELLS:,} cells, got {size:,}: split the sweep"
+            )
         object.__setattr__(self, "axes", axes)
         object.__setattr__(self, "fixed", Cell.of("fixed", 0, **self.fixed).parameters)
         object.__setattr__(self, "seed", _checks.seed("seed", self.seed, 128))
@@ -223,7 +231,7 @@ class Sweep:
         lines = [f"experiment = {_toml(self.experiment)}", f"seed = {self.seed}"]
         for table in ("axes", "fixed"):
             rows = getattr(self, table).items()
-            lines += ["", f"[{table}]", *(f"{_toml(k)[1:-1]} = {_toml(v)}" for k, v in rows)]
+            lines += ["", f"[{table}]", *(f"{_key(k)} = {_toml(v)}" for k, v in rows)]
         text = "\n".join(lines) + "\n"
         if path is not None:
             write_atomically(_checks.path("path", path), text)
@@ -288,7 +296,7 @@ def _axis(name: str, values: Any) -> list[Any]:
     """Return an axis' values as JSON values, or raise."""
     if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray | range):
         raise TypeError(f"axis {name!r} must be a sequence, got {values!r}")
-    plain = [Cell.of("axis", 0, value=value)["value"] for value in values]
+    plain = [Cell.of("axis", 0, **{name: value})[name] for value in values]
     if not plain:
         raise ValueError(f"axis {name!r} must have at least one value, got none")
     if any(value is None or isinstance(value, dict) for value in plain):
@@ -329,7 +337,7 @@ def _spaced(name: str, values: Any) -> Any:
     ((kind, ends),) = values.items()
     if not isinstance(ends, list) or len(ends) != 3:
         raise ValueError(f"axis {name!r}: {kind} must be [first, last, number], got {ends!r}")
-    number = _checks.integer(f"axis {name!r}: number", ends[2], low=1)
+    number = _checks.integer(f"axis {name!r}: number", ends[2], low=1, high=MOST_CELLS)
     first, last = (
         _checks.real(f"axis {name!r}: end", end, low=0.0 if kind == "geomspace" else -math.inf,
                      low_open=kind == "geomspace") for end in ends[:2]
@@ -337,12 +345,18 @@ def _spaced(name: str, values: Any) -> Any:
     return SPACINGS[kind](first, last, number).tolist()
 
 
+def _key(name: str) -> str:
+    """Write a key, in quotes where it is not of plain letters."""
+    return name if BARE.fullmatch(name) else _toml(name)
+
+
 def _toml(value: Any) -> str:
-    """Write a value as TOML: as JSON, but for tables."""
+    """Write a value as TOML: as JSON, but for tables, and for text that TOML reads otherwise."""
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_toml(k)} = {_toml(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items()) + "}"
     if value is None:
         raise ValueError("TOML must hold values, got None: leave the parameter out")
-    return json.dumps(value)
+    # JSON escapes beyond U+FFFF by pairs of surrogates, and leaves DEL, which TOML forbids
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from rmtstab.dynamics.critical_step_size import critical_step_size
+from rmtstab.dynamics.verdict import subject
 from rmtstab.unlearning import words
 from rmtstab.unlearning.escape import HasEscape
 from rmtstab.unlearning.operator import HasOperator
@@ -62,7 +63,7 @@ class Dynamics(HasOperator, HasEscape, HasRuns):
         --------
         >>> import numpy as np
         >>> import rmtstab as rs
-        >>> dyn = rs.UnlearningProblem.from_factors(np.eye(2)).dynamics(0.5, 1)
+        >>> dyn = rs.UnlearningProblem.from_factors(np.eye(2)).dynamics(0.5, 1, alpha=0.0)
         >>> changed = dyn.at(step_size=1.0, sampling="bernoulli")
         >>> changed.step_size, changed.sampling, changed.batch_size
         (1.0, 'bernoulli', (1.0, 0.0))
@@ -93,5 +94,5 @@ class Dynamics(HasOperator, HasEscape, HasRuns):
             f"Dynamics(step_size={self.step_size:g}, batch_size={self.batch_size}, "
             f"alpha={self.alpha:g}, sampling={self.sampling!r}, "
             f"weight_decay={self.weight_decay:g}, momentum={self.momentum:g})"
-            + ("" if self.alpha else " (plain SGD: nothing is ascended)")
+            + ("" if self.alpha else f" ({subject(self)})")
         )

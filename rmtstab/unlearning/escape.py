@@ -52,7 +52,7 @@ class HasEscape(HasStability):
         Examples
         --------
         >>> import rmtstab as rs
-        >>> dyn = rs.UnlearningProblem.from_factors([[1.0]]).dynamics(3.0, 1)
+        >>> dyn = rs.UnlearningProblem.from_factors([[1.0]]).dynamics(3.0, 1, alpha=0.0)
         >>> dyn.escape_time(10.0)  # |1 − η| = 2
         4.0
         """
@@ -107,7 +107,7 @@ class HasEscape(HasStability):
         --------
         >>> import numpy as np
         >>> import rmtstab as rs
-        >>> dyn = rs.UnlearningProblem.from_factors(np.eye(2)).dynamics(1.0, 1)
+        >>> dyn = rs.UnlearningProblem.from_factors(np.eye(2)).dynamics(1.0, 1, alpha=0.0)
         >>> found = dyn.escape_probability(radius=4.0, horizon=50, replicas=100, rng=0)
         >>> round(found.bound, 9), found.simulated.value
         (0.0625, 0.0)
@@ -139,7 +139,7 @@ class HasEscape(HasStability):
         Examples
         --------
         >>> import rmtstab as rs
-        >>> dyn = rs.UnlearningProblem.from_factors([[1.0], [1.2]]).dynamics(0.1, 1)
+        >>> dyn = rs.UnlearningProblem.from_factors([[1.0], [1.2]]).dynamics(0.1, 1, alpha=0.0)
         >>> law = dyn.mirror_law()
         >>> found = law.rates(dyn.step_size, dyn.batch_size, dyn.alpha, dyn.sampling)
         >>> round(found.mean_square, 6), round(dyn.escape_rate(), 6)

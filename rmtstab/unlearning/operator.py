@@ -48,7 +48,7 @@ class HasOperator(Update):
         >>> import numpy as np
         >>> import rmtstab as rs
         >>> problem = rs.UnlearningProblem.from_factors(np.eye(2))
-        >>> problem.dynamics(step_size=1.0, batch_size=2).apply(np.eye(2)).tolist()
+        >>> problem.dynamics(step_size=1.0, batch_size=2, alpha=0.0).apply(np.eye(2)).tolist()
         [[0.25, 0.0], [0.0, 0.25]]
         """
         side = self.curvatures.rank * (2 if self.momentum else 1)
@@ -108,7 +108,7 @@ class HasOperator(Update):
         >>> import numpy as np
         >>> import rmtstab as rs
         >>> problem = rs.UnlearningProblem.from_factors(np.eye(2))
-        >>> matrix, basis = problem.dynamics(step_size=1.0, batch_size=1).operator_matrix()
+        >>> matrix, basis = problem.dynamics(1.0, 1, alpha=0.0).operator_matrix()
         >>> matrix.shape, round(float(np.linalg.eigvalsh(matrix)[-1]), 12)
         ((4, 4), 0.5)
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -187,7 +188,7 @@ class UnlearningProblem(HasThresholds, HasFrontiers):
         self,
         step_size: float,
         batch_size: Any,
-        alpha: float = 0.0,
+        alpha: float | None = None,
         sampling: str = "without_replacement",
         weight_decay: float = 0.0,
         momentum: float = 0.0,
@@ -201,7 +202,8 @@ class UnlearningProblem(HasThresholds, HasFrontiers):
         batch_size : int, or (retain, forget)
             One number means both sets. Bernoulli sampling takes real numbers in (0, n].
         alpha : float in [0, 1]
-            Mixing: 0 is SGD on the retain set.
+            Mixing: 0 is plain SGD on the retain set. Not given it is 0, with a warning, since
+            nothing is ascended then.
         sampling : {"without_replacement", "bernoulli", "with_replacement"}
         weight_decay : float, ≥ 0
             λ in ``D + λI``.
@@ -211,6 +213,11 @@ class UnlearningProblem(HasThresholds, HasFrontiers):
         Returns
         -------
         Dynamics
+
+        Warns
+        -----
+        UserWarning
+            If ``alpha`` is not given.
 
         Raises
         ------
@@ -226,7 +233,20 @@ class UnlearningProblem(HasThresholds, HasFrontiers):
         >>> round(dyn.growth_factor(), 4)
         0.8327
         """
-        return Dynamics.of(self, step_size, batch_size, alpha, sampling, weight_decay, momentum)
+        mixing = self._given_or_zero(alpha)
+        return Dynamics.of(self, step_size, batch_size, mixing, sampling, weight_decay, momentum)
+
+    def _given_or_zero(self, alpha: float | None) -> float:
+        """Return the mixing; where the caller's caller gave none, 0 with a warning."""
+        if alpha is not None:
+            return alpha
+        why = "nothing is ascended" if self.n_forget else "there is no forget set"
+        warnings.warn(
+            f"alpha was not given: this is plain SGD on the retain set ({why}), whose verdict is "
+            "none of unlearning; alpha=0.0 says so without a warning",
+            stacklevel=3,
+        )
+        return 0.0
 
     def resistance(
         self,

@@ -79,7 +79,7 @@ class HasRuns(HasStability):
         >>> import numpy as np
         >>> import rmtstab as rs
         >>> problem = rs.UnlearningProblem.from_factors([[1.0], [0.0]])
-        >>> dyn = problem.dynamics(step_size=0.5, batch_size=1)
+        >>> dyn = problem.dynamics(step_size=0.5, batch_size=1, alpha=0.0)
         >>> path = dyn.trajectory(40, quantiles=[0.5], rng=0)
         >>> bool(path.quantiles[0, -1] < path.displacement[-1])
         True
@@ -123,7 +123,7 @@ class HasRuns(HasStability):
         >>> import numpy as np
         >>> import rmtstab as rs
         >>> problem = rs.UnlearningProblem.from_factors(np.ones((2, 1)))
-        >>> dyn = problem.dynamics(step_size=0.5, batch_size=1)
+        >>> dyn = problem.dynamics(step_size=0.5, batch_size=1, alpha=0.0)
         >>> found = dyn.stationary(problem.sample_gradients([1.0, -1.0]))
         >>> round(float(found.covariance[0, 0]), 12)  # η²/(1 − (1 − η)²)
         0.333333333333
@@ -173,7 +173,7 @@ class HasRuns(HasStability):
         --------
         >>> import numpy as np
         >>> import rmtstab as rs
-        >>> dyn = rs.UnlearningProblem.from_factors(np.eye(2)).dynamics(1.0, 2)
+        >>> dyn = rs.UnlearningProblem.from_factors(np.eye(2)).dynamics(1.0, 2, alpha=0.0)
         >>> dyn.simulate(2, replicas=3, rng=0).displacement.round(6)[0].tolist()
         [1.0, 0.5, 0.25]
         """
@@ -216,7 +216,7 @@ class HasRuns(HasStability):
         >>> import numpy as np
         >>> import rmtstab as rs
         >>> problem = rs.UnlearningProblem.from_factors(np.eye(2))
-        >>> rate = problem.dynamics(step_size=1.0, batch_size=2).lyapunov(0, replicas=4, steps=40)
+        >>> rate = problem.dynamics(1.0, 2, alpha=0.0).lyapunov(0, replicas=4, steps=40)
         >>> round(rate.value, 6), rate.value < 0
         (-0.693147, True)
         """
@@ -260,7 +260,7 @@ class HasRuns(HasStability):
         Examples
         --------
         >>> import rmtstab as rs
-        >>> dyn = rs.UnlearningProblem.from_factors([[1.0], [2.0]]).dynamics(0.61, 1)
+        >>> dyn = rs.UnlearningProblem.from_factors([[1.0], [2.0]]).dynamics(0.61, 1, alpha=0.0)
         >>> found = dyn.lyapunov_bounds()  # E log|1 − ηh| of one batch
         >>> round(dyn.escape_rate(), 3), round(found.upper, 3), found.upper_method
         (0.053, -0.288, 'exact')

@@ -44,7 +44,7 @@ class HasStability(Update):
         Examples
         --------
         >>> import rmtstab as rs
-        >>> dyn = rs.UnlearningProblem.from_factors([[1.0], [1.0]]).dynamics(0.5, 1)
+        >>> dyn = rs.UnlearningProblem.from_factors([[1.0], [1.0]]).dynamics(0.5, 1, alpha=0.0)
         >>> found = dyn.growth()
         >>> round(found.value, 9), found.verdict.name
         (0.25, 'STABLE')
@@ -158,7 +158,7 @@ class HasStability(Update):
         Examples
         --------
         >>> import rmtstab as rs
-        >>> dyn = rs.UnlearningProblem.from_factors([[1.0], [2.0]]).dynamics(0.1, 1)
+        >>> dyn = rs.UnlearningProblem.from_factors([[1.0], [2.0]]).dynamics(0.1, 1, alpha=0.0)
         >>> found = dyn.certificate()
         >>> found.statement, bool(found.verify())
         ('growth < bound', True)

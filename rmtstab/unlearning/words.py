@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from rmtstab._results import Growth, Threshold
 from rmtstab.dynamics.update import Update
+from rmtstab.dynamics.verdict import subject
 
 Facts = list[tuple[str, str]]
 
@@ -31,6 +32,7 @@ def facts(
     list of (str, str)
     """
     retain, forget = update.sizes
+    of = "" if update.alpha else f" ({subject(update)})"
     result = [
         ("problem", f"{retain} retain, {forget} forget, rank {update.curvatures.rank}"),
         (
@@ -41,7 +43,7 @@ def facts(
             f"weight decay {update.weight_decay:g}, momentum {update.momentum:g}",
         ),
         ("growth factor", f"{growth.value:.10g}, at most {growth.error_bound:.1e} more"),
-        ("verdict", f"{growth.verdict.value}: {growth.reason.value}{_plain(update)}"),
+        ("verdict", f"{growth.verdict.value}: {growth.reason.value}{of}"),
         ("critical step size", f"{critical.value:.6g} ({critical.status})"),
     ]
     problem = update.curvatures
@@ -89,11 +91,3 @@ def table(given: Facts) -> str:
         for label, words in given
     )
     return f"<table>{rows}</table>"
-
-
-def _plain(update: Update) -> str:
-    """Say so where nothing is ascended: a verdict of plain SGD is none of unlearning."""
-    if update.alpha:
-        return ""
-    why = "mixing is 0" if update.sizes[1] else "there is no forget set"
-    return f" (plain SGD on the retain set: {why})"

@@ -43,7 +43,7 @@ def test_bounds_enclose_where_fixed_size_noise_cancels(step):
 def test_what_is_exactly_marginal_is_not_called_unstable():
     for seed in range(20):
         z = np.random.default_rng(seed).standard_normal((5, 3))
-        for bound in factors(z).dynamics(0.0, 1).bounds():
+        for bound in factors(z).dynamics(0.0, 1, 0.0).bounds():
             assert bound.satisfied or bound.kind == "sufficient", bound
 
 
@@ -63,7 +63,7 @@ def test_a_top_direction_orthogonal_to_every_structured_start():
 
 
 def test_no_curvature_left_for_an_iterative_solver():
-    exact = factors([np.eye(100)]).dynamics(1.0, 1)  # Φ = 0
+    exact = factors([np.eye(100)]).dynamics(1.0, 1, 0.0)  # Φ = 0
     assert violations(exact.bounds(gap=False), 0.0) == []
     faint = factors(np.eye(100), 1e-90 * np.eye(100)[:5]).dynamics(1.0, 1, 0.3)
     assert violations(faint.bounds(gap=False), faint.growth_factor()) == []

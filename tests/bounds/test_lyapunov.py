@@ -75,7 +75,7 @@ def test_orthogonal_groups_have_the_largest_of_their_closed_forms():
     """Retain (2, 1, 1) samples along three axes, batches of two; an independent count."""
     h, groups = np.array([0.8, 1.4, 2.2, 1.7]), np.array([0, 0, 1, 2])
     factors = np.sqrt(h)[:, None] * np.eye(3)[groups]
-    dyn = rs.UnlearningProblem.from_factors(factors).dynamics(0.9, 2)
+    dyn = rs.UnlearningProblem.from_factors(factors).dynamics(0.9, 2, 0.0)
     rates = [
         np.mean([
             np.log(abs(1 - 0.45 * sum(h[i] for i in pair if groups[i] == g)))
@@ -102,7 +102,9 @@ def test_ends_jump_where_orthogonal_samples_are_barely_coupled():
 
 
 def test_a_batch_that_kills_the_direction_ends_almost_every_run():
-    found = rs.UnlearningProblem.from_factors([[1.0], [2.0]]).dynamics(0.25, 1).lyapunov_bounds()
+    found = (
+        rs.UnlearningProblem.from_factors([[1.0], [2.0]]).dynamics(0.25, 1, 0.0).lyapunov_bounds()
+    )
     assert found.upper < -15 and found.is_contracting  # 1 − ηh² = 0 for the second, to rounding
 
 
@@ -239,7 +241,7 @@ def test_without_its_entropy_the_bound_would_be_wrong():
 
 def test_a_run_can_be_proved_to_shrink_although_its_mean_square_grows():
     problem = rs.UnlearningProblem.from_factors(np.random.default_rng(0).standard_normal((12, 4)))
-    dyn = problem.dynamics(1.05 * float(problem.critical_step_size(1, 0.0)), 1)
+    dyn = problem.dynamics(1.05 * float(problem.critical_step_size(1, 0.0)), 1, 0.0)
     found = dyn.lyapunov_bounds()
     assert dyn.verdict() is rs.Verdict.ESCAPES and found.mean_square > 0.01
     assert found.is_contracting and not found.is_growing
@@ -293,9 +295,9 @@ def test_the_mirror_law_lies_between_them():
 def test_arguments_are_checked():
     problem = rs.UnlearningProblem.from_factors([[1.0], [2.0]])
     with pytest.raises(ValueError, match="momentum must be 0 for Lyapunov bounds"):
-        problem.dynamics(0.1, 1, momentum=0.5).lyapunov_bounds()
+        problem.dynamics(0.1, 1, 0.0, momentum=0.5).lyapunov_bounds()
     with pytest.raises(ValueError, match="batches must be >= 0 and finite, got -1"):
-        problem.dynamics(0.1, 1).lyapunov_bounds(batches=-1)
+        problem.dynamics(0.1, 1, 0.0).lyapunov_bounds(batches=-1)
 
 
 @pytest.mark.slow

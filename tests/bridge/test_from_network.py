@@ -430,7 +430,7 @@ def test_report_says_how_far_the_network_is_from_interpolation():
     assert "<td>does not interpolate" in dyn._repr_html_() and plain.step_size == 0.1
     again = pickle.loads(pickle.dumps(far))
     assert again.interpolation == far.interpolation and again.rank == far.rank
-    assert isinstance(again.dynamics(0.1, 2), type(dyn))
+    assert isinstance(again.dynamics(0.1, 2, 0.0), type(dyn))
 
 
 def test_reports_compare_gauss_newton_with_the_hessian():

@@ -16,7 +16,7 @@ from tests import naive
 from tests.strategies import SAMPLINGS
 
 NAMES = sorted(
-    {b.name for b in rs.UnlearningProblem.from_factors(np.eye(3)).dynamics(0.5, 1).bounds()}
+    {b.name for b in rs.UnlearningProblem.from_factors(np.eye(3)).dynamics(0.5, 1, 0.0).bounds()}
 )
 
 

@@ -235,7 +235,7 @@ def test_no_arguments_show_the_help():
 def test_a_certificate_as_json(tmp_path):
     pytest.importorskip("flint")
     problem = rmtstab.UnlearningProblem.from_factors([[1.0], [0.5]])
-    path = problem.dynamics(0.1, 1).certificate().save(tmp_path / "growth.json")
+    path = problem.dynamics(0.1, 1, 0.0).certificate().save(tmp_path / "growth.json")
     result = call("verify", path, "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout, parse_constant=pytest.fail)["proved"] is True

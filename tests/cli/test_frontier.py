@@ -60,6 +60,8 @@ def test_without_a_forget_set_it_says_so(tmp_path):
         assert result.exit_code == 0 and "n_forget=0" in result.output
         assert "no forget set in the file: plain SGD" in result.output
         assert "critical" not in result.output and "2/0" not in result.output
+        told = json.loads(call(path, "--batch-sizes", "2", "--json").output)
+        assert told["frontier"]["critical_alpha"] is None and "plain SGD" in told["reasons"][0]
     refused = call(gram, "--batch-sizes", "2/1")
     assert refused.exit_code == 2 and "there is no forget set" in refused.output
 

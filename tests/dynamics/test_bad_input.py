@@ -58,26 +58,34 @@ INDEFINITE = np.diag([1.0, 1.0, -0.5])
             "square with a side divisible by rank=3",
         ),
         (lambda: UnlearningProblem.from_gram(EYE, 5), ValueError, r"n_retain must lie in \[1, n=4"),
-        (lambda: PROBLEM.dynamics(-1.0, 1), ValueError, "step_size must be >= 0"),
-        (lambda: PROBLEM.dynamics("1", 1), TypeError, "step_size must be a real number"),
+        (lambda: PROBLEM.dynamics(-1.0, 1, 0.0), ValueError, "step_size must be >= 0"),
+        (lambda: PROBLEM.dynamics("1", 1, 0.0), TypeError, "step_size must be a real number"),
         (lambda: PROBLEM.dynamics(1.0, 1, 1.5), ValueError, r"alpha must lie in \[0, 1\]"),
         (lambda: PROBLEM.dynamics(1.0, (1, 3), 0.5), ValueError, r"n_forget=2\], got 3"),
-        (lambda: PROBLEM.dynamics(1.0, 0), ValueError, r"batch_size must lie in \[1, n_retain=4"),
-        (lambda: PROBLEM.dynamics(1.0, 1.5), TypeError, "batch_size must be an integer"),
+        (
+            lambda: PROBLEM.dynamics(1.0, 0, 0.0),
+            ValueError,
+            r"batch_size must lie in \[1, n_retain=4",
+        ),
+        (lambda: PROBLEM.dynamics(1.0, 1.5, 0.0), TypeError, "batch_size must be an integer"),
         (
             lambda: PROBLEM.dynamics(1.0, (0.0, 1.0), 0.1, "bernoulli"),
             ValueError,
             r"batch_size must lie in \(0, n_retain=4\]",
         ),
-        (lambda: PROBLEM.dynamics(1.0, (1, 1, 1)), ValueError, "one number or a pair"),
-        (lambda: PROBLEM.dynamics(1.0, 1, sampling="epoch"), ValueError, "sampling must be one of"),
+        (lambda: PROBLEM.dynamics(1.0, (1, 1, 1), 0.0), ValueError, "one number or a pair"),
         (
-            lambda: PROBLEM.dynamics(1.0, 1, weight_decay=-1),
+            lambda: PROBLEM.dynamics(1.0, 1, 0.0, sampling="epoch"),
+            ValueError,
+            "sampling must be one of",
+        ),
+        (
+            lambda: PROBLEM.dynamics(1.0, 1, 0.0, weight_decay=-1),
             ValueError,
             "weight_decay must be >= 0",
         ),
         (
-            lambda: PROBLEM.dynamics(1.0, 1, momentum=1.0),
+            lambda: PROBLEM.dynamics(1.0, 1, 0.0, momentum=1.0),
             ValueError,
             r"momentum must lie in \[0, 1\)",
         ),
@@ -87,17 +95,21 @@ INDEFINITE = np.diag([1.0, 1.0, -0.5])
             "alpha must be 0 when there is no forget set",
         ),
         (
-            lambda: PROBLEM.dynamics(1.0, 1).trajectory(3, np.ones(3)),
+            lambda: PROBLEM.dynamics(1.0, 1, 0.0).trajectory(3, np.ones(3)),
             ValueError,
             "initial must have",
         ),
-        (lambda: PROBLEM.dynamics(1.0, 1).trajectory(-1), ValueError, "steps must be >= 0"),
+        (lambda: PROBLEM.dynamics(1.0, 1, 0.0).trajectory(-1), ValueError, "steps must be >= 0"),
         (
-            lambda: PROBLEM.dynamics(1.0, 1).trajectory(1, -EYE),
+            lambda: PROBLEM.dynamics(1.0, 1, 0.0).trajectory(1, -EYE),
             ValueError,
             "positive semi-definite",
         ),
-        (lambda: PROBLEM.dynamics(1.0, 1).apply(np.eye(3)), ValueError, "second_moment must have"),
+        (
+            lambda: PROBLEM.dynamics(1.0, 1, 0.0).apply(np.eye(3)),
+            ValueError,
+            "second_moment must have",
+        ),
         (lambda: PROBLEM.from_predictions(np.ones(3)), ValueError, "must hold 6 numbers"),
         (
             lambda: PROBLEM.frontier(1.0, [1], [0.1], horizon=3),
@@ -147,11 +159,11 @@ INDEFINITE = np.diag([1.0, 1.0, -0.5])
             ValueError,
             r"n_retain=4\], got 5.0",
         ),
-        (lambda: PROBLEM.dynamics(np.nan, 1), ValueError, "step_size must be >= 0 and finite"),
-        (lambda: PROBLEM.dynamics(np.inf, 1), ValueError, "step_size must be >= 0 and finite"),
+        (lambda: PROBLEM.dynamics(np.nan, 1, 0.0), ValueError, "step_size must be >= 0 and finite"),
+        (lambda: PROBLEM.dynamics(np.inf, 1, 0.0), ValueError, "step_size must be >= 0 and finite"),
         (lambda: PROBLEM.dynamics(1.0, 1, np.nan), ValueError, "alpha must lie in"),
-        (lambda: PROBLEM.dynamics(1.0, 1, momentum=-0.1), ValueError, "momentum must lie in"),
-        (lambda: PROBLEM.dynamics(1.0, True), TypeError, "batch_size must be an integer"),
+        (lambda: PROBLEM.dynamics(1.0, 1, 0.0, momentum=-0.1), ValueError, "momentum must lie in"),
+        (lambda: PROBLEM.dynamics(1.0, True, 0.0), TypeError, "batch_size must be an integer"),
         (lambda: PROBLEM.critical_step_size(9), ValueError, r"n_retain=4\], got 9"),
         (lambda: PROBLEM.critical_alpha(-1.0, 1), ValueError, "step_size must be >= 0"),
         (lambda: PROBLEM.critical_batch_size(1.0, 1.5), ValueError, "alpha must lie in"),
@@ -167,20 +179,28 @@ INDEFINITE = np.diag([1.0, 1.0, -0.5])
             ValueError,
             "radius must be > 0",
         ),
-        (lambda: PROBLEM.dynamics(1.0, 1).simulate(3, 0, 0), ValueError, "replicas must be >= 1"),
-        (lambda: PROBLEM.dynamics(1.0, 1).simulate(3, 1, "x"), TypeError, "rng must be a numpy"),
         (
-            lambda: PROBLEM.dynamics(1.0, 1).trajectory(1, np.triu(np.ones((4, 4)))),
+            lambda: PROBLEM.dynamics(1.0, 1, 0.0).simulate(3, 0, 0),
+            ValueError,
+            "replicas must be >= 1",
+        ),
+        (
+            lambda: PROBLEM.dynamics(1.0, 1, 0.0).simulate(3, 1, "x"),
+            TypeError,
+            "rng must be a numpy",
+        ),
+        (
+            lambda: PROBLEM.dynamics(1.0, 1, 0.0).trajectory(1, np.triu(np.ones((4, 4)))),
             ValueError,
             "symmetric second moment",
         ),
         (
-            lambda: PROBLEM.dynamics(1.0, 1).trajectory(1, observables=[np.eye(2)]),
+            lambda: PROBLEM.dynamics(1.0, 1, 0.0).trajectory(1, observables=[np.eye(2)]),
             ValueError,
             r"observables\[0\] must have shape",
         ),
         (
-            lambda: PROBLEM.dynamics(0.1, 1).stationary(np.ones((6, 3))),
+            lambda: PROBLEM.dynamics(0.1, 1, 0.0).stationary(np.ones((6, 3))),
             ValueError,
             r"gradients must have shape \(6, 4\)",
         ),
@@ -200,7 +220,8 @@ def test_single_precision_and_ragged_factors_are_accepted():
     padded = np.zeros((2, 3, 3))
     padded[0, :2], padded[1] = z[:2], z[2:5]
     values = [
-        UnlearningProblem.from_factors(f).dynamics(0.1, 1).growth_factor() for f in (ragged, padded)
+        UnlearningProblem.from_factors(f).dynamics(0.1, 1, 0.0).growth_factor()
+        for f in (ragged, padded)
     ]
     assert values[0] == pytest.approx(values[1], rel=1e-12)
     noisy = z @ z.T

@@ -23,7 +23,7 @@ def build(x, **changes):
 def test_one_retained_sample(sampling, momentum):
     # h = 4: a batch of one sample from one has no noise in any scheme
     problem = UnlearningProblem.from_factors([[2.0, 0.0, 0.0]])
-    dyn = problem.dynamics(0.3, 1, sampling=sampling, momentum=momentum)
+    dyn = problem.dynamics(0.3, 1, 0.0, sampling=sampling, momentum=momentum)
     a = 1.0 + momentum - 0.3 * 4.0
     roots = np.roots([1.0, -a, momentum]) if momentum else np.array([a])
     assert dyn.growth_factor() == pytest.approx(np.abs(roots).max() ** 2, rel=1e-12)
@@ -54,7 +54,7 @@ def test_no_forget_set_is_plain_descent(sampling, empty, rng):
     z = rng.standard_normal((5, 2, 3))
     problem = UnlearningProblem.from_factors(z, empty)
     assert (problem.n_forget, problem.rank) == (0, 3)
-    dyn = problem.dynamics(0.1, 2, sampling=sampling)
+    dyn = problem.dynamics(0.1, 2, 0.0, sampling=sampling)
     exact = naive.growth_factor(hessians(z), np.zeros((0, 3, 3)), 0.1, (2, 0), 0.0, sampling)
     assert dyn.growth_factor() == pytest.approx(exact, rel=1e-11)
     path = dyn.trajectory(4, quantiles=[0.5], replicas=3, rng=0)

@@ -46,10 +46,10 @@ def test_matrix_lives_on_the_judged_range(rng):
 
 
 def test_too_large_a_matrix_is_refused_before_any_work():
-    dyn = UnlearningProblem.from_factors(np.eye(200)).dynamics(1.0, 10, momentum=0.5)
+    dyn = UnlearningProblem.from_factors(np.eye(200)).dynamics(1.0, 10, 0.0, momentum=0.5)
     with pytest.raises(ValueError, match=r"needs 205 GB for r=200, more than memory_limit=2 GB"):
         dyn.operator_matrix()
     with pytest.raises(ValueError, match="use operator"):
-        UnlearningProblem.from_factors(np.eye(9)).dynamics(1.0, 3).operator_matrix(1e4)
+        UnlearningProblem.from_factors(np.eye(9)).dynamics(1.0, 3, 0.0).operator_matrix(1e4)
     with pytest.raises(ValueError, match=r"second_moment must have shape \(400, 400\)"):
         dyn.apply(np.eye(200))

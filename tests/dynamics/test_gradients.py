@@ -187,4 +187,4 @@ def test_bad_shapes_and_divergent_decay_are_refused(rng):
     null = UnlearningProblem.from_factors(np.zeros((3, 2)), gradients=(np.ones((3, 2)), ()))
     assert (null.rank, null.complement) == (0, 1)
     with pytest.raises(ValueError, match="stationary needs"):
-        null.dynamics(1.0, 1, weight_decay=3.0).stationary(null.gradients)
+        null.dynamics(1.0, 1, 0.0, weight_decay=3.0).stationary(null.gradients)

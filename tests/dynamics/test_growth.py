@@ -116,7 +116,7 @@ def test_growth_on_eight_decades_of_eigenvalues(sampling, alpha, rng):
 def test_an_eigenmatrix_of_the_mean_is_not_taken_for_the_top_one():
     """On its own axis the mean is exact at once; the noise of another axis grows faster."""
     problem = UnlearningProblem.from_factors(np.diag([0.1, 1.0, 1.0, 0.9]))
-    dyn = problem.dynamics(6.0, 1)
+    dyn = problem.dynamics(6.0, 1, 0.0)
     exact = naive.growth_factor(
         hessians(np.diag([0.1, 1.0, 1.0, 0.9])[:, None]), np.zeros((0, 4, 4)), 6.0, (1, 1), 0.0,
         "without_replacement",
@@ -166,9 +166,9 @@ def test_verdicts_and_reasons(rng):
         assert (growth.verdict, growth.reason) == (verdict, reason)
     critical = float(problem.critical_step_size(1))
     assert critical < 2 / top
-    noisy = problem.dynamics(1.01 * critical, 1).growth()
+    noisy = problem.dynamics(1.01 * critical, 1, 0.0).growth()
     assert (noisy.verdict, noisy.reason) == (Verdict.ESCAPES, Reason.NOISE_DRIVEN)
-    assert problem.dynamics(critical, 1).verdict() is Verdict.MARGINAL
+    assert problem.dynamics(critical, 1, 0.0).verdict() is Verdict.MARGINAL
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
@@ -178,8 +178,8 @@ def test_verdict_over_sixteen_decades_of_gram_eigenvalues(sampling, rng):
     problem = UnlearningProblem.from_factors(z)
     assert problem.rank == 20
     critical = float(problem.critical_step_size(4, sampling=sampling))
-    assert problem.dynamics(0.999 * critical, 4, sampling=sampling).verdict() is Verdict.STABLE
-    above = problem.dynamics(1.001 * critical, 4, sampling=sampling).verdict()
+    assert problem.dynamics(0.999 * critical, 4, 0.0, sampling=sampling).verdict() is Verdict.STABLE
+    above = problem.dynamics(1.001 * critical, 4, 0.0, sampling=sampling).verdict()
     assert above in (Verdict.ESCAPES, Verdict.UNDECIDED)
 
 
@@ -239,7 +239,7 @@ def test_growth_is_convex_in_mixing_and_step_and_falls_with_the_batch(x):
 def test_participation_is_carried_by_the_heavy_sample(rng):
     z = np.eye(6)
     z[2] *= 5.0
-    growth = UnlearningProblem.from_factors(z).dynamics(1.0, 1).growth()
+    growth = UnlearningProblem.from_factors(z).dynamics(1.0, 1, 0.0).growth()
     assert growth.participation[2] > 0.99
 
 

@@ -87,7 +87,7 @@ def test_stationary_state_is_the_limit_of_the_dense_operator(alpha, rng):
 
 def test_stationary_needs_no_noise_to_vanish(rng):
     problem, _ = problem_of(rng, 1, 0.6)
-    found = problem.dynamics(0.1, (6, 3)).stationary(problem.sample_gradients(np.ones(9)))
+    found = problem.dynamics(0.1, (6, 3), 0.0).stationary(problem.sample_gradients(np.ones(9)))
     np.testing.assert_allclose(found.covariance, 0.0, atol=1e-12)
 
 
@@ -123,7 +123,7 @@ def test_report_says_it_in_words(rng):
     dyn = problem.dynamics(0.1, (2, 1), 0.8)
     assert "escapes: the mean dynamics ascend" in dyn.report()
     assert "resistance" in dyn.report() and dyn._repr_html_().startswith("<table>")
-    assert "stable:" in UnlearningProblem.from_factors(np.eye(3)).dynamics(0.1, 1).report()
+    assert "stable:" in UnlearningProblem.from_factors(np.eye(3)).dynamics(0.1, 1, 0.0).report()
 
 
 def test_long_trajectories_do_not_overflow_into_nan(rng):
@@ -187,7 +187,7 @@ def test_typical_rate_lies_below_the_mean_square_rate():
     # one direction, one of two samples a step: log|w| is a random walk with known drift
     z = np.array([[0.0], [1.5]])
     problem = UnlearningProblem.from_factors(z)
-    dyn = problem.dynamics(1.5, 1, sampling="with_replacement")
+    dyn = problem.dynamics(1.5, 1, 0.0, sampling="with_replacement")
     rate = dyn.lyapunov(0, replicas=200, steps=800)
     drift = 0.5 * np.log(abs(1 - 1.5 * 2.25))
     assert abs(rate.value - drift) < 5 * rate.standard_error
@@ -197,7 +197,7 @@ def test_typical_rate_lies_below_the_mean_square_rate():
 def test_shuffled_epochs_visit_each_sample_once():
     # orthogonal samples with η‖z‖² = 1 are fitted exactly after one epoch
     problem = UnlearningProblem.from_factors(np.eye(6))
-    dyn = problem.dynamics(2.0, 2)
+    dyn = problem.dynamics(2.0, 2, 0.0)
     runs = dyn.simulate(4, 20, 0, shuffled=True)
     assert np.all(runs.displacement[:, 2] > 0.0)
     assert np.all(np.isneginf(runs.log_displacement[:, 3]))
@@ -228,7 +228,7 @@ def test_quantiles_of_a_deterministic_run_are_the_mean_square(rng):
 def test_where_noise_drives_the_escape_the_typical_run_decays():
     # one direction, one of two samples a step: multipliers 0.2 and −1.7 with equal chances
     problem = UnlearningProblem.from_factors(np.sqrt([[0.8], [2.7]]))
-    dyn = problem.dynamics(1.0, 1, sampling="with_replacement")
+    dyn = problem.dynamics(1.0, 1, 0.0, sampling="with_replacement")
     path = dyn.trajectory(100, [1.0], quantiles=[0.5], rng=0)
     assert path.displacement[-1] == pytest.approx((0.5 * 0.2**2 + 0.5 * 1.7**2) ** 100)
     assert path.displacement[-1] > 1e15
@@ -253,7 +253,7 @@ def test_steps_of_any_size_overflow_to_infinity_without_a_warning():
     problem = UnlearningProblem.from_factors(np.eye(3))
     start = 1e60 * np.eye(3)
     kept = start.copy()
-    path = problem.dynamics(1e60, 1).trajectory(6, start)
+    path = problem.dynamics(1e60, 1, 0.0).trajectory(6, start)
     assert np.isfinite(path.displacement[:2]).all() and np.isinf(path.displacement[4:]).all()
     np.testing.assert_array_equal(start, kept)
 
@@ -262,7 +262,7 @@ def test_a_stable_run_may_pass_a_radius_late_and_stops_early_if_not(monkeypatch)
     """Φ contracts, yet the trace rises for some steps; beyond reach the walk ends at once."""
     factors = [[2.0, -1.0, -3.0], [-2.0, -2.0, 1.0], [-2.0, -2.0, -2.0]]
     problem = UnlearningProblem.from_factors(factors)
-    dyn = problem.dynamics(0.99 * problem.critical_step_size(1).value, 1)
+    dyn = problem.dynamics(0.99 * problem.critical_step_size(1).value, 1, 0.0)
     assert dyn.growth().value < 1.0
     rng, late = np.random.default_rng(1), 0
     for _ in range(60):

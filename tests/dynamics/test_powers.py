@@ -56,5 +56,5 @@ def test_what_does_not_settle_is_walked(rng, monkeypatch):
 def test_beyond_the_floating_point_range(rng):
     dyn = problem(rng).dynamics(1e6, (4, 2), 0.4)
     assert IsotropicPowers(dyn).at(200) == np.inf
-    still = UnlearningProblem.from_factors(np.eye(2)).dynamics(2.0, 2)  # J = 0
+    still = UnlearningProblem.from_factors(np.eye(2)).dynamics(2.0, 2, 0.0)  # J = 0
     assert [IsotropicPowers(still).at(k) for k in (0, 1, 5)] == [1.0, 0.0, 0.0]

@@ -118,7 +118,7 @@ def test_mulayoff_michaeli_proposition_3_necessary_conditions(kind, batch, rng):
     problem = UnlearningProblem.from_factors(z)
     critical = float(problem.critical_step_size(batch))
     assert critical <= min(direction, trace) * (1 + 1e-12)
-    over = problem.dynamics(1.001 * min(direction, trace), batch)
+    over = problem.dynamics(1.001 * min(direction, trace), batch, 0.0)
     assert over.verdict() is Verdict.ESCAPES
 
 
@@ -151,7 +151,7 @@ def test_mulayoff_michaeli_theorem_5_non_interpolating_minimum(batch, rng):
     problem = UnlearningProblem.from_factors(z, gradients=(g, ()))
     assert (problem.rank, problem.complement) == (2, 2)
     step = 0.3 * naive.kronecker_threshold(h, batch)
-    dyn = problem.dynamics(step, batch)
+    dyn = problem.dynamics(step, batch, 0.0)
     p = naive.batch_fraction(6, batch)
     mean = h.mean(axis=0)
     values, vectors = np.linalg.eigh(mean)
@@ -195,7 +195,7 @@ def test_mulayoff_michaeli_mixture_has_the_operator_of_mini_batches(batch, rng):
     )
     np.testing.assert_allclose(mixed, batches, atol=1e-14)
     problem = UnlearningProblem.from_factors(z, gradients=(g, ()))
-    dyn = problem.dynamics(step, batch)
+    dyn = problem.dynamics(step, batch, 0.0)
     keep = [i * 5 + j for i in range(4) for j in range(4)]
     exact = np.linalg.eigvalsh(mixed[np.ix_(keep, keep)])[-1]
     assert dyn.growth_factor() == pytest.approx(exact, rel=1e-12)
@@ -235,7 +235,7 @@ def test_mulayoff_michaeli_mixture_has_the_moments_of_mini_batches_by_monte_carl
 
     problem = UnlearningProblem.from_factors(z)
     start = problem.from_predictions(z[:, 0] @ w)  # the range is everything here
-    value = problem.dynamics(step, batch).trajectory(3, start).displacement[-1]
+    value = problem.dynamics(step, batch, 0.0).trajectory(3, start).displacement[-1]
     assert value == pytest.approx(exact(p), rel=1e-11)
     for runs in (subsets, mixture):
         squares = np.sum(runs**2, axis=1)
@@ -266,7 +266,7 @@ def test_dexter_theorem_1_coherence_forces_divergence(kind, batch, rng):
     for factor in (0.3, 1.0 + 1e-9, 3.0):
         step = factor * forced
         exact = naive.growth_factor(h, none, step, (batch, 1.0), 0.0, "bernoulli")
-        dyn = problem.dynamics(step, batch, sampling="bernoulli")
+        dyn = problem.dynamics(step, batch, 0.0, sampling="bernoulli")
         assert dyn.growth_factor() == pytest.approx(exact, rel=1e-10)
         assert exact >= factor**2 * (1 - 1e-12)
         assert factor < 1.0 or dyn.verdict() is Verdict.ESCAPES
@@ -278,7 +278,7 @@ def test_dexter_theorem_1_is_attained_by_orthogonal_samples(batch):
     """σ = 1: ``ρ = (1 − ηλ)² + bound``, an equality at η = 1/λ; no constant is lost."""
     n = 5
     problem = UnlearningProblem.from_factors(np.eye(n))
-    found = problem.dynamics(float(n), batch, sampling="bernoulli").growth_factor()
+    found = problem.dynamics(float(n), batch, 0.0, sampling="bernoulli").growth_factor()
     assert found == pytest.approx(n / batch - 1, rel=1e-12)
 
 
@@ -303,7 +303,9 @@ def test_dexter_theorem_2_some_model_is_stable_up_to_the_bound(sigma, batch):
         exact = (1 - step * s) ** 2 + step**2 * (n / batch - 1) * s**2 / sigma
         dense = naive.growth_factor(h, none, step, (batch, 1.0), 0.0, "bernoulli")
         assert dense == pytest.approx(exact, rel=1e-11)
-        dyn = UnlearningProblem.from_factors(scaled).dynamics(step, batch, sampling="bernoulli")
+        dyn = UnlearningProblem.from_factors(scaled).dynamics(
+            step, batch, 0.0, sampling="bernoulli"
+        )
         assert dyn.growth_factor() == pytest.approx(exact, rel=1e-11)
         expected = (Verdict.STABLE, Verdict.MARGINAL, Verdict.ESCAPES)
         assert dyn.verdict() is expected[int(np.sign(factor - 1.0)) + 1]

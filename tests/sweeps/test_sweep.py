@@ -55,6 +55,34 @@ def test_toml_round_trip(tmp_path):
     assert list(found["batch_size"].values) == ["4/1", "8/2"]
 
 
+def test_toml_round_trip_of_any_text_and_name(tmp_path, monkeypatch):
+    home = sys.modules["rmtstab.sweeps.experiment"]
+    monkeypatch.setattr(home, "REGISTERED", dict(home.REGISTERED))
+
+    @experiment("in_any_tongue", units={})
+    def spoken(rng, αλφα=1.0, text="", number=0):
+        return {"y": αλφα}
+
+    texts = ["", 'a"b', "\\", "\U0001f600", "tab\t", "\x7f", "é\n", "\u2028", "'" * 3]
+    axes = {"text": texts, "αλφα": [1.0, 5e-324, 1e22, -0.0], "number": [2**70, -1]}
+    sweep = Sweep("in_any_tongue", axes)
+    sweep.to_toml(tmp_path / "sweep.toml")
+    again = Sweep.from_toml(tmp_path / "sweep.toml")
+    assert again == sweep and again.cells() == sweep.cells()
+
+
+def test_more_cells_than_can_be_listed_are_refused(tmp_path):
+    many = range(10**4)
+    with pytest.raises(ValueError, match="at most 10,000,000 cells, got 100,000,000: split"):
+        Sweep(line, {"x": many, "slope": many})
+    path = tmp_path / "sweep.toml"
+    path.write_text('experiment = "growth"\n[axes]\nalpha = {linspace = [0.0, 1.0, 1000000000000]}')
+    with pytest.raises(ValueError, match=r"axis 'alpha': number must lie in \[1, 1e\+07\]"):
+        Sweep.from_toml(path)
+    with pytest.raises(ValueError, match="slope must be finite, got nan"):
+        Sweep(line, {"slope": [1.0, math.nan]})
+
+
 def test_spacings(tmp_path):
     path = tmp_path / "sweep.toml"
     path.write_text(
@@ -80,7 +108,7 @@ HEAD = 'experiment = "coherence"\n'
         (HEAD + "[axes]\nsnr = 1.0", "axis 'snr' must be a sequence, got 1.0"),
         (HEAD + "[axes]\nsnr = []", "axis 'snr' must have at least one value"),
         (HEAD + "[axes]\nsnr = [1.0, 1.0]", "axis 'snr' must have each value once, got 1.0 twice"),
-        (HEAD + "[axes]\nsnr = [nan]", "value must be finite"),
+        (HEAD + "[axes]\nsnr = [nan]", "snr must be finite"),
         (HEAD + "[axes]\nsnr = {linspace = [0, 1]}", r"must be \[first, last, number\]"),
         (HEAD + "[axes]\nsnr = {geomspace = [0, 1, 3]}", "end must be > 0"),
         (HEAD + "[axes]\nsnr = {randspace = [0, 1, 3]}", "a table with linspace or geomspace"),

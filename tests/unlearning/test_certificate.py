@@ -55,7 +55,7 @@ def test_nearly_marginal_curvature_is_proved_stable():
     """Eigenvalues over eight decades: ρ within 1e-8 of 1."""
     rng = np.random.default_rng(3)
     z = rng.standard_normal((12, 12)) * np.logspace(0, -4, 12)
-    dyn = rs.UnlearningProblem.from_factors(z).dynamics(0.05, 4)
+    dyn = rs.UnlearningProblem.from_factors(z).dynamics(0.05, 4, 0.0)
     found = dyn.certificate()
     assert dyn.verdict() is rs.Verdict.STABLE and found.verify() and found.bound <= 1.0
 
@@ -69,12 +69,12 @@ def test_nearly_marginal_curvature_is_proved_stable():
 )
 def test_bad_input(how, message):
     with pytest.raises(ValueError, match=message):
-        problem().dynamics(0.2, (2, 1)).certificate(**how)
+        problem().dynamics(0.2, (2, 1), 0.0).certificate(**how)
 
 
 def test_momentum_is_refused():
     with pytest.raises(ValueError, match="momentum must be 0 for a certificate"):
-        problem().dynamics(0.2, (2, 1), momentum=0.5).certificate()
+        problem().dynamics(0.2, (2, 1), 0.0, momentum=0.5).certificate()
 
 
 @pytest.mark.slow

@@ -82,6 +82,33 @@ def test_no_curvature_with_gradients_is_never_called_stable():
     """A loss that is linear in the outputs moves at first order: stability says nothing of it."""
     zeros, slopes = np.zeros((3, 2)), np.ones((3, 2))
     problem = rs.UnlearningProblem.from_factors(zeros, gradients=(slopes, ()))
-    words = problem.dynamics(0.1, 1).report()
+    words = problem.dynamics(0.1, 1, 0.0).report()
     assert "no sample has curvature while gradients are not zero" in words
     assert "stable" not in words.replace("stability", "") and "critical step size" not in words
+
+
+def test_the_reader_sees_that_nothing_is_ascended():
+    """Plain SGD that was not asked for says so when made, in its verdict's words and its repr."""
+    factors = np.eye(4)
+    alone = rs.UnlearningProblem.from_factors(factors)
+    both = rs.UnlearningProblem.from_factors(factors, factors[:1])
+    for problem, batches, words in ((alone, 4, "no forget set"), (both, (4, 1), "is ascended")):
+        with pytest.warns(UserWarning, match=f"alpha was not given.*{words}") as seen:
+            dyn = problem.dynamics(0.01, batches)
+        assert seen[0].filename == __file__
+        assert dyn.verdict() is rs.Verdict.STABLE and dyn.alpha == 0.0
+        for text in (repr(dyn), dyn.report(), dyn._repr_html_(), repr(dyn.growth())):
+            assert "plain SGD on the retain set" in text and words in text
+        assert "plain SGD" in dyn.growth().to_dict()["subject"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("alpha", "subject"), [(0.0, "plain SGD"), (0.5, "descent on the retain set, ascent"),
+                           (1.0, "ascent on the forget set alone")],
+)  # fmt: skip
+def test_a_mixing_that_is_given_is_taken_without_a_warning(alpha, subject):
+    problem = rs.UnlearningProblem.from_factors(np.eye(4), np.eye(4)[:1])
+    dyn = problem.dynamics(0.01, (4, 1), alpha)
+    assert dyn.growth().subject.startswith(subject)
+    assert ("plain SGD" in repr(dyn)) == (alpha == 0.0)
