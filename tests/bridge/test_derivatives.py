@@ -63,8 +63,9 @@ def test_a_problem_names_set_sample_and_weight(model, sets, reduction):
         lambda model, retain, _: bridge.sample_factors(model, LOSS, retain),
         lambda model, retain, _: bridge.largest_hessian_eigenvalue(model, LOSS, retain),
         lambda model, retain, _: bridge.gauss_newton_operator(model, LOSS, retain) @ np.ones(45),
-        lambda model, retain, forget: bridge.mix_hessian_operator(model, LOSS, retain, forget, 0.5)
-        @ np.ones(45),
+        lambda model, retain, forget: (
+            bridge.mix_hessian_operator(model, LOSS, retain, forget, 0.5) @ np.ones(45)
+        ),
         lambda model, retain, _: bridge.sample_sharpness(model, LOSS, retain),
         lambda model, retain, _: bridge.curvature_gap(model, LOSS, retain),
         lambda model, retain, _: bridge.jacobian_gram(
