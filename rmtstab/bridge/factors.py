@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
+from rmtstab.bridge.derivatives import naming, refuse_nonfinite
 from rmtstab.bridge.devices import resolve_device
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.reading import Reading, read
@@ -89,7 +90,8 @@ def sample_factors(
         check_deterministic=check_deterministic,
         names=("data", "data"),
     )
-    return pulled_back(reading, 0, functions_of(reading, 0)[..., :-1], chunk_size)
+    with naming(reading.network, [("data", reading.samples[0])]):
+        return pulled_back(reading, 0, functions_of(reading, 0)[..., :-1], chunk_size)
 
 
 def functions_of(reading: Reading, which: int) -> Tensor:
@@ -145,6 +147,7 @@ def pulled_back(
         part = samples.take(range(start, min(start + size, len(samples))))
         # in float64 also for float32 networks: what the functions annihilate stays annihilated
         jacobian = network.jacobian(part, chunk_size=size).double()
+        refuse_nonfinite(network, [("", part)], jacobian)
         columns = functions[start : start + size]
         rows = torch.einsum("ncr,ncd->nrd", columns, jacobian)
         # a row that its own terms cancel to rounding is zero: its direction would be noise

@@ -1,11 +1,17 @@
-"""A digest of a model's state, to notice that it was changed."""
+"""Digests of a model's state and of its linearisation, to notice that they are others."""
 
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+
+if TYPE_CHECKING:
+    from rmtstab.bridge.function_space import FunctionSpace
+
+LENGTH = 32  # hexadecimal digits kept
 
 
 def fingerprint(model: nn.Module) -> str:
@@ -28,4 +34,23 @@ def fingerprint(model: nn.Module) -> str:
         tensor = value.detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()[:LENGTH]
+
+
+def digest(space: FunctionSpace) -> str:
+    """Digest of a linearised network: outputs, Gram matrix, bends, slopes of its losses.
+
+    Parameters
+    ----------
+    space : FunctionSpace
+    """
+    side = space.gram.shape[0] * space.gram.shape[1]
+    found = hashlib.sha256(space.outputs.cpu().numpy().tobytes())
+    found.update(space.gram.reshape(side, -1).diagonal().cpu().numpy().tobytes())
+    for bend in space.bends:
+        found.update(bend.direction.cpu().numpy().tobytes())
+    for loss, outputs in space.parts():
+        if loss is not None:
+            slopes = loss.loss.gradients(outputs, loss.targets)
+            found.update(type(loss).__name__.encode() + slopes.cpu().numpy().tobytes())
+    return found.hexdigest()[:LENGTH]

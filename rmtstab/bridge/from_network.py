@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
+from rmtstab.bridge.derivatives import naming
 from rmtstab.bridge.factors import functions_of, pulled_back
 from rmtstab.bridge.gram import jacobian_gram, read_budget
 from rmtstab.bridge.interpolation import measure
@@ -159,26 +160,27 @@ def problem(
         notes += _flat_samples(name, part)
     route = _choose(reading, functions, reduction, sketch_size, memory_budget)
     plain = None
-    if route == "gram":
-        try:
-            plain = _from_gram(reading, functions, memory_budget, progress)
-        except BudgetError:
-            if reduction == "gram":
-                raise
-            route = "sketch"  # its layers take more than the matrix itself
-    if plain is None:
-        if route == "sketch":
-            error = (2.0 / sketch_size) ** 0.5
-            notes += (f"sketched: inner products of gradients within {error:.1%} (one s.e.)",)
-            sketched = (reading.network, sketch_size, seed, memory_budget, progress)
-            parts = [_sketched(samples, part, *sketched) for samples, part in
-                     zip(reading.samples, functions, strict=True)]  # fmt: skip
-        else:
-            parts = [pulled_back(reading, k, functions[k], chunk_size) for k in (0, 1)]
-        joined = _stacked(parts)
-        epsilon = float(torch.finfo(reading.network.dtype).eps)
-        factors, gradients = reduce_rows(joined[:, :-1], joined[:, -1], epsilon)
-        plain = UnlearningProblem(factors, len(parts[0]), gradients)
+    with naming(reading.network, list(zip(("retain", "forget"), reading.samples, strict=True))):
+        if route == "gram":
+            try:
+                plain = _from_gram(reading, functions, memory_budget, progress)
+            except BudgetError:
+                if reduction == "gram":
+                    raise
+                route = "sketch"  # its layers take more than the matrix itself
+        if plain is None:
+            if route == "sketch":
+                error = (2.0 / sketch_size) ** 0.5
+                notes += (f"sketched: inner products of gradients within {error:.1%} (one s.e.)",)
+                sketched = (reading.network, sketch_size, seed, memory_budget, progress)
+                parts = [_sketched(samples, part, *sketched) for samples, part in
+                         zip(reading.samples, functions, strict=True)]  # fmt: skip
+            else:
+                parts = [pulled_back(reading, k, functions[k], chunk_size) for k in (0, 1)]
+            joined = _stacked(parts)
+            epsilon = float(torch.finfo(reading.network.dtype).eps)
+            factors, gradients = reduce_rows(joined[:, :-1], joined[:, -1], epsilon)
+            plain = UnlearningProblem(factors, len(parts[0]), gradients)
     sizes = {"retain": range(plain.n_retain)}
     sizes["forget"] = range(plain.n_retain, plain.n_retain + plain.n_forget)
     disagreement = {

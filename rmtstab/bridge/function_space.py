@@ -79,6 +79,14 @@ class FunctionSpace:
     losses: tuple[SetLoss | None, ...]
     bends: tuple[Bend, ...] = ()
 
+    def parts(self) -> Iterator[tuple[SetLoss | None, Tensor]]:
+        """Loss and outputs of each set, None and no rows where there is none."""
+        start = 0
+        for loss in self.losses:
+            end = start + (0 if loss is None else len(loss))
+            yield loss, self.outputs[start:end]
+            start = end
+
 
 @dataclass(frozen=True)
 class Coefficients:

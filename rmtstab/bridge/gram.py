@@ -11,6 +11,7 @@ from torch import Tensor
 from rmtstab import _checks
 from rmtstab.bridge.accumulation import accumulated
 from rmtstab.bridge.collecting import Side
+from rmtstab.bridge.derivatives import refuse_nonfinite
 from rmtstab.bridge.independence import check_network
 from rmtstab.bridge.models import TwoLayerReLUCNN
 from rmtstab.bridge.network import Network, untouched
@@ -68,8 +69,8 @@ def jacobian_gram(
     Raises
     ------
     ValueError
-        If shapes do not fit, the route is not for this network, or the memory budget is too
-        small; the message says what would fit.
+        If shapes do not fit, the route is not for this network, the memory budget is too
+        small (the message says what would fit), or a derivative is not finite.
 
     See Also
     --------
@@ -119,6 +120,7 @@ def jacobian_gram(
     for axis, scale in enumerate((scales[0], scales[-1])):
         if scale is not None:
             total *= scale[:, None] if axis == 0 else scale
+    refuse_nonfinite(network, [("", samples), ("other", other)], total)
     return total
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.bridge import function_space
 from rmtstab.bridge.curves import Curves, Reference, Turns, turns
-from rmtstab.bridge.fingerprint import fingerprint
+from rmtstab.bridge.fingerprint import digest, fingerprint
 from rmtstab.bridge.function_space import Coefficients, FunctionSpace
 from rmtstab.bridge.gram import apply_roots
 from rmtstab.bridge.gram_rows import factor_rows
@@ -30,7 +29,6 @@ from rmtstab.bridge.run_plan import RunPlan, Schedule, plan_runs
 from rmtstab.bridge.runs import FunctionSpaceRun
 from rmtstab.bridge.sample_loss import SampleLoss
 from rmtstab.bridge.samples import Samples
-from rmtstab.bridge.set_loss import SetLoss
 from rmtstab.bridge.space_reading import evaluating, joined, read_space
 from rmtstab.unlearning.problem import UnlearningProblem
 
@@ -122,17 +120,7 @@ class LinearisedNetwork:
     def origin(self) -> str:
         """Digest of outputs, Gram and losses: runs of another linearisation are told by it."""
         if self._origin is None:
-            side = self.space.gram.shape[0] * self.n_outputs
-            digest = hashlib.sha256(self.outputs.tobytes())
-            diagonal = self.space.gram.reshape(side, -1).diagonal()
-            digest.update(diagonal.cpu().numpy().tobytes())
-            for bend in self.space.bends:
-                digest.update(bend.direction.cpu().numpy().tobytes())
-            for loss, outputs in self._parts():
-                if loss is not None:
-                    slopes = loss.loss.gradients(outputs, loss.targets)
-                    digest.update(type(loss).__name__.encode() + slopes.cpu().numpy().tobytes())
-            self._origin = digest.hexdigest()[:32]
+            self._origin = digest(self.space)
         return self._origin
 
     def __repr__(self) -> str:
@@ -604,16 +592,8 @@ class LinearisedNetwork:
         pool = self.space.outputs
         return tuple(
             None if loss is None else loss.reference(outputs, pool)
-            for loss, outputs in self._parts()
+            for loss, outputs in self.space.parts()
         )
-
-    def _parts(self) -> Iterator[tuple[SetLoss | None, Tensor]]:
-        """Loss and outputs of each set, None and no rows where there is none."""
-        start = 0
-        for loss in self.space.losses:
-            end = start + (0 if loss is None else len(loss))
-            yield loss, self.space.outputs[start:end]
-            start = end
 
     def _plan_of(self, run: Any) -> RunPlan:
         if not isinstance(run, FunctionSpaceRun):
@@ -630,14 +610,8 @@ class LinearisedNetwork:
         """Coefficients of one cell at one step, shape (1, 1, n, C)."""
         plan = self._plan_of(run)
         _checks.integer("step", step, low=0, high=plan.steps)
-        try:
-            flat = int(np.arange(len(plan.step_size)).reshape(plan.shape)[cell])
-        except (IndexError, TypeError, OverflowError):
-            raise ValueError(
-                f"cell must be an index into cells of shape {plan.shape}, got {cell!r}"
-            ) from None
-        one = replace(plan, step_size=plan.step_size[[flat]], alpha=plan.alpha[[flat]], shape=(1,))
-        return self.coefficients(replace(run, plan=one), np.array([[step]]), replica=replica)
+        one = replace(run, plan=plan.only(cell))
+        return self.coefficients(one, np.array([[step]]), replica=replica)
 
     def _live_network(self) -> Network:
         if self.network is None:

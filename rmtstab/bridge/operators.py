@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.bridge.autograd_loss import AutogradLoss
+from rmtstab.bridge.derivatives import refuse_nonfinite
 from rmtstab.bridge.network import Network, Weights, untouched
 from rmtstab.bridge.reading import Reading, read
 from rmtstab.bridge.sample_loss import OutputRoots, SampleLoss
@@ -134,6 +135,10 @@ class CurvatureOperator(LinearOperator):  # type: ignore[misc]
         with untouched(network.model), network.differentiable():
             for graph in self._each_graph():
                 total += network.flatten(graph.product(tangent)).double()
+        if np.isfinite(size):
+            names = ("",) if len(self.terms) == 1 else ("retain", "forget")
+            sets = [(name, term.samples) for name, term in zip(names, self.terms, strict=False)]
+            refuse_nonfinite(network, sets, total)
         self.n_products += 1
         result: FloatArray = (total * scale * size).cpu().numpy()
         return result

@@ -18,6 +18,7 @@ import torch
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
+from rmtstab.bridge.derivatives import DerivativeError
 from rmtstab.bridge.function_space import Bend
 from rmtstab.bridge.linearisation import Linearisation
 from rmtstab.bridge.runs import FunctionSpaceRun
@@ -89,7 +90,10 @@ def bends_of(
     _checks.integer("replica", replica, low=0, high=run.plan.replicas - 1)
     bends = []
     for point in points_of(net, run, passes, replica) if passes else ():
-        moved = net.relinearise(run, point.cell, point.step, replica=replica).space.gram
+        try:
+            moved = net.relinearise(run, point.cell, point.step, replica=replica).space.gram
+        except DerivativeError:  # where a run has left for infinity
+            continue
         apart = float((moved - net.space.gram).norm() / net.space.gram.norm())
         if not STILL < apart < np.inf:
             continue

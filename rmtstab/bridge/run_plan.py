@@ -89,6 +89,27 @@ class RunPlan:
         active = _active(self.update, self.steps, self.sizes, (retain, forget))
         return replace(self, batch_size=(retain, forget), active=active)
 
+    def only(self, cell: Any) -> RunPlan:
+        """Return the plan of one cell.
+
+        Parameters
+        ----------
+        cell : int or tuple of int
+            Index into the cells; ``()`` where there is one.
+
+        Raises
+        ------
+        ValueError
+            If it is not the index of one cell.
+        """
+        try:
+            flat = int(np.arange(len(self.step_size)).reshape(self.shape)[cell])
+        except (IndexError, TypeError, OverflowError):
+            raise ValueError(
+                f"cell must be an index into cells of shape {self.shape}, got {cell!r}"
+            ) from None
+        return replace(self, step_size=self.step_size[[flat]], alpha=self.alpha[[flat]], shape=(1,))
+
     def weights(self) -> FloatArray:
         """Signed weights of both batch losses, shape (2, n_cells): ``1 − α`` and ``−α``."""
         return np.stack([1.0 - self.alpha, -self.alpha])

@@ -13,6 +13,7 @@ from rmtstab import _checks
 from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge.collecting import Side, collect
+from rmtstab.bridge.derivatives import refuse_nonfinite
 from rmtstab.bridge.gram import read_budget, read_sides
 from rmtstab.bridge.jacobian_rows import jacobian_rows
 from rmtstab.bridge.network import Network, untouched
@@ -101,7 +102,8 @@ def sketch(
     Raises
     ------
     ValueError
-        If the projected factors do not fit the budget, or shapes do not fit.
+        If the projected factors do not fit the budget, shapes do not fit, or a derivative is
+        not finite.
 
     References
     ----------
@@ -158,6 +160,7 @@ def sketch(
                 _project(target, panel, places[name], turns[name], slice(None))
     if scale is not None:
         factors *= scale.view(len(side), side.n_functions, 1)
+    refuse_nonfinite(network, [("", samples)], factors)
     return Sketch(factors, size)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_map
 
+from rmtstab.bridge.derivatives import naming
 from rmtstab.bridge.function_space import FunctionSpace
 from rmtstab.bridge.gram import jacobian_gram
 from rmtstab.bridge.jacobian_products import pushforward
@@ -53,9 +54,10 @@ def read_space(
     if progress:
         print(plan(network, drawn, memory_budget=memory_budget), file=sys.stderr)
     options: dict[str, Any] = {"memory_budget": memory_budget, "progress": progress}
-    gram = jacobian_gram(network, drawn, **options)
-    if samples[2] is not None:
-        gram = torch.cat([gram, jacobian_gram(network, drawn, samples[2], **options)], dim=1)
+    with naming(network, list(zip(("retain", "forget", "test"), samples, strict=True))):
+        gram = jacobian_gram(network, drawn, **options)
+        if samples[2] is not None:
+            gram = torch.cat([gram, jacobian_gram(network, drawn, samples[2], **options)], dim=1)
     drift = None
     try:
         drift = pushforward(network, everything, network.weights).double().flatten()
