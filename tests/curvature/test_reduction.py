@@ -36,14 +36,15 @@ def test_a_set_without_curvature_has_no_range():
     assert len(problem.dynamics(1.0, (1, 1), 0.0).mean_eigenvalues) == 0
 
 
-def test_kept_eigenbases_weigh_what_is_counted(monkeypatch):
-    """A small basis is mostly Python's own objects: the cap holds with them."""
-    problem = UnlearningProblem.from_factors([[1.0], [2.0]], [[1.0]])
+@pytest.mark.parametrize(("n", "d"), [(2, 1), (8, 8)])
+def test_kept_eigenbases_weigh_what_is_counted(n, d, monkeypatch, rng):
+    """A small basis is mostly Python's own objects: the cap holds with them, and with numbers."""
+    problem = UnlearningProblem.from_factors(rng.standard_normal((n, d)), np.ones((1, d)))
     monkeypatch.setattr(samples, "CACHE_BYTES", 1e6)
     problem.basis(0.5)
     tracemalloc.start()
     try:
-        for alpha in np.linspace(0.0, 0.9, 3000):
+        for alpha in np.linspace(0.0, 0.9, 3000 if d == 1 else 900):
             problem.basis(float(alpha))
         kept, _ = tracemalloc.get_traced_memory()
     finally:
