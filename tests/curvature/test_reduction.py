@@ -2,6 +2,7 @@
 
 import tracemalloc
 
+import mpmath as mp
 import numpy as np
 import pytest
 
@@ -20,6 +21,20 @@ def test_light_samples_keep_their_digits(dim):
     np.testing.assert_allclose(
         (a.T @ a) / np.outer(scale, scale), (z @ z.T) / np.outer(scale, scale), atol=1e-14
     )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_roots_of_a_gram_matrix_are_known_to_their_spread(seed):
+    """An eigenvalue has the rounding of the largest, its root ``ε σ₁²/σ``; against 50 digits."""
+    z = np.random.default_rng(seed).standard_normal((6, 6)) * 10.0 ** np.linspace(3, 0.5, 6)
+    found = ReducedFactors.from_gram(z @ z.T)
+    with mp.workdps(50):
+        exact = [mp.sqrt(x) for x in mp.eigsy(mp.matrix((z @ z.T).tolist()), eigvals_only=True)]
+        errors = [float(abs(s - x)) for s, x in zip(found.singular_values[::-1], exact, strict=True)]
+    assert (np.array(errors[::-1]) <= np.sqrt(6) * np.finfo(float).eps * found.spread).all()
+    # in other units
+    other = ReducedFactors.from_gram(2.0**-40 * (z @ z.T))
+    np.testing.assert_allclose(other.spread, 2.0**-20 * found.spread, rtol=1e-9)
 
 
 def test_a_light_retain_set_has_the_growth_of_its_own():
