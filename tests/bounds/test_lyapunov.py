@@ -108,16 +108,16 @@ def test_patterns_are_those_of_all_batches(sampling, members):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
-@pytest.mark.parametrize("n", [4, 5])
-def test_tilted_laws_are_those_of_reweighted_batches(scheme, n, rng):
+@pytest.mark.parametrize(("n", "batch"), [(4, 2), (5, 1), (5, 2), (5, 4)])
+def test_tilted_laws_are_those_of_reweighted_batches(scheme, n, batch, rng):
     theta = rng.standard_normal(n)
     counts, weights, plain = [], [], []
-    for row, p in drawn(scheme.name, n, 2):
+    for row, p in drawn(scheme.name, n, batch):
         counts.append(row)
         plain.append(p)
         weights.append(p * math.exp(-theta @ row))
     x, p, q = np.array(counts), np.array(plain), np.array(weights) / sum(weights)
-    law = batch_law(scheme, n, 2, theta)
+    law = batch_law(scheme, n, batch, theta)
     mean = q @ x
     assert law.mean == pytest.approx(mean, abs=1e-12)
     assert law.covariance == pytest.approx((x.T * q) @ x - np.outer(mean, mean), abs=1e-12)
