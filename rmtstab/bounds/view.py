@@ -241,6 +241,8 @@ class View:
                 (eta * a) ** 2 * c * (part - part.mean(axis=1, keepdims=True) if e else part)
             )
         out += (np.repeat(weights, self.widths, axis=1) * along) @ self.rows
+        size = np.abs(out).max(axis=1, keepdims=True)  # of a large step: its square overflows
+        np.divide(out, size, out=out, where=size > 0.0)
         norms = np.linalg.norm(out, axis=1, keepdims=True)
         result: FloatArray = np.divide(out, norms, out=v.copy(), where=norms > 0.0)
         return result

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from scipy.linalg.blas import dnrm2  # scaled: of ρ beyond 1e154 a square overflows
 
 from rmtstab._results import FloatArray
 from rmtstab.dynamics.certificate import ROUNDING, TINY, Enclosure, is_certificate
@@ -62,7 +63,7 @@ def leading(psi: Map, products: FloatArray, memory: float) -> Enclosure:
         if upper <= max(value, TINY) * (1.0 + SURE):
             break
     value, y = space.ritz(0)
-    residual = float(np.linalg.norm(space.image(0, y) - value * (y @ space.vectors)))
+    residual = float(dnrm2(space.image(0, y) - value * (y @ space.vectors)))
     return Enclosure(value, max(upper, value), residual, space.matrix(0), space.size)
 
 
@@ -168,7 +169,7 @@ class Subspace:
         return True
 
     def _orthonormal(self, vector: FloatArray) -> FloatArray | None:
-        new = vector / np.linalg.norm(vector)
+        new: FloatArray = vector / dnrm2(vector)
         for _ in range(2):
             new = new - (self.vectors @ new) @ self.vectors
             size = float(np.linalg.norm(new))
@@ -233,7 +234,7 @@ class Subspace:
             theta, y = self.ritz(problem)
             residual = self.image(problem, y) - theta * (y @ self.vectors)
             whole = self.size == self.dimension  # then what is left is rounding
-            if whole or float(np.linalg.norm(residual)) <= tolerance * theta:
+            if whole or dnrm2(residual) <= tolerance * theta:
                 return True
             if not self.add(residual, np.maximum(theta - self.products, FLOOR * theta)):
                 return False

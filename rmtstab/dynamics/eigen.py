@@ -43,8 +43,8 @@ def leading(
         (r, r) → (r, r) on symmetric matrices, self-adjoint in the trace inner product,
         positive up to a congruent elementwise scaling. It may write into what it returns,
         not into its argument.
-    start : ndarray, shape (r, r) or (r,)
-        Positive definite; its diagonal if one-dimensional.
+    start : ndarray, shape (r,)
+        Diagonal of a positive definite matrix.
     tolerance : float
         Residual, relative to the eigenvalue, at which to stop.
     max_applications : int
@@ -60,11 +60,10 @@ def leading(
     -------
     Enclosure
     """
-    r = start.shape[0]
+    r = len(start)
     dimension = r * (r + 1) // 2
     width = int(min(dimension, 120, max(12, BASIS_BYTES / (8.0 * dimension))))
-    floor = float(start.min() if start.ndim == 1 else np.linalg.eigvalsh(start)[0])
-    krylov = Krylov(psi, _dense(start), width)
+    krylov = Krylov(psi, np.diag(start), width)
     check = 1 if r > LARGE else 4
     while True:
         steps = min(check, max_applications - krylov.applications)
@@ -75,13 +74,8 @@ def leading(
             break
     upper, extra = np.inf, 0
     if certify:
-        upper, extra = _certificate(krylov, psi, start, floor, value, residual, finest, weights)
+        upper, extra = _certificate(krylov, psi, start, value, residual, finest, weights)
     return Enclosure(value, upper, residual, krylov.ritz_matrix(), krylov.applications + extra)
-
-
-def _dense(start: FloatArray) -> FloatArray:
-    """Matrix of a start given by its diagonal, or as it is."""
-    return np.diag(start) if start.ndim == 1 else start
 
 
 class Krylov:
@@ -182,9 +176,9 @@ class Krylov:
         return result
 
     def solve(self, shift: float, right: FloatArray) -> FloatArray:
-        """Galerkin solution of ``(shift − Ψ)X = right`` in the current space."""
+        """Galerkin solution of ``(shift − Ψ)X = diag(right)`` in the current space."""
         values, vectors = self._pairs()
-        inner = self.basis[: self.size] @ self._pack(_dense(right))
+        inner = self.basis[: self.size] @ self._pack(np.diag(right))
         return self._combine(vectors @ ((vectors.T @ inner) / (shift - values)))
 
     def predicted_residual(self, shift: float, norm: float) -> float:
@@ -217,7 +211,6 @@ def _certificate(
     krylov: Krylov,
     psi: Map,
     right: FloatArray,
-    floor: float,
     value: float,
     residual: float,
     finest: float,
@@ -225,7 +218,7 @@ def _certificate(
 ) -> tuple[float, int]:
     """Smallest certified upper end, and the applications spent."""
     spent = 0
-    norm = float(np.linalg.norm(right))
+    norm, floor = float(np.linalg.norm(right)), float(right.min())
     value = max(value, TINY)
     cheap = not krylov.restarted
     delta = finest
@@ -257,14 +250,11 @@ def _polish(
     """
     image = _shifted(psi, shift, x)
     used = 1
-    residual = -image
-    if right.ndim == 1:
-        residual.flat[:: len(right) + 1] += right
-    else:
-        residual += right
-    square = float(np.vdot(residual, residual))
-    if square <= goal * goal or limit == 0:
+    if limit == 0:
         return x, image, used
+    residual = -image
+    residual.flat[:: len(right) + 1] += right
+    square = float(np.vdot(residual, residual))
     direction = residual.copy()
     for _ in range(limit):
         moved = _shifted(psi, shift, direction)

@@ -21,7 +21,6 @@ PATIENCE = 60  # Lanczos steps before another route is tried
 
 def growth(
     update: Update,
-    start: FloatArray | None = None,
     certify: bool = True,
     route: str = "auto",
 ) -> Enclosure:
@@ -30,8 +29,6 @@ def growth(
     Parameters
     ----------
     update : Update
-    start : ndarray, shape (r, r), optional
-        Positive definite, in D's eigenbasis.
     certify : bool
         Whether to look for an upper end.
     route : {"auto", "davidson", "lanczos", "sample_space"}
@@ -59,7 +56,7 @@ def growth(
     if route == "sample_space":
         return sample_space.growth(update)
     first, phi = None, update.second_moment()
-    if route in ("auto", "davidson") and start is None and certify:
+    if route in ("auto", "davidson") and certify:
         j = update.mean_multipliers
         first = _widened(davidson.leading(phi.symmetric, np.outer(j, j), eigen.BASIS_BYTES))
         if route == "davidson" or first.upper <= first.value * (1.0 + davidson.SURE):
@@ -67,7 +64,7 @@ def growth(
     other = route == "auto" and sample_space.SampleSpace.applies(update)
     found = eigen.leading(
         phi.symmetric,
-        np.ones(r) if start is None else start,
+        np.ones(r),
         certify=certify,
         max_applications=PATIENCE if other else 600,
     )

@@ -114,7 +114,7 @@ class _Plan:
     @property
     def slack(self) -> float:
         """Relative accuracy of `horizon_value`."""
-        return 1e-11 + 4e-16 * (self.steps + self.update.curvatures.rank)
+        return 1e-11 + 4e-16 * self.steps
 
     def horizon_value(self, alpha: float, column: int) -> float:
         """``E‖w_K‖²/E‖w_0‖²``."""

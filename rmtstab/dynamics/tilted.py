@@ -90,8 +90,8 @@ def _subset_law(n: int, batch: int, tilt: FloatArray) -> BatchLaw:
     level = float(brentq(lambda c: special.expit(c - tilt).sum() - batch, -reach, reach))
     p = special.expit(level - tilt)
     # the number's characteristic function, at an odd number of points: none is −1, where a
-    # factor may vanish
-    points = n + 1 + n % 2
+    # factor may vanish; n tell 0 < B < n from B ± n
+    points = n | 1
     w = np.exp(2j * np.pi * np.arange(points) / points)
     factors = 1.0 + p[:, None] * (w - 1.0)
     terms = np.prod(factors, axis=0) * w ** (-batch)

@@ -3,10 +3,14 @@
 That no bound is violated is tested elsewhere; here a bound that is only weaker fails too.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 
 import rmtstab as rs
+from rmtstab.bounds.subspace import Span
+from rmtstab.bounds.view import View
 from tests import naive
 
 SAMPLINGS = ("bernoulli", "without_replacement", "with_replacement")
@@ -42,12 +46,14 @@ class Dense:
         phi = self.phi if phi is None else phi
         return float(np.linalg.eigvalsh(0.5 * (phi + phi.T))[-1])
 
-    def bounds(self, eta=None):
-        dyn = rs.UnlearningProblem.from_factors(*self.z).dynamics(
+    def dynamics(self, eta=None):
+        return rs.UnlearningProblem.from_factors(*self.z).dynamics(
             self.eta if eta is None else eta, self.batch, self.alpha, sampling=self.sampling,
             weight_decay=self.decay,
         )  # fmt: skip
-        return {b.name: b for b in dyn.bounds(gap=False)}
+
+    def bounds(self, eta=None):
+        return {b.name: b for b in self.dynamics(eta).bounds(gap=False)}
 
     def variances(self):
         """Samples and ``a² c`` of both sets: the batch mean's noise is ``c Σ(H_i − H̄)²``, or
@@ -131,6 +137,66 @@ def test_the_reduced_bound_is_the_top_of_its_own_dense_operator(seed, sampling):
     # fixed sizes of two sets: from below, on a few terms of a series
     room = 1e-9 if sampling == "bernoulli" else 1e-2
     assert top * (1 - room) <= found <= top * (1 + 1e-9)
+
+
+def five(case, q, v, floor):
+    """Top of Φ on ``I, X₀, vvᵀ`` and what ``R∘N`` makes of the last two; in D's eigenbasis q."""
+    d = case.d
+    j = 1 - case.eta * np.diag(q.T @ (case.mix + case.decay * np.eye(d)) @ q)
+    products = np.outer(j, j).ravel()
+    g = np.diag(j**2)
+    for hessians, c in case.variances():
+        diagonals = np.einsum("pk,npq,qk->nk", q, hessians, q)
+        g += case.eta**2 * c * diagonals.T @ diagonals
+    turn = np.kron(q, q)
+    phi = turn.T @ case.phi @ turn
+    level = max(floor * (1 + 1e-9), np.max(j**2) * (1 + 1e-4))
+    basis = np.eye(d).reshape(1, -1) / np.sqrt(d)
+    for x in (np.diag(np.abs(np.linalg.eigh(g)[1][:, -1])), np.outer(v, v)):
+        for _ in range(2):
+            x = x.ravel() - basis.T @ (basis @ x.ravel())
+            basis = np.vstack([basis, x / np.linalg.norm(x)])
+            x = (phi @ basis[-1] - products * basis[-1]) / (level - products)
+    return np.linalg.eigvalsh(basis @ phi @ basis.T)[-1]
+
+
+@every_case
+def test_ritz_5_is_the_top_of_its_dense_compression(seed, sampling):
+    case = Dense(seed, sampling)
+    dyn = case.dynamics()
+    found = {b.name: b.rho_bound for b in dyn.bounds("applications", gap=False)}
+    floor = max(b.rho_bound for b in dyn.bounds("closed form", False) if b.kind == "necessary")
+    view = View(dyn)
+    q = np.linalg.pinv(np.concatenate(case.z).reshape(-1, case.d)) @ view.rows
+    expected = five(case, q, view.direction[2], max(floor, found["reduced"]))
+    assert found["Ritz-5"] == pytest.approx(expected, rel=1e-9)
+    assert found["reduced"] <= found["Ritz on resolvents"] * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("eta", [0.1, 0.2, 0.6])
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_samples_apart_by_signs_alone_attain_the_reduced_bound(eta, sampling):
+    """Then ``⟨H_i, M⟩`` is alike in all samples for every diagonal M: nothing is lost."""
+    signs = np.array(list(itertools.product((1.0, -1.0), repeat=3)))
+    z = signs * np.sqrt([2.0, 1.0, 0.3])
+    h, none = np.einsum("np,nq->npq", z, z), np.zeros((0, 3, 3))
+    rho = naive.growth_factor(h, none, eta, (1, 1), 0.0, sampling)
+    found = rs.UnlearningProblem.from_factors(z).dynamics(eta, 1, 0.0, sampling).bounds(gap=False)
+    values = {b.name: b.rho_bound for b in found}
+    assert values["mean"] < rho * (1 - 1e-5)
+    assert values["reduced"] == pytest.approx(rho, rel=1e-12)
+    assert values["Ritz on resolvents"] == pytest.approx(rho, rel=1e-12)
+
+
+def test_trial_matrices_nearly_alike_are_orthonormal_to_rounding(rng):
+    x, *others = rng.standard_normal((6, 30, 30))
+    span = Span(lambda m: m, 30)
+    for share, other in zip((0.0, 1e-9, 3e-10, 1.0, 3e-10, 0.0), (x, *others), strict=True):
+        span.add(x + share * other)
+    members = span.members.reshape(span.size, -1)
+    assert span.size == 5  # the last is the first again
+    np.testing.assert_allclose(members @ members.T, np.eye(5), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(span.compressed, np.eye(5), rtol=0, atol=1e-14)
 
 
 @every_case

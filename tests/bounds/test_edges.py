@@ -31,6 +31,22 @@ def test_small_steps_are_resolved(step):
     assert abs(exact.value - 0.25) <= exact.error_bound + 1e-15
 
 
+@pytest.mark.parametrize("sampling", [WITHOUT, "bernoulli"])
+@pytest.mark.parametrize("step", [1e79, 1e100, 1e140])
+def test_bounds_of_a_large_step_are_its_square_times_those_of_one(step, sampling, rng):
+    """``Φ → η²(D⊗D + …)``: nothing but ρ itself may come near the end of the floats."""
+    problem = factors(rng.standard_normal((12, 5)), rng.standard_normal((5, 5)))
+    found, expected = (
+        {b.name: b.rho_bound / eta**2 for b in problem.dynamics(eta, 2, 0.2, sampling).bounds()}
+        for eta in (step, 1e10)
+    )
+    assert np.isfinite(list(expected.values())).all()
+    assert found == pytest.approx(expected, rel=1e-7)
+    exact = problem.dynamics(step, 2, 0.2, sampling).growth()
+    assert exact.converged and exact.iterations <= 15
+    assert expected["corrected Ritz"] <= exact.value / step**2 <= expected["resolvent"]
+
+
 @pytest.mark.parametrize("step", [1e2, 1e4, 1e5, 1e8, 1e12])
 def test_bounds_enclose_where_fixed_size_noise_cancels(step):
     """Alike samples at α = 1/2: D and the noise vanish, ρ = 1 at every step size."""

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -122,16 +123,16 @@ def test_patterns_are_those_of_all_batches(sampling, members):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
-@pytest.mark.parametrize("n", [4, 5])
-def test_tilted_laws_are_those_of_reweighted_batches(scheme, n, rng):
+@pytest.mark.parametrize(("n", "batch"), [(4, 2), (5, 1), (5, 2), (5, 4)])
+def test_tilted_laws_are_those_of_reweighted_batches(scheme, n, batch, rng):
     theta = rng.standard_normal(n)
     counts, weights, plain = [], [], []
-    for row, p in drawn(scheme.name, n, 2):
+    for row, p in drawn(scheme.name, n, batch):
         counts.append(row)
         plain.append(p)
         weights.append(p * math.exp(-theta @ row))
     x, p, q = np.array(counts), np.array(plain), np.array(weights) / sum(weights)
-    law = batch_law(scheme, n, 2, theta)
+    law = batch_law(scheme, n, batch, theta)
     mean = q @ x
     assert law.mean == pytest.approx(mean, abs=1e-12)
     assert law.covariance == pytest.approx((x.T * q) @ x - np.outer(mean, mean), abs=1e-12)
@@ -177,6 +178,34 @@ def test_both_ends_close_in_the_plane(sampling, rng):
     assert exponent(own, p) == pytest.approx((low, high), abs=2e-3)  # another basis, other cells
     assert typical_growth(dyn) >= low
     assert determinant(own, p) <= high
+
+
+def test_a_group_costs_the_memory_of_its_own_samples(rng):
+    """Three samples of 300 directions: not the 300² numbers of a whole basis."""
+    z = np.linalg.qr(rng.standard_normal((300, 300)))[0]
+    z[1:3] += z[0]
+    dyn = rs.UnlearningProblem.from_factors(z).dynamics(0.1, 2)
+    (group,) = (members for members in blocks(dyn) if len(members) == 3)
+    tracemalloc.start()
+    each, _ = operators(dyn, group, 100)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert each.shape == (7, 3, 3)  # none, one or two of the three
+    assert peak < 100_000
+
+
+@pytest.mark.parametrize("pair", [([2.0, 0.5], [0.8, 1.5]), ([1.2, 0.9], [0.8, 1.1])])
+def test_between_nodes_the_plane_allows_for_a_few_slopes_of_half_a_cell(pair):
+    """Diagonal pairs need no g: the ends are those of ``E log‖Mu‖``, which is explicit."""
+    chances, cell = np.array([0.6, 0.4]), math.pi / 1024
+    angles = np.linspace(0.0, math.pi, 400_001)
+    squares = [(a * np.cos(angles)) ** 2 + (b * np.sin(angles)) ** 2 for a, b in pair]
+    f = 0.5 * chances @ np.log(squares)
+    slopes = np.abs(np.gradient(f, angles))
+    low, high = exponent(np.array([np.diag(m) for m in pair]), chances)
+    for beyond, at in ((f.min() - low, np.argmin(f)), (high - f.max(), np.argmax(f))):
+        near = np.abs(angles - angles[at]) < cell
+        assert 0.0 <= beyond <= 5.0 * 0.5 * cell * slopes[near].max()
 
 
 def test_the_plane_knows_exact_exponents():

@@ -235,6 +235,12 @@ def test_offsets_outside_the_matrix_never_reach_compiled_code(build, offsets):
         build(np.eye(6), np.array(offsets, dtype=np.int64))
 
 
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6)])
+def test_a_matrix_that_is_not_square_is_refused(shape):
+    with pytest.raises(ValueError, match=rf"gram must be square, got \({shape[0]}, {shape[1]}\)"):
+        coherence_matrix(np.ones(shape), np.arange(shape[0] + 1))
+
+
 @pytest.mark.parametrize("build", [coherence_matrix, CoherenceMap, per_sample, reduced])
 def test_offsets_are_integers(build):
     with pytest.raises(TypeError, match="offsets must hold integers, got dtype float64"):

@@ -41,6 +41,15 @@ def test_a_zero_lies_within_its_error(function, root, most):
     assert function(found - 2.0 * error) <= 0.0 <= function(found + 2.0 * error)
 
 
+@pytest.mark.parametrize("count", [21, 41])
+def test_of_many_known_values_the_nearest_are_used(count):
+    """A polynomial through those far away, where tanh is flat, takes six or seven looks."""
+    grid = [k / (count - 1) for k in range(count)]
+    found, error, looks = looked(lambda x: math.tanh(8.0 * (x - 0.62)), grid)
+    assert abs(found - 0.62) <= error <= 2e-10
+    assert looks <= 4
+
+
 def test_the_smallest_crossing_that_the_values_show():
     found, _, _ = looked(lambda x: math.sin(10.0 * x - 2.0), (0.0, 0.3, 0.6, 0.9))
     assert found == pytest.approx(0.2, rel=1e-9)

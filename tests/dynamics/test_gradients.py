@@ -7,6 +7,7 @@ import pytest
 
 from rmtstab import UnlearningProblem
 from rmtstab.dynamics import trajectory
+from rmtstab.dynamics.gradients import stationary
 from tests import naive
 from tests.strategies import SAMPLINGS, hessians
 
@@ -93,6 +94,15 @@ def test_stability_is_judged_by_the_curvatures_alone(rng):
         for p in (with_gradients, from_hessians)
     ]
     np.testing.assert_allclose(paths[0], paths[1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-6, 1e-9])
+def test_the_stationary_state_is_solved_to_its_tolerance_and_no_further(tolerance, rng):
+    z, g = rng.standard_normal((60, 30)), rng.standard_normal((60, 30))
+    problem = UnlearningProblem.from_factors(z[:40], z[40:], gradients=(g[:40], g[40:]))
+    dyn = problem.dynamics(0.9 * float(problem.critical_step_size((4, 2), 0.0)), (4, 2), 0.0)
+    found = stationary(dyn, problem.gradients, dyn.growth(), tolerance)
+    assert found.converged and 0.02 * tolerance < found.residual < 50.0 * tolerance
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.7])

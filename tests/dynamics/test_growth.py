@@ -10,6 +10,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from rmtstab import Reason, UnlearningProblem, Verdict
 from rmtstab.dynamics import eigen
 from rmtstab.dynamics.growth import growth as solve
+from rmtstab.dynamics.sample_space import SampleSpace
 from tests import naive
 from tests.strategies import SAMPLINGS, hessians, instances
 
@@ -93,6 +94,16 @@ def test_both_routes_agree(x):
         other = solve(dyn, route=route)
         assert other.value == pytest.approx(lanczos.value, rel=1e-10)
         assert lanczos.value <= other.upper * (1 + 1e-12)
+
+
+def test_the_sample_space_counts_its_applications(rng, monkeypatch):
+    apply, asked = SampleSpace.__call__, []
+    monkeypatch.setattr(SampleSpace, "__call__", lambda *given: (asked.append(1), apply(*given))[1])
+    problem = UnlearningProblem.from_factors(
+        rng.standard_normal((9, 6)), rng.standard_normal((4, 6))
+    )
+    found = solve(problem.dynamics(0.3, (2, 1), 0.2, "bernoulli"), route="sample_space")
+    assert found.applications == len(asked) > 5
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.001, 0.2, 0.5])

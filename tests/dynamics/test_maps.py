@@ -141,6 +141,28 @@ def test_finite_horizon_cells_have_verdicts(rng):
     assert wild.values[0, 0] == np.inf and wild.verdicts[0, 0] is Verdict.ESCAPES
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.6])
+@pytest.mark.parametrize("horizon", [1, 7])
+def test_finite_horizon_values_are_those_of_the_path(horizon, momentum, rng):
+    problem = UnlearningProblem.from_factors(
+        rng.standard_normal((9, 5)), rng.standard_normal((4, 5))
+    )
+    batches, alphas = [(2, 1), (9, 4)], [0.0, 0.4]
+    given = {"horizon": horizon, "radius": 2.0, "momentum": momentum}
+    found = problem.frontier(0.2, batches, alphas, **given)
+    for i, alpha in enumerate(alphas):
+        for k, batch in enumerate(batches):
+            dyn = problem.dynamics(0.2, batch, alpha, momentum=momentum)
+            path = dyn.trajectory(horizon).displacement
+            assert found.values[i, k] == pytest.approx(path[-1] / path[0], rel=1e-10)
+
+
+def test_rows_are_solved_from_both_ends_by_halves():
+    """So that a column finds the directions of its neighbours there."""
+    assert stability_map._spread_out(9) == [0, 8, 4, 2, 6, 1, 3, 5, 7]
+    assert stability_map._spread_out(1) == [0] and stability_map._spread_out(2) == [0, 1]
+
+
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_curve_is_that_of_the_single_critical_mixings(sampling, rng):
     problem = UnlearningProblem.from_factors(

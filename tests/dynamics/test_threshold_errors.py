@@ -4,11 +4,14 @@ Samples nearly alike, mixings near ½, curvatures over fourteen decades, axes tu
 bound must hold, and must not be one that nobody can use.
 """
 
+from dataclasses import replace
+
 import mpmath as mp
 import numpy as np
 import pytest
 
 import rmtstab as rs
+from rmtstab.dynamics.mean_curvature import MeanCurvature, resolution
 from rmtstab.sampling import SAMPLINGS
 
 
@@ -98,3 +101,39 @@ def test_a_small_directions_threshold_is_known_as_well_as_its_own_coordinates(tu
     assert abs(found.value - exact) <= found.error_bound
     # turned, a coordinate of 2^-10.5 is rounded like one of 1: that is in the data
     assert found.error_bound < (1e-3 if turned else 2e-7)
+
+
+@pytest.mark.parametrize("unit", [2.0**-12, 1.0])
+@pytest.mark.parametrize("spread", ["own", "unknown"])
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_errors_of_coordinates_add_up_in_one_dimension(sampling, spread, unit):
+    """``η* = 2d/(d² + ν)``: partial derivatives in every z_i and in d, times their errors.
+
+    A coordinate is known to ``2ε√(N + r)`` of what its sum was made of: |z_i| and the spread.
+    """
+    alpha, batch = 0.25, (2, 1)
+    z = unit * np.array([0.75, 0.5, 1.0, 0.5, 0.25])  # three to retain, two to forget
+    problem = rs.UnlearningProblem.from_factors(z[:3, None], z[3:, None])
+    if spread == "unknown":  # the largest singular value is taken
+        problem = rs.UnlearningProblem(replace(problem.factors, spread=None), 3)
+    h = z * z
+    d = 0.75 * h[:3].mean() - 0.25 * h[3:].mean()
+    noise, along = 0.0, np.zeros(5)  # ν, and h_i less the set's mean where the scheme centres
+    for part, a, n, b in ((slice(0, 3), 0.75, 3, batch[0]), (slice(3, 5), 0.25, 2, batch[1])):
+        c = a * a * float(coefficient(n, b, sampling))
+        about = h[part] - (h[part].mean() if sampling != "bernoulli" else 0.0)
+        noise += c * np.sum(about**2)
+        along[part] = c * np.abs(about * z[part])
+    step = 2.0 * d / (d * d + noise)
+    update = problem.dynamics(step, batch, alpha, sampling)
+    size = np.abs(z) + (problem.factors.spread if spread == "own" else np.linalg.norm(z))
+    error = 2.0 * np.finfo(float).eps * np.sqrt(6.0) * size  # of each z_i, N + r = 6
+    blur = 2.0 * np.repeat([0.25, 0.125], [3, 2]) @ (np.abs(z) * error)
+    blur += 2.0 * d * 2.0 * np.finfo(float).eps * np.sqrt(6.0)  # the axis itself
+    # ⟨M, LM⟩ = 2dM² = 1: of L, of the mean's part of N, of the noise's
+    square = 0.5 / d
+    expected = square * (2.0 * blur + 2.0 * step * d * blur + 4.0 * step * along @ error)
+    mean = MeanCurvature.of(update, np.array([d]), resolution(update))
+    found = mean.inherited(np.array([[np.sqrt(square)]]), step)
+    assert found == pytest.approx(expected, rel=1e-9, abs=0.0)
+    assert problem.critical_step_size(batch, alpha, sampling=sampling).value == pytest.approx(step)

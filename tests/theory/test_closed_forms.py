@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from rmtstab.claims.closed_forms import escape_formula, volterra_gap
 from rmtstab.ensembles import SignalPlusNoise
@@ -132,6 +133,15 @@ def test_cnn_coherence_limits():
     assert high.retain == pytest.approx(24, rel=0.01)
     assert high.forget == pytest.approx(6, rel=0.01)
     assert high.cross == pytest.approx(12, rel=0.01)
+
+
+@pytest.mark.parametrize("filters", [1, 2, 3, 8, 100])
+def test_cnn_coherence_of_two_samples_is_over_the_larger_mask(filters):
+    """Norms concentrate: ``E|K_12|`` is ``(√dim/2m)√(2/π)``, ``K_ii`` the mask ``dim N_i/m²``."""
+    chances = binom.cdf(np.arange(2 * filters), 2 * filters, 0.5)
+    larger = np.sum(1.0 - chances**2) / filters
+    found = cnn.coherence(2, 2, 10**6, 0.0, filters)
+    assert found.cross == pytest.approx(1e-3 * np.sqrt(2 / np.pi) / larger, rel=1e-3)
 
 
 def test_bulk_density_matches_sampled_moments(rng):

@@ -105,6 +105,16 @@ def test_resistance_is_right_to_second_order_in_the_noise(seed):
     assert errors[-1] < 0.05 * alone[-1]
 
 
+def test_resistance_with_noise_is_its_series():
+    """``X₂₂ = N₂₂/(j₁² − j₂²)`` = 0.008/0.8 and ``X₁₂ = N₁₂/(j₁² − j₁j₂)`` = 0.0048/0.48."""
+    growth, noise = [1.2, 0.8], [[0.01, 0.0048], [0.0048, 0.008]]
+    found = resistance.with_noise(growth, noise, [[0.2, 0.1], [0.1, 0.9]], np.diag([0.5, 0.3]))
+    assert found.value == pytest.approx((0.2 + 2 * 0.1 * 0.01 + 0.9 * 0.01) / 0.503, rel=1e-13)
+    assert found.mean_only == pytest.approx(0.4, rel=1e-15)
+    assert found.growth == pytest.approx(1.45, rel=1e-15)
+    assert found.noise == pytest.approx(0.01 * np.sqrt(3.0), rel=1e-13)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -51,6 +51,15 @@ def test_coherence_intervals_cover(n, dim, snr, rng):
     assert found.without_extreme / values.mean() > 1.05  # typical for largest diagonal: too high
 
 
+def test_few_samples_in_many_dimensions_are_nearly_incoherent(rng):
+    """σ of two samples is within 1/√dim of 1, whose other end, 2, neither interval reaches."""
+    found = signal_plus_noise.coherence_interval(2, 400, 0.0, 0.1)
+    values = np.array([coherence_of(gram(2, 400, 0.0, rng)) for _ in range(400)])
+    assert found.mean == pytest.approx(values.mean(), rel=0.01)
+    for low, high in (found.asymptotic, found.interval):
+        assert 1.0 <= low <= values.min() and values.max() <= high < 1.6
+
+
 @given(st.integers(2, 12), st.integers(2, 12), st.floats(0, 3), st.integers(0, 2**31))
 def test_square_root_of_the_numerator_is_lipschitz(n, p, s, seed):
     """|√f(Ξ) − √f(Ξ')| ≤ ‖Ξ − Ξ'‖_F, attained to a factor where f = λ_max(ΞΞᵀ)."""
@@ -365,6 +374,15 @@ def test_cycle_moment_bounds_the_conditional_second_moment():
         exact = float((outer**2 * powers[total // 2])[total % 2 == 0].sum())
         bound = _Moments(s, p, *extremes.chi(p)).cycle
         assert 0.5 * bound < exact <= bound * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("s", "p"), [(40.0, 5), (100.0, 20)])
+def test_moments_under_a_strong_signal_are_those_without_the_modulus(s, p):
+    """All ``s + ξ_i·ξ_k > 0``: ``E[K₁₂K₂₃ | ξ₁, ξ₃] = s² + ξ₁·ξ₃``, of second moment s⁴ + p."""
+    found = _Moments(s, p, *extremes.chi(p))
+    assert found.first == pytest.approx(s, rel=1e-14)
+    assert found.variance == pytest.approx(p, rel=1e-12)
+    assert found.cycle - s**4 == pytest.approx(p, rel=1e-5)
 
 
 def test_nothing_escapes_below_the_wachter_mixing():

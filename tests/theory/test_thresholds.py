@@ -167,6 +167,16 @@ def test_operator_bound_on_orthogonal_groups_is_exact(k, groups, b, sampling):
         assert sgd_batch_size(top, sharp, n, step, sampling) == pytest.approx(b, rel=1e-9)
 
 
+@pytest.mark.parametrize("unit", [2.0**-30, 2.0**30])
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_thresholds_of_sgd_scale_with_the_units_of_the_curvature(unit, sampling):
+    step = sgd_step_size(1.0, 3.0, 8, 2, sampling)
+    assert sgd_step_size(unit, 3.0 * unit, 8, 2, sampling) == step / unit
+    batch = sgd_batch_size(1.0, 3.0, 8, step, sampling)
+    assert batch == pytest.approx(2, rel=1e-12)
+    assert sgd_batch_size(unit, 3.0 * unit, 8, step / unit, sampling) == batch
+
+
 def test_dexter_theorem_2_is_no_guarantee_where_signs_cancel():
     """Three unit vectors at 120°: λ_max(|K|) > λ_max(K), so ℓ > nλ/σ, and SGD diverges there."""
     angles = 2 * np.pi * np.arange(3) / 3
@@ -308,7 +318,7 @@ def test_heavy_sample_thresholds_at_a_mixing_are_where_it_is_one(sampling, eta):
         assert (eta * a * largest) ** 2 * c * share == pytest.approx(1.0, rel=1e-12)
 
 
-@pytest.mark.parametrize("eta", [0.05, 0.4, 3.0])
+@pytest.mark.parametrize("eta", [0.05, 0.4, 1.9, 3.0])  # at 1.9 six samples, and the set has four
 def test_convergence_bound_at_a_mixing_against_its_closed_form(eta):
     """Critical batch: η m (σ + q/δ) = 2 with q = n²c(B), m the heaviest weighted sample."""
     bound = ConvergenceBound((8, 4), (6.0, 5.0), 1.5, forget_ratio=0.4)
