@@ -91,7 +91,8 @@ class PopulationFit(Record):
         Of the residual: chi-squared, small where so few atoms do not explain the eigenvalues;
         NaN where no freedom is left.
     resolved : ndarray, shape (n_atoms,), bool
-        Whether the gaps to an atom's neighbours exceed ten standard errors, and its weight four.
+        Whether the gaps to an atom's neighbours exceed ten standard errors, and its own weight and
+        theirs exceed four.
     spikes : ndarray, shape (n_spikes,), float64
         The eigenvalues left out, decreasing.
     level : float
@@ -333,8 +334,8 @@ def _assemble(
         covariance = np.insert(covariance, [0, count], 0.0, axis=0)
         covariance = np.insert(covariance, [0, count], 0.0, axis=1)
     errors = np.sqrt(np.diag(covariance))
-    apart = np.pad(steps > APART, 1, constant_values=True)
-    resolved = np.append(np.ones(atoms.size - count, dtype=bool), apart[1:] & apart[:-1])
+    present = np.pad(weights > PRESENT * errors[atoms.size :], 1, constant_values=True)
+    near = np.pad(steps > APART, (1 + atoms.size - count, 1), constant_values=True)
     return PopulationFit(
         law=family(p / n, atoms * (n / (n + spikes.size)), weights / math.fsum(weights)),
         atoms=atoms,
@@ -345,7 +346,7 @@ def _assemble(
         condition=fit.condition,
         separation=float(steps.min(initial=math.inf)),
         p_value=fit.p_value,
-        resolved=resolved & (weights > PRESENT * errors[atoms.size :]),
+        resolved=near[1:] & near[:-1] & present[2:] & present[1:-1] & present[:-2],
         spikes=spikes.copy(),
         level=level,
         eigenvalues=seen,
