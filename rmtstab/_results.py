@@ -49,10 +49,10 @@ class Growth(Record):
     Attributes
     ----------
     value : float
-        ρ(Φ), per step; a Rayleigh quotient, hence never above the true value
-        by more than rounding.
+        ρ(Φ), per step; a Rayleigh quotient, less what rounding may have added where that
+        exceeds 1e-12 of it: never above the true value by more.
     error_bound : float
-        The true value lies in ``[value - rounding, value + error_bound]``;
+        The true value lies in ``[value, value + error_bound]``, but for 1e-12 of it;
         ``inf`` where no certificate was found.
     converged : bool
         Whether the eigen-solver reached its tolerance *and* the certificate holds.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+
+import numpy as np
 
 from rmtstab.bounds.row import DERIVED, DEXTER, MULAYOFF, Pair, Row
 from rmtstab.bounds.view import View
+from rmtstab.dynamics.mean_curvature import resolution
 from rmtstab.theory import mean as mean_dynamics
 from rmtstab.theory.coherence_bounds import CoherenceBound
 from rmtstab.theory.rayleigh import ROUNDING
@@ -23,9 +26,13 @@ def mean(view: View) -> Pair:
     (float, float)
         Bound on ρ, critical step size.
     """
+    # on the safe side of what rounding leaves of D's eigenvalues
+    blur = resolution(view.update)
+    ascends = view.mu.min() < -blur
+    safe = view.mu if ascends else np.maximum(view.mu - blur, 0.0)
     return (
         mean_dynamics.growth(view.mu, view.eta),
-        mean_dynamics.critical_step_size(view.mu),
+        mean_dynamics.critical_step_size(safe),
     )
 
 
@@ -42,14 +49,16 @@ def trace(view: View) -> Pair:
         Bound on ρ, critical step size.
     """
     decay, bound = view.update.weight_decay, view.trace
-    # a spread is good to the rounding of its parts: on the safe side of a step size
-    parts = zip(bound.spreads, bound.samples, strict=True)
-    retain, forget = (max(spread - ROUNDING * samples, 0.0) for spread, samples in parts)
-    safe = replace(bound, spreads=(retain, forget))
-    return (
-        bound.growth(view.eta, weight_decay=decay, **view.step),
-        safe.critical_step_size(weight_decay=decay, **view.step),
-    )
+    # spreads and eigenvalues are good to the rounding of their parts: on the safe side of a step
+    blur, noise = resolution(view.update), 0.0
+    for s, a, c, e, _ in view.weighted:
+        samples = bound.samples[s]
+        kept = max(bound.spreads[s] - ROUNDING * samples, 0.0) if e else samples
+        noise += a * a * c * kept
+    drift = float(view.mu.mean())
+    curve = noise + float(np.square(np.maximum(np.abs(view.mu) - blur, 0.0)).mean())
+    step = 2.0 * max(drift + blur, 0.0) / curve if curve > 0.0 else math.inf
+    return bound.growth(view.eta, weight_decay=decay, **view.step), step
 
 
 def direction(view: View) -> Pair:

@@ -90,7 +90,7 @@ def convergence(view: View) -> Pair | None:
         return math.nan, 0.0
     excess = view.eta * total - 2.0
     edge = view.mu.max() + blur if excess > 0.0 else max(view.mu.min() - blur, 0.0)
-    return 1.0 + view.eta * float(edge) * excess, 2.0 / total
+    return 1.0 + view.eta * float(edge) * excess, 2.0 / (total + blur)
 
 
 ROWS = (

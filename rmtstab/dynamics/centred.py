@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rmtstab._results import FloatArray
-from rmtstab.dynamics.second_moment import NoiseMap
+from rmtstab.dynamics.certificate import EPS
+from rmtstab.dynamics.second_moment import NoiseMap, SecondMoment
 from rmtstab.dynamics.update import Update
 
 ENTRIES = 4_000_000  # of all centred Hessians, up to which they are formed
+SHOWS = 1e-11  # of the mean's ρ: rounding of fixed-size noise beyond which it is centred
+
+
+def second_moment(update: Update) -> tuple[SecondMoment, float]:
+    """Φ on the judged range, its noise centred first where the rounding would show.
+
+    Parameters
+    ----------
+    update : Update
+        Without momentum.
+
+    Returns
+    -------
+    phi : SecondMoment
+    rounding : float
+        Absolute, of ``⟨M, Φ(M)⟩`` with ‖M‖ = 1.
+    """
+    of_mean, of_noise = update.roundings
+    j = update.mean_multipliers
+    shows = of_noise > SHOWS * float(np.square(j).max(initial=0.0))
+    if not (shows and CentredNoise.affordable(update)):
+        return update.second_moment(), of_mean + of_noise
+    noise, gain = CentredNoise.build(update), update.step_size**2
+    left = 4.0 * EPS * math.sqrt(len(j)) * gain * noise.products
+    return SecondMoment(noise, np.outer(j, j), gain), of_mean + left
 
 
 @dataclass(frozen=True)
@@ -75,6 +102,15 @@ class CentredNoise:
                 weights.append(np.full(n, a * a * update.scheme.coefficients(n, batch)[0]))
             first += n
         return cls(np.concatenate(parts), np.concatenate(weights), update.judged_noise.summed())
+
+    @property
+    def products(self) -> float:
+        """``Σ w_i ‖B_i‖(‖B_i‖ + 2‖H‖)``, ‖H‖ the largest: what rounding of N is relative to."""
+        sizes = np.linalg.norm(self.matrices, axis=(1, 2))
+        rows = self.uncentred.rows
+        width = int(np.diff(self.uncentred.offsets).max(initial=0))
+        largest = width * float(np.einsum("ik,ik->i", rows, rows).max(initial=0.0))
+        return float(self.weights @ (sizes * (sizes + 2.0 * largest)))
 
     def apply(self, m: FloatArray) -> FloatArray:
         """``N(M)``.

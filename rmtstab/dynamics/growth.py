@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.dynamics import davidson, eigen, momentum, sample_space
+from rmtstab.dynamics import centred, davidson, eigen, momentum, sample_space
 from rmtstab.dynamics.certificate import ROUNDING, Enclosure
 from rmtstab.dynamics.second_moment import SecondMoment
 from rmtstab.dynamics.update import Update
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
 PATIENCE = 60  # Lanczos steps before another route is tried
+COUNTED = 1e-12  # of ρ: rounding of Φ beyond which both ends give way to it
 
 
 def growth(
@@ -52,15 +53,16 @@ def growth(
         still = max(still, update.momentum)
         return Enclosure(still, still, 0.0, np.zeros((0, 0)), 0)
     if update.momentum:
-        return momentum.growth(update)
+        return widened(momentum.growth(update), update.rounding)
     if route == "sample_space":
-        return sample_space.growth(update)
-    first, phi = None, update.second_moment()
+        return widened(sample_space.growth(update), update.rounding)
+    phi, rounding = centred.second_moment(update)
+    first = None
     if route in ("auto", "davidson") and certify:
         j = update.mean_multipliers
-        first = _widened(davidson.leading(phi.symmetric, np.outer(j, j), eigen.BASIS_BYTES))
+        first = davidson.leading(phi.symmetric, np.outer(j, j), eigen.BASIS_BYTES)
         if route == "davidson" or first.upper <= first.value * (1.0 + davidson.SURE):
-            return first
+            return widened(first, rounding)
     other = route == "auto" and sample_space.SampleSpace.applies(update)
     found = eigen.leading(
         phi.symmetric,
@@ -68,17 +70,32 @@ def growth(
         certify=certify,
         max_applications=PATIENCE if other else 600,
     )
-    tried = [_widened(found)] if first is None else [first, _widened(found)]
+    tried = [found] if first is None else [first, found]
     rough = found.residual > 1e-9 * found.value
+    tried = [widened(one, rounding) for one in tried]
     if other and (rough or (certify and found.upper > 1.0001 * found.value)):
-        tried.append(sample_space.growth(update))
+        tried.append(widened(sample_space.growth(update), update.rounding))
     best = min(tried, key=lambda one: (one.upper - one.value, one.residual))
     return replace(best, applications=sum(one.applications for one in tried))
 
 
-def _widened(found: Enclosure) -> Enclosure:
-    """The upper end at least by rounding above the lower one."""
-    return replace(found, upper=max(found.upper, found.value * (1.0 + ROUNDING)))
+def widened(found: Enclosure, rounding: float) -> Enclosure:
+    """Both ends by the rounding of Φ where that shows, the upper at least by `ROUNDING`.
+
+    Parameters
+    ----------
+    found : Enclosure
+    rounding : float
+        Absolute.
+
+    Returns
+    -------
+    Enclosure
+    """
+    value, upper = found.value, max(found.upper, found.value * (1.0 + ROUNDING))
+    if rounding > COUNTED * value:
+        value, upper = max(value - rounding, 0.0), upper + rounding
+    return replace(found, value=value, upper=upper)
 
 
 def operator(update: Update) -> tuple[LinearOperator, FloatArray]:

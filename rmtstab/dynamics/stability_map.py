@@ -19,7 +19,7 @@ from rmtstab.dynamics.certificate import Enclosure
 from rmtstab.dynamics.critical_alpha import critical_alphas
 from rmtstab.dynamics.crossing import smallest_crossing
 from rmtstab.dynamics.davidson import Subspace
-from rmtstab.dynamics.growth import growth
+from rmtstab.dynamics.growth import COUNTED, growth
 from rmtstab.dynamics.powers import IsotropicPowers
 from rmtstab.dynamics.second_moment import NoiseMap
 from rmtstab.dynamics.trajectory import iterate
@@ -211,7 +211,13 @@ def _row_growth(update: Update, batches: Sequence[Pair]) -> tuple[FloatArray, Fl
     for column in order:  # what one column's certificate adds, the others find there
         uppers[column] = space.upper(column, FINEST, patience=limit - space.size)
     values = np.array([space.ritz(column)[0] for column in range(len(batches))])
-    return values, np.maximum(uppers, values)
+    least = tuple(float(b) for b in np.min(batches, axis=0))  # of the loudest noise
+    rounding = update.at(batch_size=least).rounding
+    shows = rounding > COUNTED * values
+    return (
+        np.where(shows, np.maximum(values - rounding, 0.0), values),
+        np.maximum(np.where(shows, uppers + rounding, uppers), values),
+    )
 
 
 def _spread_out(n: int) -> list[int]:

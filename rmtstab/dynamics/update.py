@@ -237,9 +237,14 @@ class Update:
         gain = self.step_size**2
         return SecondMoment(noise, np.outer(j, j) + gain * noise.shift * np.outer(mix, mix), gain)
 
-    @cached_property
+    @property
     def rounding(self) -> float:
-        """Absolute rounding of ``⟨M, Φ(M)⟩``, ‖M‖ = 1: 4ε√r times the terms that cancel in Φ.
+        """Absolute rounding of ``⟨M, Φ(M)⟩``, ‖M‖ = 1: the sum of `roundings`."""
+        return sum(self.roundings)
+
+    @cached_property
+    def roundings(self) -> Pair:
+        """The two parts of `rounding`: 4ε√r times the terms that cancel in Φ.
 
         These are the mean's ``j_p²`` with what ``1 − ημ`` inherits from two curvatures that
         may cancel in D, and the two parts of fixed-size noise. About 1e-15 unless ``η H`` is
@@ -247,7 +252,7 @@ class Update:
         """
         basis, r, eta = self.basis, self.basis.n_active, self.step_size
         if r == 0:
-            return 0.0
+            return 0.0, 0.0
         rows = np.einsum("ik,ik->i", basis.rows, basis.rows)
         retain = float(rows[: basis.split].sum()) / basis.sizes[0]
         forget = float(rows[basis.split :].sum()) / max(basis.sizes[1], 1)
@@ -256,4 +261,6 @@ class Update:
         noise = self.judged_noise
         fixed = noise.kappa * float(np.vdot(noise.square, noise.square)) if noise.kappa else 0.0
         fixed += abs(noise.shift) * float(np.square(basis.mix[:r]).max())
-        return 4.0 * EPS * math.sqrt(r) * (j * (1.0 + j + unsigned) + eta * eta * fixed)
+        unit = 4.0 * EPS * math.sqrt(r)
+        of_j = unit * (1.0 + j + unsigned)
+        return of_j * (j + of_j), unit * eta * eta * fixed

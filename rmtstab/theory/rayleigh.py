@@ -329,14 +329,16 @@ class RayleighBound:
 
 
 def critical_steps(drift: FloatArray, size: FloatArray, rest: FloatArray) -> FloatArray:
-    """Step sizes beyond which ``(1 − ηb)² + η²c`` exceeds 1: ``2/(b + c/b)``.
+    """Step sizes beyond which ``(1 − ηb)² + η²c`` exceeds 1: ``2b/(b² + c)``.
+
+    The largest over what rounding leaves of b: an upper bound of a threshold stays one.
 
     Parameters
     ----------
     drift : ndarray, shape (k,)
         b.
     size : ndarray, shape (k,)
-        What cancels in b, ≥ 0: drifts within its rounding of 0 are taken there.
+        What cancels in b, ≥ 0; b is good to its rounding.
     rest : ndarray, shape (k,)
         c ≥ 0.
 
@@ -351,7 +353,8 @@ def critical_steps(drift: FloatArray, size: FloatArray, rest: FloatArray) -> Flo
     inert = near & (rest <= slack * size)
     result = np.where(inert, np.inf, 0.0)
     moving = ~inert & (b > 0.0)
-    result[moving] = 2.0 / (b[moving] + rest[moving] / b[moving])
+    most, least = (b + slack)[moving], (b - slack)[moving]
+    result[moving] = 2.0 / (least * (least / most) + rest[moving] / most)
     return result
 
 

@@ -56,6 +56,7 @@ def directions(z, split, batches, alpha, sampling):
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_no_verdict_is_wrong_and_every_threshold_within_its_bound(sampling):
+    """Nor is an enclosure of ρ or a bound on ρ or η*: steps are up to 1e14 curvatures long."""
     rng = np.random.default_rng(11)
     decided = 0
     with mp.workdps(60):
@@ -79,10 +80,22 @@ def test_no_verdict_is_wrong_and_every_threshold_within_its_bound(sampling):
             if 0 < exact < mp.inf and rng.random() < 0.5:
                 step = float(exact) * float(rng.choice([0.5, 2.0, 1 - 1e-6, 1 + 1e-6]))
             # ρ − 1, largest on the diagonal of the second moment
-            excess = max(step * step * (d * d + v) - 2 * step * d for d, v in parts)
+            eta = mp.mpf(step)
+            excess = max(eta * eta * (d * d + v) - 2 * eta * d for d, v in parts)
             dyn = problem.dynamics(step, batches, alpha, sampling)
-            cell = problem.frontier(step, [batches], [alpha], sampling=sampling).verdicts[0, 0]
-            for verdict in (dyn.verdict(), cell):
+            cells = problem.frontier(step, [batches], [alpha], sampling=sampling)
+            value = cells.values[0, 0]
+            slack = mp.mpf(3e-12) * (1 + excess)
+            for low, high in (dyn.enclosure(), (value, value + cells.error_bounds[0, 0])):
+                assert low - slack <= 1 + excess <= high + slack, case
+            for bound in dyn.bounds(gap=False):
+                below = bound.kind == "necessary"
+                sign = 1 if below else -1
+                rho, most = bound.rho_bound, bound.critical_step_size
+                assert np.isnan(rho) or sign * (mp.mpf(rho) - 1 - excess) <= slack, (bound, case)
+                if not np.isnan(most) and 0 < exact < mp.inf:
+                    assert sign * (exact - most) <= mp.mpf(1e-12) * exact, (bound, case)
+            for verdict in (dyn.verdict(), cells.verdicts[0, 0]):
                 assert verdict is not rs.Verdict.STABLE or excess < 0, case
                 assert verdict is not rs.Verdict.ESCAPES or excess > 0, case
                 assert verdict is not rs.Verdict.MARGINAL or abs(excess) < 1e-11, case
