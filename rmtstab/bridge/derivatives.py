@@ -38,7 +38,7 @@ def refuse_nonfinite(network: Network, sets: Sets, found: Tensor) -> None:
     DerivativeError
         Naming sample and weight.
     """
-    if not all(bool(rows.isfinite().all()) for rows in found.split(ROWS)):
+    if not all(bool(rows.isfinite().all()) for rows in torch.split(found, ROWS)):
         raise DerivativeError(_words(network, sets))
 
 
