@@ -199,7 +199,9 @@ class _Runs:
         self.heavy = plan.momentum > 0.0
         self.v = torch.zeros_like(self.h) if self.heavy else None
         self.q = torch.zeros_like(self.c) if self.heavy else None
-        self.rows: Tensor | None = None
+        self.rows: dict[torch.dtype, Tensor] = {}
+        # what the kernel changes by is known to per cents: in single precision at half the cost
+        self.bends = [bend.gram.view(space.gram.shape).float() for bend in space.bends]
         self.a = torch.ones(shape[1], **like)
         self.s = torch.zeros(shape[1], **like)
         self.records = [self._empty(shape) for _ in range(7)]
@@ -274,8 +276,8 @@ class _Runs:
         for k, bend in enumerate(bends):
             share = (way / bend.length).clamp(0.0, FARTHEST) * (nearest == k)
             if bool(share.any()):
-                gram = bend.gram.view(self.space.gram.shape)
-                self._add_rows(target, slopes * share[:, :, None, None], indices, gram)
+                part = slopes * share[:, :, None, None]
+                self._add_rows(target, part.float(), indices, self.bends[k])
 
     def _add_rows(self, target: Tensor, slopes: Tensor, indices: Tensor, gram: Tensor) -> None:
         """Add ``gram[:, batch] slopes``; on a CPU a replica at a time, its rows kept in cache.
@@ -286,17 +288,19 @@ class _Runs:
         n = len(gram)
         if n * cells < width * (cells + COPY):
             dense = self._scatter(slopes.new_zeros(replicas, cells, n, outputs), slopes, indices)
-            rows = gram.view(n * outputs, -1)
-            target.flatten(0, 1).addmm_(dense.view(replicas * cells, n * outputs), rows)
+            rows = gram.view(1, n * outputs, -1)
+            left = dense.view(1, replicas * cells, n * outputs)
+            _accumulate(target.view(1, replicas * cells, -1), left, rows)
             return
         size = replicas if target.is_cuda else 1
-        if self.rows is None or self.rows.shape[0] != size * width:
-            self.rows = gram.new_empty(size * width, *gram.shape[1:])
+        taken = self.rows.get(gram.dtype)
+        if taken is None or len(taken) != size * width:
+            taken = self.rows[gram.dtype] = gram.new_empty(size * width, *gram.shape[1:])
         for first in range(0, replicas, size):
             part = slice(first, first + size)
-            torch.index_select(gram, 0, indices[part].flatten(), out=self.rows)
-            rows = self.rows.view(size, width * outputs, -1)
-            target[part].baddbmm_(slopes[part].flatten(2), rows)
+            torch.index_select(gram, 0, indices[part].flatten(), out=taken)
+            rows = taken.view(size, width * outputs, -1)
+            _accumulate(target[part], slopes[part].flatten(2), rows)
 
     def _slopes(self, batches: tuple[Batch | None, Batch | None]) -> tuple[Tensor, Tensor]:
         """Samples drawn by each replica, and ``ω ∘ ∇ℓ`` there (replicas, cells, width, C)."""
@@ -366,3 +370,11 @@ class _Runs:
             self.kept.values[cells, columns] = self.c[0, torch.as_tensor(cells)].cpu().numpy()
             self.kept.scale[cells, columns] = self.a[torch.as_tensor(cells)].cpu().numpy()
             self.kept.moved[cells, columns] = self.h[0, torch.as_tensor(cells)].cpu().numpy()
+
+
+def _accumulate(target: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add a batch of products, in their precision, to a target of its own."""
+    if target.dtype == right.dtype:
+        target.baddbmm_(left, right)
+    else:
+        target.add_(torch.bmm(left, right))

@@ -157,6 +157,32 @@ def test_a_refinement_holds_where_it_was_read_and_is_kept(case, tmp_path):
     assert not linear.refine(linear.run(0.1, (6, 3), 0.9, 0, rng=0)).space.bends
 
 
+@pytest.mark.parametrize("cells", [1, 60])  # one product for all replicas; rows of each
+def test_the_kernel_moves_along_its_bends_to_single_precision(case, cells):
+    _, data, net = case
+    fine = net.refine(net.run(1.0, (6, 3), 0.4, 40, rng=0), passes=1)
+    (bend,) = fine.space.bends
+    etas = np.geomspace(0.5, 1.0, cells)
+    run = fine.run(etas, (6, 3), 0.4, 12, replicas=2, rng=1)
+    labels = torch.cat([data[0][1], data[1][1]]).numpy()
+    (n, classes), cut = (len(labels), net.n_outputs), net.n_retain
+    K, D = net.gram, bend.gram.numpy()[:, : n * classes]
+    f, c = net.outputs[:n].copy(), np.zeros((n, classes))
+    losses = []
+    for retain, forget in run.plan.batches():
+        p = np.exp(f - f.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        losses.append(-np.log(p[np.arange(cut), labels[:cut]]).mean())
+        slopes = np.zeros((n, classes))
+        for drawn, weight in ((retain[0][1], 0.6), (forget[0][1] + cut, -0.4)):
+            slopes[drawn] = weight / len(drawn) * (p[drawn] - np.eye(classes)[labels[drawn]])
+        share = np.clip(c.ravel() @ bend.direction.numpy() / bend.length, 0.0, 2.0)
+        f -= etas[-1] * ((K + share * D) @ slopes.ravel()).reshape(n, classes)
+        c += etas[-1] * slopes
+    assert share > 0.05  # it does move
+    np.testing.assert_allclose(run.retain_loss[-1, 1, :-1], losses, rtol=1e-5)
+
+
 def test_a_verdict_that_depends_on_the_kernel_is_flagged(case):
     from rmtstab.bridge.curves import majority
 
