@@ -32,16 +32,19 @@ def test_small_steps_are_resolved(step):
 
 
 @pytest.mark.parametrize("sampling", [WITHOUT, "bernoulli"])
-@pytest.mark.parametrize("step", [1e79, 1e100, 1e140])
-def test_bounds_of_a_large_step_are_its_square_times_those_of_one(step, sampling, rng):
+@pytest.mark.parametrize(("step", "aligned"), [(1e79, False), (1e100, True), (1e140, False)])
+def test_bounds_of_a_large_step_are_its_square_times_those_of_one(step, aligned, sampling, rng):
     """``Φ → η²(D⊗D + …)``: nothing but ρ itself may come near the end of the floats."""
-    problem = factors(rng.standard_normal((12, 5)), rng.standard_normal((5, 5)))
+    z = rng.standard_normal((17, 5))
+    if aligned:  # a sample has one coordinate, and so has every direction
+        z *= np.eye(5)[np.arange(17) % 5]
+    problem = factors(z[:12], z[12:])
     found, expected = (
         {b.name: b.rho_bound / eta**2 for b in problem.dynamics(eta, 2, 0.2, sampling).bounds()}
-        for eta in (step, 1e10)
+        for eta in (step, 1e30)
     )
-    assert np.isfinite(list(expected.values())).all()
-    assert found == pytest.approx(expected, rel=1e-7)
+    assert not np.isinf(list(expected.values())).any()
+    assert found == pytest.approx(expected, rel=1e-7, nan_ok=True)  # NaN where the mean ascends
     exact = problem.dynamics(step, 2, 0.2, sampling).growth()
     assert exact.converged and exact.iterations <= 15
     assert expected["corrected Ritz"] <= exact.value / step**2 <= expected["resolvent"]

@@ -184,7 +184,7 @@ def test_a_group_costs_the_memory_of_its_own_samples(rng):
     """Three samples of 300 directions: not the 300² numbers of a whole basis."""
     z = np.linalg.qr(rng.standard_normal((300, 300)))[0]
     z[1:3] += z[0]
-    dyn = rs.UnlearningProblem.from_factors(z).dynamics(0.1, 2)
+    dyn = rs.UnlearningProblem.from_factors(z).dynamics(0.1, 2, 0.0)
     (group,) = (members for members in blocks(dyn) if len(members) == 3)
     tracemalloc.start()
     each, _ = operators(dyn, group, 100)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 
 from rmtstab import UnlearningProblem, Verdict
+from rmtstab.dynamics import eigen
 from rmtstab.dynamics.critical_alpha import critical_alpha, follow
 from rmtstab.dynamics.update import Update
 from tests import naive
@@ -55,6 +56,20 @@ def test_growth_is_one_at_the_critical_mixing(x):
     elif np.isnan(critical.value):
         values = [dense(x, alpha=a) for a in (0.01, 0.1, 0.3, 0.5, 0.7, 0.9)]
         assert min(values) > 1.0 - 1e-9
+
+
+@pytest.mark.parametrize("decades", [0, 2, 4])
+def test_a_restarted_basis_certifies_the_step_as_well(decades, monkeypatch):
+    """Twelve vectors in place of 120: conjugate gradients finish what the space has forgotten."""
+    z = np.random.default_rng(1).standard_normal((60, 40)) * 10.0 ** np.linspace(
+        0, -decades / 2, 40
+    )
+    problem = UnlearningProblem.from_factors(z[:40], z[40:])
+    whole = problem.critical_step_size((4, 2), 0.0)
+    monkeypatch.setattr(eigen, "BASIS_BYTES", 0.0)
+    found = problem.critical_step_size((4, 2), 0.0)
+    assert found.value == pytest.approx(whole.value, rel=1e-9)
+    assert found.converged and found.error_bound <= 1e-6 * found.value
 
 
 CANCELLING = ([[1.0, 1.0], [1.0, -1.0]], [[1.0, 0.5], [1.0, -0.5]])
