@@ -5,8 +5,9 @@ Recover a population spectrum, and see when it cannot be done.
 Sample eigenvalues are smeared copies of the population's. With a quarter of the features of
 variance 4 two atoms are behind the bulk, and `GeneralizedMarchenkoPastur.fit` finds both with their
 errors. The problem is ill-posed: as the atoms approach each other the errors grow while the gap
-shrinks. Below ten standard errors between them (``is_resolved``) their intervals are too narrow,
-and soon ``n_atoms="auto"`` finds one atom.
+shrinks. Below ten standard errors between them (``is_resolved``) the errors are too small.
+Intervals by the profile of the residual's square (``intervals()``) still cover, until their ends
+are open: one atom explains the eigenvalues as well, and ``n_atoms="auto"`` finds one.
 """
 
 import matplotlib.pyplot as plt
@@ -37,13 +38,17 @@ rs.figures.spectrum(left, values, fit.law)
 for atom in fit.atoms:
     left.axvline(atom, color="C3", linestyle=":")
 left.set_title("atoms " + " and ".join(f"{a:.2f}" for a in fit.atoms))
-for k, found in enumerate(fits):
-    color = "C0" if found.is_resolved else "0.7"
-    right.errorbar(
-        seconds[[k, k]], found.atoms, 2 * found.atom_errors, fmt="o", color=color, capsize=3
-    )
+for second, found in zip(seconds, fits, strict=True):
+    color = "C0" if found.is_resolved else "0.6"
+    sides = found.intervals()
+    lengths = np.abs(sides.atoms - found.atoms[:, None]).T  # open ends reach beyond the axes
+    lengths = np.where(np.isfinite(lengths), lengths, 100.0)
+    places = second * np.array([0.985, 1.015])  # side by side
+    right.errorbar(places, found.atoms, lengths, fmt="o", color=color, capsize=3)
 right.plot(seconds, seconds, "k:", seconds, np.ones_like(seconds), "k:")
-right.set(xlabel="true second atom", ylabel="atoms found, two errors", yscale="log", ylim=(0.3, 9))
+right.set(
+    xlabel="true second atom", ylabel="atoms found, 95 % intervals", yscale="log", ylim=(0.3, 9)
+)
 right.set_yticks([0.5, 1, 2, 5], ["0.5", "1", "2", "5"])
 right.set_yticks([], minor=True)
 right.set_title("grey: not resolved")
@@ -52,5 +57,9 @@ assert fit.n_atoms == 2 and fit.is_resolved and fit.p_value > 0.01
 assert (np.abs(fit.atoms - [1, 4]) < 3 * fit.atom_errors).all()
 assert (np.abs(fit.weights - [0.75, 0.25]) < 3 * fit.weight_errors).all()
 resolved = np.array([found.is_resolved for found in fits])
+covered = [
+    (found.intervals().atoms - [[1], [second]]) for second, found in zip(seconds, fits, strict=True)
+]
+assert sum((low <= 0) & (high >= 0) for sides in covered for low, high in sides) >= 12  # of 14
 assert resolved[-3:].all() and not resolved[:2].any()
 assert rs.laws.GeneralizedMarchenkoPastur.fit(eigenvalues(1.1), n_samples=n).n_atoms == 1

@@ -246,7 +246,7 @@ def patterson_tw(eigenvalues: Any) -> PattersonTest:
         \quad \mu = (\sqrt{n'-1}+\sqrt m)^2,
 
     :math:`\sigma = (\sqrt{n'-1}+\sqrt m)\,((n'-1)^{-1/2}+m^{-1/2})^{1/3}`, against the Tracy–Widom
-    law of index 1.
+    law of index 1; with :math:`n'` and `m` exchanged where :math:`n' < m`.
 
     Parameters
     ----------
@@ -256,8 +256,7 @@ def patterson_tw(eigenvalues: Any) -> PattersonTest:
     Returns
     -------
     PattersonTest
-        NaN where the remaining eigenvalues are too alike for an effective number above 1
-        to exist, and for the last one.
+        NaN where the remaining eigenvalues are all alike, as the last one is.
 
     Raises
     ------
@@ -267,8 +266,9 @@ def patterson_tw(eigenvalues: Any) -> PattersonTest:
     Notes
     -----
     The effective number absorbs correlation between markers. It also absorbs signal: under
-    strong structure the first tests are conservative. ``twstats`` interpolates a
-    table of the Tracy–Widom law; here it is exact.
+    strong structure the first tests are conservative. Statistics and effective numbers
+    are those that ``twstats`` prints, which leaves the last nine out. It interpolates a table of
+    the Tracy–Widom law, and takes an asymptotic tail beyond it; here the law is exact.
 
     References
     ----------
@@ -293,8 +293,8 @@ def patterson_tw(eigenvalues: Any) -> PattersonTest:
     with np.errstate(divide="ignore", invalid="ignore"):
         effective = np.where(squares > m, m * (m + 2.0) / (squares - m), np.nan)
         effective[-1] = np.nan
-        effective[~(effective > 1.0)] = np.nan
-        a, b = np.sqrt(effective - 1.0), np.sqrt(m)
+        # the larger of both counts loses one
+        a, b = np.sqrt(np.maximum(effective, m) - 1.0), np.sqrt(np.minimum(effective, m))
         scale = (a + b) * (1.0 / a + 1.0 / b) ** (1.0 / 3.0)
         statistics = (effective * values * m / total - (a + b) ** 2) / scale
     return PattersonTest(statistics, TracyWidom(1).sf(statistics), effective)

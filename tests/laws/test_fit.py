@@ -144,6 +144,14 @@ def test_patterson_statistics_under_no_structure():
     assert found.statistics[0] == pytest.approx(x, rel=1e-13)
     assert found.p_values[0] == TracyWidom(1).sf(found.statistics[0])
     assert np.isnan(found.statistics[-1])
+    # one strong component: fewer effective samples than eigenvalues, and the two change places
+    values = np.append(50.0, np.linspace(1.5, 0.5, 19))
+    found = patterson_tw(values)
+    m, n = 20, found.effective_samples[0]
+    assert n == pytest.approx(m * (m + 2) / (np.sum((m * values / values.sum()) ** 2) - m))
+    a, b = math.sqrt(m - 1), math.sqrt(n)
+    x = (n * m * 50 / values.sum() - (a + b) ** 2) / ((a + b) * (1 / a + 1 / b) ** (1 / 3))
+    assert n < 3 and found.statistics[0] == pytest.approx(x, rel=1e-13)
 
 
 def test_parallel_analysis_keeps_heavy_tails():
