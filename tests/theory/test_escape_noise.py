@@ -7,7 +7,7 @@ import pytest
 
 import rmtstab as rs
 from rmtstab.claims.instances import cnn_gram, linear_gram
-from rmtstab.claims.rates import fit_rate, intercept
+from rmtstab.claims.rates import fit_rate
 from rmtstab.theory import cnn, signal_plus_noise
 
 ALPHA, FILTERS = 0.3, 32
@@ -95,25 +95,27 @@ def test_sign_of_the_correction_depends_on_what_escapes_and_how_batches_are_draw
      ("cnn", 1.0, "without_replacement")],
 )  # fmt: skip
 def test_the_correction_is_reached_as_sizes_grow(model, snr, sampling):
-    """The distance of a draw falls at least like n^(-1/2), to a limit of 0 within 3 errors.
+    """The distance of a draw falls at least like n^(-1/2); its mean is 3 % or less at n = 480.
 
-    The filters grow with n: 32 at every size leave 1.6 and 3 % (0.4 and 1 % of error) of the
-    CNN's two corrections.
+    In units of the correction. A correction a tenth larger fails. The filters grow with n: 32 at
+    every size leave 1.6 and 3 % (0.4 and 1 % of error) of the CNN's two corrections. Mean
+    distances at n = 60 reach 20 % and more: a limit extrapolated from there is none.
     """
     sizes = (60, 120, 240, 480)
     errors = []
-    for n, draws in zip(sizes, (160, 100, 60, 30), strict=True):
-        law, rng = closed(model, n, snr, sampling, 0.5, n), np.random.default_rng(n)
+    for n, draws in zip(sizes, (160, 100, 60, 80), strict=True):
+        law, rng = closed(model, n, snr, sampling, 0.5, n), np.random.default_rng(n + 300_000)
         target = math.log(law.value / law.mean_only)
         found = [
             drawn(model, n, snr, sampling, rng, 0.5, n).resistance_with_noise()
             for _ in range(draws)
         ]
-        errors.append([(math.log(f.value / f.mean_only) - target) / abs(target) for f in found])
+        errors.append([(math.log(f.value / f.mean_only) - target) / target for f in found])
     fit = fit_rate(sizes, errors, "median")
     assert fit["slope"] < -0.5 + 3 * fit["slope_error"] and fit["slope"] < -3 * fit["slope_error"]
-    limit, error = intercept(fit, -0.5)
-    assert abs(limit) < min(3 * error, 0.12)
+    mean, error = fit["bias"][-1], fit["bias_error"][-1]
+    assert abs(mean) < 0.03 + 3 * error
+    assert abs((1 + mean) / 1.1 - 1) > 0.03 + 3 * error / 1.1
 
 
 def test_it_fails_where_noise_drives_the_escape():
