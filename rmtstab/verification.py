@@ -148,6 +148,11 @@ def seal(content: dict[str, Any]) -> dict[str, Any]:
     dict
         Ready for `json.dump`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no dictionary, or holds what JSON has no word for (NaN among them).
+
     Examples
     --------
     >>> from rmtstab.verification import seal
@@ -158,7 +163,11 @@ def seal(content: dict[str, Any]) -> dict[str, Any]:
         raise TypeError(f"content must be a dictionary, got {type(content).__name__}")
     whole = {**content, "format": FORMAT, "version": VERSION}
     whole.pop("digest", None)
-    return {**whole, "digest": _digest(whole)}
+    try:
+        digest = _digest(whole)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"content must hold JSON values only, got {error}") from None
+    return {**whole, "digest": digest}
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -67,3 +67,10 @@ def test_what_has_no_weight_is_not_read():
     assert scheme.check_batches(3, 4, 2, 0.0) == (3.0, 2.0)
     assert scheme.check_batches(3, 4, 0, None) == (3.0, 0.0)
     assert scheme.check_batches((3, 9), 4, 0, 0.0) == (3.0, 0.0)
+
+
+def test_a_set_of_one_sample_has_no_choice():
+    """Without replacement its batch is the set: no noise, and none to divide by n − 1."""
+    assert Scheme.named("without_replacement").inverse_batch(1) == (0.0, 1.0)
+    assert Scheme.named("with_replacement").inverse_batch(1) == (1.0, 0.0)
+    assert Scheme.named("bernoulli").inverse_batch(1) == (1.0, 1.0)

@@ -3,15 +3,22 @@
 import errno
 import json
 import os
+import random
 import re
+import warnings
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
 from click.testing import CliRunner
 
+from rmtstab import report
 from rmtstab.cli import exits, main
 from rmtstab.experiment import PRESETS, Validation, run
 from rmtstab.experiment.provenance import take_folder
+from rmtstab.figures.validation import drawings
 from rmtstab.sweeps import worker_pool
+from tests.report.test_hostile import spoilt
 from tests.report.test_report import results
 
 
@@ -48,6 +55,45 @@ def test_curvature_is_exact_on_every_network(tiny):
         assert network["sharpness_autograd"] == pytest.approx(network["sharpness_gram"], rel=1e-9)
         assert network["training"]["interpolates"]
         assert network["map"]["cells"][0]["growth_converged"]
+
+
+DRAWN = (
+    "closed_form", "collapse", "data_axis", "escapes", "maps", "natural_size", "networks",
+    "one_step", "spectra", "trajectories",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [25, pytest.param(1_000, marks=pytest.mark.slow)])
+def test_spoilt_records_of_networks_are_drawn_or_said_to_be_damaged(tiny, number):
+    """No figure hangs, warns or ends in anything but an ordinary error, which has a code."""
+    whole, draw = report.read(tiny[0]), random.Random(number)
+    names, drawn = [name for name in DRAWN if name in whole], 0
+    assert len(names) >= 9
+    for _ in range(number):
+        name = draw.choice(names)
+        records = {**whole, **spoilt({name: whole[name], "notes": [], "seed": 3}, draw)}
+        with warnings.catch_warnings(), mpl.rc_context({"backend": "agg"}):
+            warnings.simplefilter("error", RuntimeWarning)
+            try:
+                pictures = drawings(records)
+                pictures[draw.choice(sorted(pictures))][0]()
+                drawn += 1
+            except (RuntimeWarning, ImportError, AssertionError):
+                raise
+            except Exception as error:
+                assert type(error).__module__ in ("builtins", "numpy.exceptions"), error
+            finally:
+                plt.close("all")
+    assert drawn > number / 2
+
+
+def test_a_report_of_damaged_networks_is_refused_with_a_code(tiny, tmp_path):
+    records = json.loads((tiny[0] / "results.json").read_text())
+    records["escapes"][0]["snr"] = "0.5"
+    (tmp_path / "results.json").write_text(json.dumps(records))
+    told = CliRunner().invoke(main, ["report", str(tmp_path)])
+    assert told.exit_code == exits.DAMAGED and "damaged, TypeError" in told.output
+    assert not (tmp_path / "index.html").exists()
 
 
 def test_a_finished_run_resumes_to_the_same_bytes(tiny):

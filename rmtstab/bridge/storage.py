@@ -195,6 +195,8 @@ def _check(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> N
 def _unflatten(tree: Any, arrays: dict[str, Any]) -> Any:
     if isinstance(tree, str):
         return torch.from_numpy(arrays[tree])
+    if not isinstance(tree, dict | list) or not tree:
+        raise TypeError(f"inputs and targets must be trees of arrays, got {tree!r:.50}")
     if isinstance(tree, dict):
         return {key: _unflatten(value, arrays) for key, value in tree.items()}
     return tuple(_unflatten(value, arrays) for value in tree)

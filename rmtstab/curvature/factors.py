@@ -123,7 +123,7 @@ class ReducedFactors:
         rank : int
             C, rows per sample.
         tolerance : float, optional
-            Eigenvalues within this (relative to the largest) of zero are round-off;
+            Eigenvalues within this, in [0, 1) of the largest, of zero are round-off;
             default ``nC * 2.2e-16``, or ``nC * 1.2e-7`` for a float32 matrix.
 
         Returns
@@ -146,7 +146,7 @@ class ReducedFactors:
         _check_symmetric("gram", k, scale)
         single = "float32" in str(getattr(gram, "dtype", "float64"))
         eps = float(np.finfo(np.float32).eps) if single else EPS
-        relative = n * eps if tolerance is None else _checks.real("tolerance", tolerance, low=0.0)
+        relative = n * eps if tolerance is None else _share("tolerance", tolerance)
         values, vectors = np.linalg.eigh(0.5 * (k + k.T) / (scale or 1.0))
         top = max(float(values[-1]), 0.0)
         if scale and values[0] < -100.0 * max(relative, n * eps) * top:
@@ -166,9 +166,7 @@ class ReducedFactors:
     ) -> ReducedFactors:
         n, d = rows.shape
         tolerance = (
-            max(n, d) * EPS
-            if rank_tolerance is None
-            else _checks.real("rank_tolerance", rank_tolerance, low=0.0, high=1.0)
+            max(n, d) * EPS if rank_tolerance is None else _share("rank_tolerance", rank_tolerance)
         )
         scale = float(np.abs(rows).max()) if rows.size else 0.0
         if scale == 0.0:
@@ -212,7 +210,7 @@ def hessian_roots(
     ValueError
         If a matrix is not symmetric or not positive semi-definite.
     """
-    tolerance = _checks.real("tolerance", tolerance, low=0.0, high=1.0)
+    tolerance = _share("tolerance", tolerance)
     factors: list[list[FloatArray]] = []
     for name, given in zip(_labels(sets, names), sets, strict=True):
         array = _checks.array(name, given)
@@ -301,6 +299,11 @@ def _rows(name: str, given: Any) -> tuple[FloatArray, list[int]]:
 
 def _ragged(given: Iterable[Any]) -> bool:
     return any(np.ndim(item) == 2 for item in given)
+
+
+def _share(name: str, tolerance: Any) -> float:
+    """Return a tolerance relative to the largest, which itself stays."""
+    return _checks.real(name, tolerance, low=0.0, high=1.0, high_open=True)
 
 
 def _offsets(widths: list[int]) -> IntArray:

@@ -1,5 +1,7 @@
 """What reads files: a whole file of each kind, how it is read, and what a damaged one may raise."""
 
+import copy
+import io
 import json
 import traceback
 from pathlib import Path
@@ -10,6 +12,11 @@ from rmtstab import report, verification
 from rmtstab.cli.factor_file import read_problem
 from rmtstab.sweeps import Sweep
 from rmtstab.sweeps.files import read_sealed, write_sealed
+
+try:
+    import torch
+except ImportError:
+    torch = None
 
 REFUSALS = (TypeError, ValueError, OSError, MemoryError)
 SWEEP = b"""experiment = "growth"
@@ -61,6 +68,23 @@ def _results(path):
     path.write_text(json.dumps({"preset": {"name": "quick"}, "claims": [{"name": "a"}]}))
 
 
+def _network(path):
+    from rmtstab import bridge
+
+    x, y = torch.eye(4), torch.arange(4) % 2
+    model, loss = torch.nn.Linear(4, 2), torch.nn.CrossEntropyLoss()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model.reset_parameters()
+    bridge.linearise(model, loss, (x[:2], y[:2]), (x[2:3], y[2:3]), (x[3:], y[3:])).save(path)
+
+
+def _load(path):
+    from rmtstab import bridge
+
+    return bridge.load(path, torch.nn.CrossEntropyLoss())
+
+
 # how a file is made, its name, and how it is read
 PARSERS = {
     "sweep": (lambda path: path.write_bytes(SWEEP), "sweep.toml", Sweep.from_toml),
@@ -68,6 +92,7 @@ PARSERS = {
     "gram": (_gram, "gram.npz", read_problem),
     "certificate": (_certificate, "certificate.json", verification.verify),
     "cell": (_cell, "cell.json", read_sealed),
+    **({"network": (_network, "network.npz", _load)} if torch else {}),
     "results": (_results, "results.json", lambda path: report.read(path.parent)),
 }
 
@@ -96,6 +121,46 @@ def attempt(kind, data, folder):
         assert known or "/rmtstab/" in last.filename, f"{last}: {error!r}"
         return words
     return None
+
+
+def spoilt(tree, rng):
+    """Nested lists and dictionaries with one place replaced, lost, renamed or doubled."""
+    places = list(_places(tree))
+    inside, last = places[int(rng.integers(len(places)))]
+    value = VALUES[int(rng.integers(len(VALUES)))]
+    match int(rng.integers(4)):
+        case 0:
+            del inside[last]
+        case 1 if isinstance(inside, list):
+            inside.insert(last, inside[last])
+        case 1:
+            inside["other"] = inside.pop(last)
+        case _:
+            inside[last] = copy.deepcopy(value)
+
+
+def _places(tree):
+    keys = tree if isinstance(tree, dict) else range(len(tree))
+    for key in keys:
+        yield tree, key
+        if isinstance(tree[key], dict | list):
+            yield from _places(tree[key])
+
+
+def with_header(data, header, folder):
+    """An archive's bytes with another JSON header."""
+    path = Path(folder) / "header.npz"
+    with np.load(io.BytesIO(data)) as arrays:
+        kept = {name: arrays[name] for name in arrays.files}
+    kept["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    np.savez(path, **kept)
+    return path.read_bytes()
+
+
+VALUES = (
+    None, True, 0, 1, -1, 2**63, 10**400, 0.5, 1e308, -0.0, float("nan"), "", "text", "0x1p0",
+    "inf", "nan", [], {}, [[]], [0], {"a": 1}, [1, 2, 3], "retain_inputs", "gram",
+)  # fmt: skip
 
 
 def damaged(data, rng):

@@ -213,7 +213,10 @@ def panel(evidence: Evidence, lines: list[Record], horizon: int) -> Panel:
         i, j = int(np.searchsorted(y, b)), int(np.searchsorted(x, a))
 
         def of(part: str, name: str, found: Any = found) -> FloatArray:
-            return np.array([line[part][name][k][c] for _, line, k, c in found], dtype=float)
+            values = np.array([line[part][name][k][c] for _, line, k, c in found], dtype=float)
+            if values.ndim != 1:
+                raise ValueError(f"maps must hold one number a cell in {name}, got {values.shape}")
+            return values
 
         escaped, forgot = of("observed", "escaped").sum(), of("observed", "forgot").sum()
         total, chance = runs * len(found), of("predicted", "probability")

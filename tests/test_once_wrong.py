@@ -1,0 +1,91 @@
+"""Calls that once gave NaN, infinity, zero or a crash in silence, as they were found."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import rmtstab as rs
+from rmtstab import theory
+from rmtstab.curvature import CoherenceMap, ReducedFactors, coherence_matrix
+from rmtstab.curvature.coherence import per_sample
+from rmtstab.laws import Semicircle, TracyWidom
+from rmtstab.sweeps import Cell
+from rmtstab.theory import sufficient
+
+
+@pytest.fixture(autouse=True)
+def _no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@pytest.fixture
+def problem(rng):
+    return rs.UnlearningProblem.from_factors(
+        rng.standard_normal((8, 3)), rng.standard_normal((5, 3))
+    )
+
+
+def test_a_trajectory_beyond_the_floats_is_infinite(problem):
+    """The displacement grows by 1e120 a step: two steps are finite."""
+    path = problem.dynamics(1e60, (2, 2), 0.2).trajectory(6).displacement
+    assert np.isfinite(path[:3]).all() and (path[3:] == np.inf).all()
+    assert 1e119 < path[1] < 1e122 and path[2] / path[1] > 1e119
+
+
+def test_moments_of_a_high_order_overflow_where_they_are_large():
+    """``x²⁵⁵ exp(−2/3 x^1.5)`` is 1e335 at x = 40; up to the order 230 it is a double."""
+    law = TracyWidom(1)
+    assert law.moment(255) == np.inf and law.moment(254) == np.inf
+    assert np.isfinite(law.moment(230)) and law.moment(230) > 1e280
+
+
+def test_laws_in_the_smallest_units():
+    assert Semicircle(1e-150).pdf(0.5) == 0.0
+    assert Semicircle(1e-150).pdf(0.0) == pytest.approx(2e150 / np.pi)
+    with pytest.raises(ValueError, match=r"radius must lie in \[1e-150, 1e\+150\]"):
+        Semicircle(1e-300)
+
+
+def test_escape_at_a_tiny_mixing():
+    """Curvature and price are proportional to α and α²: nothing overflows on the way."""
+    near, far = (theory.cnn.escape(48, 12, 150, 0.3, 8, alpha) for alpha in (1e-10, 1e-150))
+    assert far.curvature == pytest.approx(1e-140 * near.curvature, rel=1e-9)
+    assert far.resistance == pytest.approx(1e-280 * near.resistance, rel=1e-6)
+    tiny = theory.cnn.escape(48, 12, 150, 0.3, 8, 1e-160)
+    assert tiny.curvature == pytest.approx(1e-150 * near.curvature, rel=1e-9)
+    assert np.isfinite(tiny.resistance)
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [
+        (
+            lambda: rs.UnlearningProblem.from_gram(np.eye(4), 3, tolerance=1e50), ValueError,
+            r"tolerance must lie in \[0, 1\), got 1e\+50",
+        ),
+        (lambda: ReducedFactors.from_gram(np.eye(2), 1, 1.0), ValueError, r"in \[0, 1\), got 1\.0"),
+        (
+            lambda: rs.UnlearningProblem.from_factors(np.eye(3), (), rank_tolerance=1.0),
+            ValueError, r"rank_tolerance must lie in \[0, 1\), got 1\.0",
+        ),
+        (lambda: Cell.of("t", 0, x=np.longdouble(1)), TypeError, "parameters must be JSON values"),
+        (
+            lambda: sufficient.sgd_step_size(np.ma.masked, 4.0, 4, 2, "bernoulli"), ValueError,
+            "sharpness must have no masked entries",
+        ),
+        (
+            lambda: theory.mean.growth(np.ma.array([1, 2, 1e9], mask=[0, 0, 1]), 1.0), ValueError,
+            "eigenvalues must have no masked entries, got 1 of 3",
+        ),
+        (lambda: coherence_matrix(np.eye(6), [0, 2, 4, 10**8]), ValueError, "offsets must rise"),
+        (lambda: coherence_matrix(np.eye(6), [0, 2, 9]), ValueError, "offsets must rise from 0"),
+        (lambda: CoherenceMap(np.eye(6), [0, 2, 4, 10**8], 2), ValueError, "offsets must rise"),
+        (lambda: per_sample(np.eye(4), [0, 2, 9]), ValueError, "offsets must rise from 0 to 4"),
+    ],
+)  # fmt: skip
+def test_refused(build, error, message):
+    with pytest.raises(error, match=message):
+        build()
