@@ -253,30 +253,34 @@ def judge_escape(r: Record) -> Outcome:
 def volterra_gap(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
     """Gap of the Volterra threshold above the exact one, and its slope in n."""
     sizes = (40, 80, 160)
-    gaps = [_volterra_gap(n, 960 // n, 0.0, scale, rng) for n in sizes]
+    gaps, errors = zip(*(_volterra_gap(n, 960 // n, 0.0, scale, rng) for n in sizes), strict=True)
     slope = np.polyfit(np.log(sizes), np.log(gaps), 1)[0]
     # The nearest failure: samples' norms over half a decade.
-    uneven = [_volterra_gap(n, 320 // n, 0.5, scale, rng) for n in sizes]
+    uneven, uneven_errors = zip(
+        *(_volterra_gap(n, 320 // n, 0.5, scale, rng) for n in sizes), strict=True
+    )
     return {
         "sizes": list(sizes),
-        "gaps": gaps,
+        "gaps": list(gaps),
         "slope": float(slope),
-        "uneven_gaps": uneven,
+        "uneven_gaps": list(uneven),
         "uneven_slope": float(np.polyfit(np.log(sizes), np.log(uneven), 1)[0]),
         "figure": figure_of(
             "number of samples n",
             "closed form over exact threshold − 1",
             [
-                series("isotropic gradients", sizes, gaps),
-                series("norms over half a decade (fails)", sizes, uneven),
+                series("isotropic gradients", sizes, gaps, errors, slope=-1.0),
+                series("norms over half a decade (fails)", sizes, uneven, uneven_errors),
             ],
             logarithmic="xy",
         ),
     }
 
 
-def _volterra_gap(n: int, repeats: int, decades: float, scale: float, rng: Rng) -> float:
-    """Mean relative gap at one size; the samples' norms log-uniform over some decades."""
+def _volterra_gap(
+    n: int, repeats: int, decades: float, scale: float, rng: Rng
+) -> tuple[float, float]:
+    """Mean relative gap at one size and its error; norms log-uniform over some decades."""
     found = []
     for _ in range(repeats):
         factors = rng.standard_normal((n, 2 * n))
@@ -286,7 +290,7 @@ def _volterra_gap(n: int, repeats: int, decades: float, scale: float, rng: Rng) 
         spectrum = np.linalg.eigvalsh(factors @ factors.T / n)
         formula = scale * volterra_step_size(spectrum, n, 4, "without_replacement")
         found.append(formula / exact - 1.0)
-    return float(np.mean(found))
+    return float(np.mean(found)), float(np.std(found, ddof=1)) / math.sqrt(repeats)
 
 
 def judge_volterra(r: Record) -> Outcome:

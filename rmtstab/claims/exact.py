@@ -133,14 +133,20 @@ def bound_sandwich(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
         "other_scheme_violated": crossed / fixed,
         "figure": figure_of(
             "quantile of the instances",
-            "tightness",
+            "distance of the ratio from 1",
             [
-                series(name, np.linspace(0.0, 1.0, len(values)), sorted(values))
+                series(name, np.linspace(0.0, 1.0, len(values)), _distances(values))
                 for name, values in (("best lower / ρ", lower), ("ρ / best upper", upper))
             ],
-            levels=[1.0],
+            logarithmic="y",
         ),
     }
+
+
+def _distances(ratios: list[float]) -> FloatArray:
+    """How far ratios are from 1, sorted; those that are 1 to rounding at its size."""
+    found: FloatArray = np.sort(np.maximum(np.abs(1.0 - np.array(ratios)), np.finfo(float).eps))
+    return found
 
 
 def judge_sandwich(r: Record) -> Outcome:

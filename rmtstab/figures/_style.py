@@ -54,20 +54,21 @@ def check_axes(ax: Any) -> None:
     _checks.instance("ax", ax, Axes, words="matplotlib Axes")
 
 
-def plain_ticks(axis: Any) -> None:
-    """Label a logarithmic axis at 1, 2 and 5 times the powers of ten, as numbers.
+def plain_ticks(axis: Any, steps: tuple[float, ...] = (1.0, 2.0, 5.0)) -> None:
+    """Label a logarithmic axis at steps times the powers of ten, as numbers.
 
     Over more than three decades the powers alone are labelled, as usual.
 
     Parameters
     ----------
     axis : matplotlib Axis
+    steps : tuple of float
     """
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     low, high = axis.get_view_interval()
     if axis.get_scale() != "log" or not 0.0 < low < high <= 1e3 * low:
         return
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_locator(LogLocator(subs=steps))
     axis.set_major_formatter(FormatStrFormatter("%g"))
     axis.set_minor_formatter(NullFormatter())

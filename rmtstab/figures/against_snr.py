@@ -125,9 +125,8 @@ def coherence_against_snr(ax: Axes, networks: list[Record], curves: list[Record]
             ax, _by_snr(networks, _at("coherence", axis)), k,
             color=colour, marker=marker, label=f"{axis}, measured",
         )  # fmt: skip
-        ax.plot(
-            *_curve(networks, curves, _at("coherence", axis)), color=colour, label="closed form"
-        )
+        ax.plot(*_curve(networks, curves, _at("coherence", axis)), color=colour)
+    ax.plot([], [], color=_style.GREY, label="closed form")
     ax.set_yscale("log")
     _style.plain_ticks(ax.yaxis)
     _axes(ax, "coherence σ (dimensionless)", _ratios(networks))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -31,7 +32,10 @@ Drawings = dict[str, tuple[Callable[[], Any], str]]
 SYNTHETIC = "signal_plus_noise"
 LEDGER = "tightness-ledger"
 SPECTRA = 4  # ratios drawn at most, the ends among them
-BOXES = " Boxes: middle half of the problems; whiskers: 5 to 95 %; bars: medians."
+BOXES = (
+    " Boxes: middle half of the problems; whiskers: 5 to 95 %; bars: medians. Blue: lower bounds; "
+    "red: upper."
+)
 
 
 def drawings(results: Evidence) -> Drawings:
@@ -92,14 +96,15 @@ def _check(figure: Record) -> Any:
     import matplotlib.pyplot as plt
 
     height = 0.75 + 0.05 * len(figure["series"])  # the legend stands below, clear of the points
-    drawn, ax = plt.subplots(figsize=(1.3 * COLUMN, height * COLUMN))
+    drawn, ax = plt.subplots(figsize=(COLUMN, height * COLUMN))
     check_series(ax, figure)
+    ax.set_ylabel(textwrap.fill(figure["y_label"], 30))  # what the column's height holds
     drawn.legend(loc="outside lower center", ncols=1 if _is_wordy(figure) else 2)
     return drawn
 
 
 def _is_wordy(figure: Record) -> bool:
-    return max(len(series["label"]) + 20 * ("slope" in series) for series in figure["series"]) > 32
+    return max(len(series["label"]) + 20 * ("slope" in series) for series in figure["series"]) > 24
 
 
 def _tightness(results: Evidence) -> Any:
@@ -107,7 +112,7 @@ def _tightness(results: Evidence) -> Any:
 
     points = ledger.points(ledger.rows_of(results))
     bounds = {(point["kind"], point["bound"]) for point in points}
-    drawn, ax = plt.subplots(figsize=(1.35 * COLUMN, (0.3 + 0.07 * len(bounds)) * COLUMN))
+    drawn, ax = plt.subplots(figsize=(COLUMN, (0.3 + 0.07 * len(bounds)) * COLUMN))
     bound_tightness(ax, points)
     return drawn
 
@@ -214,7 +219,7 @@ def _trajectories(results: Evidence) -> Any:
         losses(row[1], path)
         share = path["mean_share"]
         r, f = path["batch_size"]
-        carried = "" if share is None else f"; mean {share:.2f} of log ρ"
+        carried = "" if share is None else f"\nthe mean carries {share:.2f} of log ρ"
         row[0].set_title(f"SNR {snr:g}, α = {path['alpha']:.2g}, batches {r}/{f}{carried}")
     for ax in axes:
         ax.label_outer()

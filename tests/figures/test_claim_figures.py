@@ -98,9 +98,13 @@ def test_a_box_a_bound(axes):
     ]  # fmt: skip
     assert rmtstab.figures.bound_tightness(axes, points, floor=0.5) is axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["tight (lower)", "loose (lower)", "above (upper)"]
+    assert labels == ["tight", "loose", "above"]
+    colours = [label.get_color() for label in axes.get_yticklabels()]
+    assert colours[0] == colours[1] != colours[2]  # of lower bounds, and of upper ones
+    ticks = [label.get_text() for label in axes.get_xticklabels()]
+    assert len(ticks) == len(set(ticks))
     share = 100 * np.mean(np.asarray(points[0]["value"]) < 0.5)
-    assert [text.get_text() for text in axes.texts] == [f"vacuous on {share:.0f} %"]
+    assert [text.get_text() for text in axes.texts] == [f"vacuous: {share:.0f} %"]
 
 
 NETWORKS = [
