@@ -6,7 +6,8 @@ Each network gets a grid of 12 step sizes × 8 mixings. Its step sizes span a fa
 where a prediction *with batches of its own* says that half of the cells collapse, so that both
 outcomes are there to be told apart. Every cell is run for real twice, with two sets of batches, and
 predicted from function space with these batches and with seven other sets, from frozen curvature,
-by Φ's verdict, and from function space with the Jacobian read again at up to three points.
+by Φ's verdict, and from function space with the Jacobian read again at up to three points, with
+these batches and with others.
 ``--brief`` runs each cell once and leaves out the rivals; ``--refine`` keeps the real runs of the
 file and makes only the refined predictions again. What is kept is the step at which each run
 forgot and collapsed; measures, rules fitted on them, thresholds and verdicts are those of
@@ -265,8 +266,27 @@ def refined(net, row):
     row["collapse"]["refined"] = listed(run.collapse_step)
     row["points"] = len(net.space.bends)
     row["flags"] = {
-        name: getattr(check, name).astype(int).tolist() for name in ("beyond", "fragile", "drifts")
+        name: getattr(check, name).astype(int).tolist()
+        for name in ("beyond", "fragile", "tips", "drifts")
     }
+
+
+def elsewhere(net, row):
+    """Runs with batches of their own, the Jacobian read again where the first of them goes.
+
+    More than the median is made of: by any two of them, taken for the real ones, the rest are
+    judged as a right theory would be.
+    """
+    settings = {
+        "step_size": np.array(row["step_sizes"])[:, None], "batch_size": BATCHES, "alpha": ALPHAS,
+        "steps": STEPS, "rng": 2,
+    }  # fmt: skip
+    net = net.refine(net.run(replicas=1, **settings))
+    run = net.run(replicas=OTHERS + REAL, **settings)
+    for event, attribute in (("forgetting", "forget_step"), ("collapse", "collapse_step")):
+        steps = getattr(run, attribute)
+        row[event]["refined_runs"] = listed(steps)
+        row[event]["refined_other"] = listed(majority(steps[..., :OTHERS]))
 
 
 def brief(name, seed):
@@ -306,8 +326,12 @@ def again(row):
     """A row with its refined predictions made again, its real runs kept."""
     model, _, sets = trained(row["network"], row["seed"])
     clock = Clock()
-    refined(bridge.linearise(model, LOSS, *sets), row)
+    net = bridge.linearise(model, LOSS, *sets)
+    refined(net, row)
     clock.lap("refined")
+    if "other" in row["collapse"]:
+        elsewhere(net, row)
+        clock.lap("refined, other batches")
     return {**row, "cpu_seconds": {**row["cpu_seconds"], **clock.laps}}
 
 
@@ -352,6 +376,8 @@ def examine(name, seed):
     }  # fmt: skip
     refined(net, row)
     clock.lap("refined")
+    elsewhere(net, row)
+    clock.lap("refined, other batches")
     return {**row, "cpu_seconds": clock.laps}
 
 

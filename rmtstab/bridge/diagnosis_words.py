@@ -152,6 +152,8 @@ def _trust(answer: Any) -> list[str]:
     else:
         others = [f"{k}: {v}" for k, v in answer.neighbours.items() if v != answer.outcome]
         lines.append("Near the frontier; with " + "; with ".join(others) + ".")
+        if not answer.check.tips:
+            lines[-1] += " Whether it collapses stays the same."
     return lines
 
 

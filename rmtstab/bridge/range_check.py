@@ -12,7 +12,7 @@ from rmtstab import _checks
 from rmtstab._record import Record
 from rmtstab._results import FloatArray
 from rmtstab.bridge import function_space
-from rmtstab.bridge.curves import Curves, Reference, SetCurves, skill
+from rmtstab.bridge.curves import OUTCOMES, Curves, Reference, SetCurves, skill
 from rmtstab.bridge.linearisation import Linearisation
 from rmtstab.bridge.runs import FunctionSpaceRun
 
@@ -44,6 +44,9 @@ class RangeCheck(Record):
         Outcomes at two and four thirds of η, and of α (at most 1).
     fragile : ndarray, shape cells, bool
         Whether one of those differs from the cell's own.
+    tips : ndarray, shape cells, bool
+        Whether one of those collapses where the cell does not, or the reverse: a cell that is
+        fragile without tipping forgets in doubt, or forgets and collapses almost at once.
     drifts : ndarray, shape cells, bool
         Whether the cell's collapse verdict is another without the refinement of the kernel;
         False where there is none (see `LinearisedNetwork.refine`).
@@ -57,6 +60,7 @@ class RangeCheck(Record):
         "trusted_until": ("...",),
         "beyond": ("...",),
         "fragile": ("...",),
+        "tips": ("...",),
         "drifts": ("...",),
         "neighbours": ("...", "neighbour"),
         **{f"{side}_{name}": POINTS for side in SIDES for name in CHECKED},
@@ -70,6 +74,7 @@ class RangeCheck(Record):
     beyond: NDArray[np.bool_]
     neighbours: NDArray[np.str_] | None
     fragile: NDArray[np.bool_]
+    tips: NDArray[np.bool_]
     drifts: NDArray[np.bool_]
     evaluations: int
 
@@ -83,6 +88,11 @@ class RangeCheck(Record):
     def flagged(self) -> NDArray[np.bool_]:
         """Cells whose outcome should not be relied on: beyond the range, fragile, drifting."""
         return self.beyond | self.fragile | self.drifts
+
+    @property
+    def collapse_flagged(self) -> NDArray[np.bool_]:
+        """Cells whose verdict on collapse alone should not be relied on."""
+        return self.beyond | self.tips | self.drifts
 
 
 def check_range(
@@ -132,10 +142,12 @@ def check_range(
         if parted.size:
             trusted[cell] = float(steps[cell, parted[0] - 1]) if parted[0] else 0.0
     beyond = _seen_to_collapse(net, observed, run.turns.levels) != np.isfinite(collapsed)
-    neighbours, fragile = None, np.zeros(cells, dtype=bool)
+    neighbours = None
+    fragile, tips = np.zeros((2, cells), dtype=bool)
     if margin:
-        neighbours = _neighbours(net, run)
-        fragile = (neighbours != run.outcome.reshape(-1, 1)).any(axis=1)
+        neighbours, own = _neighbours(net, run), run.outcome.reshape(-1, 1)
+        fragile = (neighbours != own).any(axis=1)
+        tips = (_collapses(neighbours) != _collapses(own)).any(axis=1)
 
     drifts = np.zeros(cells, dtype=bool)
     if net.space.bends:
@@ -153,6 +165,7 @@ def check_range(
         shaped(beyond),
         None if neighbours is None else shaped(neighbours),
         shaped(fragile),
+        shaped(tips),
         shaped(drifts),
         evaluations,
     )
@@ -207,10 +220,13 @@ def _drifts(net: Linearisation, run: FunctionSpaceRun) -> NDArray[np.bool_]:
     """Whether each cell's collapse verdict is another where the kernel does not move."""
     curves: Curves = function_space.run(replace(net.space, bends=()), run.plan)[0]
     still = net.turns(curves, **run.turns.levels).outcome
-    changed: NDArray[np.bool_] = np.char.endswith(still, "collapses") != np.char.endswith(
-        run.outcome.ravel(), "collapses"
-    )
+    changed: NDArray[np.bool_] = _collapses(still) != _collapses(run.outcome.ravel())
     return changed
+
+
+def _collapses(outcomes: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Whether each outcome is one of the two that end in collapse."""
+    return np.char.endswith(outcomes, OUTCOMES[-1])
 
 
 def _neighbours(net: Linearisation, run: FunctionSpaceRun) -> NDArray[np.str_]:

@@ -12,6 +12,7 @@ from rmtstab.claims.networks import diagnosis as judge
 
 DOCS = Path(__file__).parents[3] / "docs"
 EVIDENCE = DOCS / "evidence" / "diagnosis.json"
+ALL_FLAGS = sorted({*judge.FLAGS, *judge.OF_COLLAPSE})
 CLAIM = {claim.name: claim for claim in judge.CLAIMS}
 
 
@@ -26,13 +27,14 @@ def row(name="net", kind="mlp", tolerance=1e-2, **changes):
     phi = np.tile((np.arange(8) > 0).astype(int), (12, 1))
     made = {
         "network": name, "kind": kind, "tolerance": tolerance, "parameters": 10, "n": 5,
+        "n_forget": 2,
         "steps": 150, "step_sizes": np.geomspace(0.01, 1.0, 12).tolist(),
         "alphas": np.linspace(0.0, 1.0, 8).tolist(), "collapse": dict(listed),
         "forgetting": dict(listed), "phi": phi.tolist(),
         "check_steps": np.tile([30, 40, 150], (12, 8, 1)).tolist(),
         "difference": np.zeros((12, 8, 3)).tolist(),
         "neighbours": own[..., None].repeat(4, -1).tolist(),
-        "flags": {name: np.zeros((12, 8), dtype=int).tolist() for name in judge.FLAGS},
+        "flags": {name: np.zeros((12, 8), dtype=int).tolist() for name in ALL_FLAGS},
     }  # fmt: skip
     return made | changes
 
@@ -61,6 +63,11 @@ def test_measures_by_hand():
     made["collapse"]["same"] = changed(made["collapse"]["real"], (slice(6, 12),), 20)
     assert judge.median_ratio([made], "same") == pytest.approx(0.5)  # half of the events off by 2
     assert judge.median_ratio([made], "real") == 0.0
+    later = np.roll(np.array(made["collapse"]["real"]), 2, axis=0)
+    later[:2] = -1
+    made["collapse"]["frozen"] = later.tolist()  # two of eleven steps of the grid's factor of 100
+    assert judge.frontier_ratio(made, "frozen") == pytest.approx(100 ** (2 / 11))
+    assert judge.frontier_ratio(made, "same") == 1.0
     cut = judge.fitted([made])
     assert judge.rule(made, cut) == max(judge.rule(made, c) for c in judge.product_of(made).ravel())
 
@@ -79,9 +86,10 @@ def test_flags_are_those_of_the_range_check():
     check = fine.check(again)
     made = {
         "collapse": {"real": np.zeros((6, 2, 1)).tolist()},
-        "flags": {name: getattr(check, name).tolist() for name in judge.FLAGS},
+        "flags": {name: getattr(check, name).tolist() for name in ALL_FLAGS},
     }
     np.testing.assert_array_equal(judge.flagged(made), check.flagged)
+    np.testing.assert_array_equal(judge.flagged(made, judge.OF_COLLAPSE), check.collapse_flagged)
     np.testing.assert_array_equal(judge.flagged(made, ("beyond",)), check.beyond)
     assert check.flagged.any() and torch.is_tensor(data[0][0])
 
@@ -145,10 +153,14 @@ def late(rows):
         rows[2][event]["refined"] = changed(rows[2][event]["refined"], slice(6, 12), 45)
 
 
-def late_with_others(rows):
+def late_with_others(rows, source="other"):
     for made in rows:
         for event in ("collapse", "forgetting"):
-            made[event]["other"] = changed(made[event]["other"], slice(6, 12), 45)
+            made[event][source] = changed(made[event]["other"], slice(6, 12), 45)
+
+
+def late_when_refined(rows):
+    late_with_others(rows, "refined_other")
 
 
 def no_better_than_a_rule(rows):
@@ -171,6 +183,7 @@ def frozen_sees(rows):
         ("diagnosis-agrees-where-it-trusts-itself", half_flagged),
         ("diagnosis-times-with-the-same-batches", late),
         ("diagnosis-times-with-other-batches", late_with_others),
+        ("diagnosis-times-with-other-batches", late_when_refined),
         ("diagnosis-beats-a-one-number-rule", no_better_than_a_rule),
         ("linear-stability-is-blind-when-interpolating", frozen_sees),
     ],
@@ -179,6 +192,28 @@ def test_each_claim_can_fail(name, damage):
     rows = evidence()
     damage(rows)
     assert not CLAIM[name].judge({"diagnosis": rows}).holds
+
+
+def test_a_right_theory_is_scored_by_its_own_runs():
+    rng = np.random.default_rng(0)
+    rows = evidence()
+    for n, made in enumerate(rows):  # each run early or late in all of its cells
+        made["n"] = n
+        factor = np.exp2(0.3 * rng.standard_normal(9))
+        steps = np.rint(40.0 * factor) * np.ones((12, 8, 1))
+        for event in ("collapse", "forgetting"):
+            made[event]["refined_runs"] = steps.tolist()
+    scores = judge.scores_of_a_right_theory(rows, draws=400)
+    # medians of |z − median of 7| and of |z − z'|, both normal: √(1 + 1/4.7) against √2
+    assert 0.6 < np.median(scores) < 1.0 and np.mean(scores > 1.3) < 0.2
+    for made in rows:  # the same batches in all networks: more is left to chance
+        made["n"] = 5
+        for event in ("collapse", "forgetting"):
+            made[event]["refined_runs"] = rows[0][event]["refined_runs"]
+    shared = judge.scores_of_a_right_theory(rows, draws=400)
+    assert np.mean(shared > 1.3) > 1.5 * np.mean(scores > 1.3)
+    text = CLAIM["diagnosis-times-with-other-batches"].judge({"diagnosis": rows}).measured
+    assert "taken for the real ones" in text
 
 
 @pytest.mark.parametrize("name", list(CLAIM)[1:])
