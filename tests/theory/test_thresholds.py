@@ -297,6 +297,19 @@ def test_one_step_bound_with_weight_decay_in_one_dimension(decay, alpha):
         assert at == pytest.approx(1.0, rel=1e-11)
 
 
+@pytest.mark.parametrize("alpha", [0.1, 0.3, 0.5])
+def test_thresholds_of_a_direction_at_a_mixing_are_where_it_is_one(alpha):
+    """Bernoulli batches take real sizes: there the bound itself can be asked."""
+    bound = RayleighBound.direction([3.0, 1.0, 2.0, 6.0], [0.5, 1.5, 0.2])
+    step = bound.critical_step_size((1.7, 1.7), alpha, "bernoulli")
+    assert bound.growth(step, (1.7, 1.7), alpha, "bernoulli") == pytest.approx(1.0, rel=1e-12)
+    batch = bound.critical_batch_size(step, alpha, "bernoulli")
+    assert batch == pytest.approx(1.7, rel=1e-10)
+    last = bound.critical_alpha(step, (1.7, 1.7), "bernoulli")  # alpha, or where it is one again
+    assert last >= alpha * (1 - 1e-10)
+    assert bound.growth(step, (1.7, 1.7), last, "bernoulli") == pytest.approx(1.0, rel=1e-10)
+
+
 @pytest.mark.parametrize("sampling", ["bernoulli", "without_replacement", "with_replacement"])
 @pytest.mark.parametrize("eta", [0.05, 0.4, 3.0])
 def test_heavy_sample_thresholds_at_a_mixing_are_where_it_is_one(sampling, eta):
@@ -331,6 +344,9 @@ def test_convergence_bound_at_a_mixing_against_its_closed_form(eta):
     assert bound.noise((2, 2), alpha, "bernoulli") == pytest.approx(m * q / delta, rel=1e-13)
     step = 2.0 / (1.5 * m + m * q / delta)
     assert bound.critical_step_size((2, 2), alpha, "bernoulli") == pytest.approx(step, rel=1e-13)
+    last = bound.critical_alpha(step, (2, 2), "bernoulli")
+    assert alpha <= last < 1.0 / 1.4
+    assert bound.critical_step_size((2, 2), last, "bernoulli") == pytest.approx(step, rel=1e-12)
     room = delta * (2.0 / (eta * m) - 1.5)  # q = n/B − 1 ≤ room in both sets
     least = max(n / (room + 1.0) for n in (8, 4)) if room > -1.0 else math.inf
     found = bound.critical_batch_size(eta, alpha, "bernoulli")
