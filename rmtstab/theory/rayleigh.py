@@ -62,7 +62,7 @@ class RayleighBound:
     >>> bound = RayleighBound.direction([2.0, 0.0], [])
     >>> bound.growth(1.0, (1, 1), alpha=0.0, sampling="without_replacement")
     1.0
-    >>> bound.critical_step_size((1, 1), alpha=0.0, sampling="without_replacement")
+    >>> round(bound.critical_step_size((1, 1), alpha=0.0, sampling="without_replacement"), 12)
     1.0
     """
 
