@@ -288,3 +288,29 @@ def test_bad_arguments(tmp_path):
         run(cells, draw, tmp_path, errors="ignore")
     with pytest.raises(ValueError, match="chunk_size must be >= 1"):
         run(cells, draw, tmp_path, chunk_size=0)
+
+
+def test_the_code_and_its_tables_are_in_the_digest(tmp_path, monkeypatch):
+    """A changed table changes results as changed code does; notes beside them do not."""
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+
+    def digest():
+        provenance.source_digest.cache_clear()
+        return provenance.source_digest()
+
+    try:
+        (tmp_path / "laws").mkdir()
+        (tmp_path / "laws" / "a.py").write_text("x = 1")
+        (tmp_path / "laws" / "table.npz").write_bytes(b"one")
+        seen = [digest()]
+        (tmp_path / "laws" / "notes.txt").write_text("of no account")
+        assert digest() == seen[0]
+        (tmp_path / "laws" / "table.npz").write_bytes(b"two")
+        seen.append(digest())
+        (tmp_path / "laws" / "a.py").write_text("x = 2")
+        seen.append(digest())
+        (tmp_path / "laws" / "table.npz").rename(tmp_path / "laws" / "other.npz")
+        seen.append(digest())
+        assert len(set(seen)) == 4 and all(len(found) == 20 for found in seen)
+    finally:
+        provenance.source_digest.cache_clear()
