@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import hashlib
 import importlib.metadata
@@ -77,9 +78,9 @@ def fingerprint(function: Callable[..., Any]) -> str:
     str
         20 hexadecimal digits. They change with the function's instructions, constants, default
         and bound arguments, with those of the functions, classes and numbers of the caller's own
-        code that it names (and that these name), and with `versions`. Comments, line numbers
-        and documentation do not count; nor do files that it reads, or code of installed libraries
-        outside `versions`.
+        code that it names, in any module of theirs (and that these name), and with `versions`.
+        Comments, line numbers and documentation do not count; nor do files that it reads, or
+        code of installed libraries outside `versions`.
 
     Examples
     --------
@@ -92,19 +93,22 @@ def fingerprint(function: Callable[..., Any]) -> str:
     if not callable(function):
         raise TypeError(f"function must be callable, got {function!r}")
     digest = hashlib.sha256(repr(sorted(_versions().items())).encode())
-    _add(digest, function, set())
+    _add(digest, function, {})
     return digest.hexdigest()[:20]
 
 
-def _add(digest: Any, value: Any, seen: set[int]) -> None:
-    """Add what a value is to a digest; each object once, so that recursion ends."""
+def _add(digest: Any, value: Any, seen: dict[int, Any]) -> None:
+    """Add what a value is to a digest; each object once, so that recursion ends.
+
+    What was seen is kept alive: another object may not get its address.
+    """
     if isinstance(value, bool | int | float | complex | str | bytes | type(None) | type(...)):
         digest.update(f"{type(value).__name__} {value!r};".encode())
         return
     if id(value) in seen:
         digest.update(b"again;")
         return
-    seen.add(id(value))
+    seen[id(value)] = value
     digest.update(type(value).__name__.encode() + b"(")
     if isinstance(value, functools.partial):
         for part in (value.func, value.args, value.keywords):
@@ -141,7 +145,7 @@ def _add(digest: Any, value: Any, seen: set[int]) -> None:
     digest.update(b")")
 
 
-def _add_function(digest: Any, function: types.FunctionType, seen: set[int]) -> None:
+def _add_function(digest: Any, function: types.FunctionType, seen: dict[int, Any]) -> None:
     if _installed(function):  # its library's version speaks for it
         digest.update(f"{function.__module__}.{function.__qualname__}".encode())
         return
@@ -152,13 +156,18 @@ def _add_function(digest: Any, function: types.FunctionType, seen: set[int]) -> 
             _add(digest, cell.cell_contents, seen)
         except ValueError:  # not filled yet: a function that names itself
             digest.update(b"empty;")
-    for name in sorted(_names(function.__code__)):
-        if name in function.__globals__:
-            digest.update(name.encode())
-            _add(digest, function.__globals__[name], seen)
+    loaded, attributes = _names(function.__code__)
+    for name in sorted(loaded & function.__globals__.keys()):
+        digest.update(name.encode())
+        value = function.__globals__[name]
+        _add(digest, value, seen)
+        if isinstance(value, types.ModuleType) and not _installed(value):
+            for part in sorted(attributes & vars(value).keys()):  # as in ``helpers.threshold(x)``
+                digest.update(part.encode())
+                _add(digest, vars(value)[part], seen)
 
 
-def _add_code(digest: Any, code: types.CodeType, seen: set[int]) -> None:
+def _add_code(digest: Any, code: types.CodeType, seen: dict[int, Any]) -> None:
     document = code.co_consts[0] if code.co_consts else None
     constants = code.co_consts[isinstance(document, str) :]
     digest.update(code.co_code + repr((code.co_names, code.co_varnames)).encode())
@@ -166,7 +175,7 @@ def _add_code(digest: Any, code: types.CodeType, seen: set[int]) -> None:
         _add(digest, constant, seen)
 
 
-def _add_class(digest: Any, cls: type, seen: set[int]) -> None:
+def _add_class(digest: Any, cls: type, seen: dict[int, Any]) -> None:
     digest.update(f"{cls.__module__}.{cls.__qualname__}".encode())
     if _installed(cls):
         return
@@ -183,13 +192,19 @@ def _add_class(digest: Any, cls: type, seen: set[int]) -> None:
         _add(digest, base, seen)
 
 
-def _names(code: types.CodeType) -> set[str]:
-    """Names that a function and the functions inside it look up."""
-    found = set(code.co_names)
+def _names(code: types.CodeType) -> tuple[set[str], set[str]]:
+    """Names that a function and the functions inside it look up: globals, and the rest."""
+    loaded = {
+        step.argval
+        for step in dis.get_instructions(code)
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
+    rest = set(code.co_names) - loaded
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            found |= _names(constant)
-    return found
+            inner = _names(constant)
+            loaded, rest = loaded | inner[0], rest | inner[1]
+    return loaded, rest
 
 
 def _installed(thing: Any) -> bool:
@@ -198,5 +213,7 @@ def _installed(thing: Any) -> bool:
     try:
         file = code.co_filename if code is not None else inspect.getfile(thing)
     except (TypeError, OSError):  # no file: built in, or of a session
+        if isinstance(thing, types.ModuleType):
+            return True
         return thing.__module__.split(".")[0] in sys.stdlib_module_names - {"__main__"}
     return file.startswith((str(PACKAGE), STANDARD, "<frozen")) or "-packages" in file

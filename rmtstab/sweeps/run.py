@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import queue
+import threading
 import time
 import traceback
 import warnings
@@ -216,6 +217,8 @@ def _fill(
             on_done(cell)
 
 
+KNOWN: set[str] = set()  # fingerprints of functions that this process has in that form
+KNOWING = threading.Lock()
 Outcome = tuple[str | None, Exception | None]  # a stored text, or what was raised
 
 
@@ -236,10 +239,12 @@ def _computed(
     done: queue.SimpleQueue[Future[list[Outcome]]] = queue.SimpleQueue()
     running: dict[Future[list[Outcome]], Sequence[Cell]] = {}
 
+    mark = _mark_to_check(function)
+
     def submit() -> None:
         chunk = next(chunks, None)
         if chunk is not None:
-            future = executor.submit(compute_chunk, function, chunk, versions())
+            future = executor.submit(compute_chunk, function, chunk, versions(), mark)
             running[future] = chunk
             future.add_done_callback(done.put)
 
@@ -278,11 +283,40 @@ def _next(done: queue.SimpleQueue[Any], client: Any) -> Any:
 
 
 class WorkersDiffer(RuntimeError):
-    """Workers run other versions than the process that gathers their results."""
+    """Workers run other code than the process that gathers their results."""
+
+
+def _mark_to_check(function: Callable[[Cell], Result]) -> str | None:
+    """Fingerprint that workers must find too; None where the code itself travels to them."""
+    try:
+        sent = pickle.dumps(function)
+    except Exception:  # pickle raises anything; Dask then sends a function by its code
+        return None
+    if b"__main__" in sent:
+        return None
+    mark = fingerprint_of(function)
+    with KNOWING:
+        KNOWN.add(mark)  # threads of this process need not look
+    return mark
+
+
+def _check_function(function: Callable[[Cell], Result], mark: str) -> None:
+    """Refuse a function whose module this worker has read in another form; asked once."""
+    with KNOWING:  # before any cell of it runs, which may fill its caches
+        if mark not in KNOWN:
+            if fingerprint_of(function) != mark:
+                raise WorkersDiffer(
+                    "workers must have the function as this process has it, got another: it, or "
+                    "what it names, was changed after they read its module; restart them"
+                )
+            KNOWN.add(mark)
 
 
 def compute_chunk(
-    function: Callable[[Cell], Result], cells: Sequence[Cell], expected: dict[str, str]
+    function: Callable[[Cell], Result],
+    cells: Sequence[Cell],
+    expected: dict[str, str],
+    mark: str | None = None,
 ) -> list[Outcome]:
     """Compute cells in a worker: what to store of each, or what it raised."""
     found = versions()
@@ -292,6 +326,8 @@ def compute_chunk(
             "workers must run the same versions as this process, got "
             + "; ".join(f"{name} {found.get(name)} for {expected[name]}" for name in names)
         )
+    if mark is not None:
+        _check_function(function, mark)
     outcomes = []
     for cell in cells:
         text, error = _compute(function, cell)

@@ -3,8 +3,9 @@
 import importlib
 import json
 import math
+import multiprocessing
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -212,6 +213,48 @@ def test_the_fingerprint_follows_the_functions_that_a_function_names(monkeypatch
     assert provenance.fingerprint(through_helper) != before
     bound = [provenance.fingerprint(partial(draw, offset=k)) for k in (0, 1)]
     assert bound[0] != bound[1]
+
+
+def test_the_fingerprint_follows_the_caller_s_own_modules_and_no_other_names(tmp_path, monkeypatch):
+    (tmp_path / "helpers_of_mine.py").write_text("def scale(x):\n    return 2 * x\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    helpers = importlib.import_module("helpers_of_mine")
+    space = {"helpers": helpers, "mean": 3}
+    exec("def f(rng, x):\n    return {'y': helpers.scale(x.mean())}", space)
+    before = provenance.fingerprint(space["f"])
+    space["mean"] = 4  # an attribute of x has that name; the global is not looked up
+    assert provenance.fingerprint(space["f"]) == before
+    monkeypatch.setattr(helpers, "scale", lambda x: 3 * x)
+    assert provenance.fingerprint(space["f"]) != before
+
+
+def test_a_worker_with_another_form_of_the_function_is_refused():
+    mark = provenance.fingerprint(draw)
+    assert compute_chunk(draw, [], provenance.versions(), mark) == []
+    with pytest.raises(WorkersDiffer, match="must have the function as this process has it"):
+        compute_chunk(draw, [], provenance.versions(), "0" * 20)
+
+
+def test_a_function_changed_under_living_workers_is_refused(tmp_path, monkeypatch):
+    """They still hold the module as they read it: its old values would be kept as the new one's."""
+    module = tmp_path / "of_mine.py"
+    module.write_text("def f(cell):\n    return {'y': cell['x'] + 1}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    of_mine = importlib.import_module("of_mine")
+    (cell,) = product("f", 0, {"x": [1]})
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as living:
+        assert run([cell], of_mine.f, tmp_path / "out", living)[cell] == {"y": 2}
+        module.write_text("def f(cell):\n    return {'y': cell['x'] + 100}\n")
+        importlib.invalidate_caches()
+        changed = importlib.reload(of_mine).f
+        with (
+            pytest.warns(UserWarning, match="another version of the function"),
+            pytest.raises(WorkersDiffer, match="must have the function as this process has it"),
+        ):
+            run([cell], changed, tmp_path / "out", living)
+    assert load(cell, tmp_path / "out") == {"y": 2}  # as it was
+    with pytest.warns(UserWarning, match="another version of the function"):
+        assert run([cell], changed, tmp_path / "out")[cell] == {"y": 101}
 
 
 def test_workers_of_other_versions_are_refused(tmp_path):
