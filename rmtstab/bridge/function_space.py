@@ -200,7 +200,7 @@ class _Runs:
         self.v = torch.zeros_like(self.h) if self.heavy else None
         self.q = torch.zeros_like(self.c) if self.heavy else None
         self.rows: dict[torch.dtype, Tensor] = {}
-        # what the kernel changes by is known to per cents: in single precision at half the cost
+        # what the kernel changes by is known to per cents: single precision, half the bytes
         self.bends = [bend.gram.view(space.gram.shape).float() for bend in space.bends]
         self.a = torch.ones(shape[1], **like)
         self.s = torch.zeros(shape[1], **like)
