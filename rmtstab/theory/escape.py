@@ -28,6 +28,9 @@ __all__ = ["Escape", "EscapeRate"]
 PROTOCOLS = ("common", "sgd_scaled", "sharpness_scaled")
 
 
+MOST_PUSH = 1e305  # n_f/α: its products with counts stay finite
+
+
 @dataclass(frozen=True)
 class Escape(Record):
     """The direction along which the mean of descent–ascent escapes.
@@ -121,6 +124,8 @@ def deepest(
     (4.712, False)
     """
     alpha = _checks.real("alpha", alpha, low=0.0, high=1.0, low_open=True, high_open=True)
+    if n_forget / alpha > MOST_PUSH:
+        raise ValueError(f"alpha must be at least n_forget/{MOST_PUSH:g}, got {alpha!r}")
     # in units of α/n_f: of one scale however small the mixing
     push = n_forget / alpha
     pull = n_retain / (1.0 - alpha) / push

@@ -25,6 +25,7 @@ from rmtstab.theory.escape import Escape
 
 RELATIVE = 1e-3  # step of the difference quotient in the retain weight
 BISECTIONS, SMALLEST = 48, 1e-15  # of a trace
+SMALL = 1e-6  # mixing below which the limit is taken
 
 
 def escape(
@@ -117,6 +118,12 @@ def escape(
         )
         return _depth(masks / m, weights, float(dim), classes, strengths)
 
+    if alpha < SMALL:  # x ∝ α and Ψ ∝ α² to one part in 10⁵; the difference quotient would drown
+        found = escape(masks, signs, n_retain, int(dim), snr, SMALL, signal_filters=signal_filters)
+        share = alpha / SMALL
+        return Escape(
+            share * found.curvature, share * (share * found.resistance), found.through_signal
+        )
     a = 1.0 - alpha
     x, through_signal = depth(a)
     if x == 0.0:
@@ -169,10 +176,11 @@ def _depth(
 def _loads(x: float, masks: FloatArray, weights: FloatArray, dim: float) -> FloatArray | None:
     """The least solution ``h`` at ``x``; None below the edge, where there is none.
 
-    The map is increasing in h, so that from 0 it climbs to the least fixed point, if there is
-    one; there, and on the way, its non-negative slope has a spectral radius below 1.
+    The map is increasing in h, so that from that of the retain weights alone it climbs to the
+    least fixed point, if there is one; there, and on the way, its non-negative slope has a
+    spectral radius below 1. (From 0 it has not: at a small mixing the map first multiplies h.)
     """
-    h: FloatArray = np.zeros(len(weights))
+    h = (1.0 - 1e-9) * _retained(x, masks, np.maximum(weights, 0.0), dim)
     identity = np.eye(masks.shape[1])
     for iteration in range(100):
         share = 1.0 + weights * h
@@ -196,3 +204,18 @@ def _loads(x: float, masks: FloatArray, weights: FloatArray, dim: float) -> Floa
                 return None
         h = np.add(h, change, dtype=np.float64)
     return None
+
+
+def _retained(x: float, masks: FloatArray, weights: FloatArray, dim: float) -> FloatArray:
+    """Solve the same for weights ≥ 0: a concave map, so that Newton from above descends to it."""
+    h: FloatArray = dim * (masks**2).sum(axis=1) / x
+    identity = np.eye(masks.shape[1])
+    for _ in range(100):
+        rate = weights / (1.0 + weights * h)
+        overlap = masks @ np.linalg.solve(x * identity + (masks.T * rate) @ masks, masks.T)
+        change = dim * np.diag(overlap) - h
+        if np.abs(change).max() <= 1e-11 * np.abs(h).max():
+            break
+        slope = dim * (overlap * rate) ** 2
+        h = h + np.linalg.solve(np.eye(len(h)) - slope, change)
+    return h

@@ -47,6 +47,9 @@ def judge(call, usual, case):
         return found.kind, f"{shown} gives {found.result!r:.80}, not {usual.result!r:.80}"
     if found.kind not in ("accepted", "refused"):
         return found.kind, f"{shown} raises {found.kind}: {found.text:.200}"
+    given = outcomes.not_a_number(usual.result) or outcomes.not_a_number(value) or callable(value)
+    if not given and outcomes.not_a_number(found.result) and not outcomes.says_nan(call, found):
+        return found.kind, f"{shown} gives NaN, which its documentation does not say"
     return found.kind, None
 
 
@@ -114,6 +117,10 @@ def loses(values):
     return float(np.float32(values[0]))
 
 
+def nothing(value):
+    return value if value == 1.0 else float("nan")
+
+
 @pytest.mark.parametrize(
     ("function", "arguments", "case", "fault"),
     [
@@ -122,6 +129,8 @@ def loses(values):
         (doubles, {"values": np.ones(2)}, ("values", np.ones(3), False), "changed its input"),
         (doubles, {"values": np.ones(2)}, ("values", np.full(2, 1e308), False), "RuntimeWarning"),
         (loses, {"values": [0.1]}, ("values", np.array([0.1, 0.2]), True), None),
+        (nothing, {"value": 1.0}, ("value", 2.0, False), "gives NaN"),
+        (nothing, {"value": 1.0}, ("value", np.nan, False), None),
         (loses, {"values": [0.25]}, ("values", np.array([0.5]), True), "gives 0.5, not 0.25"),
     ],
 )

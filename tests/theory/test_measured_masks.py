@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rmtstab.theory import cnn, measured_masks
+from rmtstab.theory import cnn, measured_masks, signal_plus_noise
 from rmtstab.theory.escape import deepest
 
 
@@ -105,3 +105,20 @@ def test_masks_may_be_tensors(rng):
     masks, labels = rng.random((12, 4)) < 0.5, labels_of(12)
     given = measured_masks.escape(torch.tensor(masks), torch.tensor(labels), 8, 30, 1.0, 0.3)
     assert given == measured_masks.escape(masks, labels, 8, 30, 1.0, 0.3)
+
+
+def test_small_mixings_follow_their_limit(rng):
+    """x ∝ α and Ψ ∝ α²; once 80 times too deep at 1e-6, at a negative price, and 0 at 1e-200."""
+    masks, labels = rng.random((24, 8)) < 0.5, np.tile([1, -1], 12)
+    found = {
+        alpha: measured_masks.escape(masks, labels, 18, 100, 1.0, alpha)
+        for alpha in (1e-3, 1e-4, 1e-5, 1e-7, 1e-12, 1e-100)
+    }
+    near = found[1e-5]
+    assert near.curvature > 0.0 and near.resistance > 0.0
+    for alpha, one in found.items():
+        share = alpha / 1e-5
+        assert one.curvature == pytest.approx(share * near.curvature, rel=5e-3)
+        assert one.resistance == pytest.approx(share**2 * near.resistance, rel=0.05)
+    with pytest.raises(ValueError, match=r"alpha must be at least n_forget/1e\+305"):
+        signal_plus_noise.escape(48, 12, 150, 0.3, 1e-308)
