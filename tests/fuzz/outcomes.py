@@ -121,7 +121,10 @@ def plain(value):
 
 def says_nan(call, found):
     """Whether the documentation of a callable, or of what it returns, says when that is NaN."""
-    texts = [inspect.getdoc(thing) or "" for thing in (call.function, type(found.result))]
+    parts = [type(found.result)]
+    if dataclasses.is_dataclass(found.result):  # a record may hold another
+        parts += [type(getattr(found.result, f.name)) for f in dataclasses.fields(found.result)]
+    texts = [inspect.getdoc(thing) or "" for thing in (call.function, *parts)]
     owner = getattr(call.function, "__self__", None)
     texts.append(inspect.getdoc(owner if inspect.isclass(owner) else type(owner)) or "")
     return any("NaN" in text for text in texts)

@@ -47,7 +47,7 @@ def judge(call, usual, case):
         return found.kind, f"{shown} gives {found.result!r:.80}, not {usual.result!r:.80}"
     if found.kind not in ("accepted", "refused"):
         return found.kind, f"{shown} raises {found.kind}: {found.text:.200}"
-    given = outcomes.not_a_number(usual.result) or outcomes.not_a_number(value)
+    given = outcomes.not_a_number(usual.result) or outcomes.not_a_number(value) or callable(value)
     if not given and outcomes.not_a_number(found.result) and not outcomes.says_nan(call, found):
         return found.kind, f"{shown} gives NaN, which its documentation does not say"
     return found.kind, None
