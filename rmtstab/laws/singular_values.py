@@ -87,7 +87,7 @@ class SingularValues(Law):
 
     def _pdf(self, x: FloatArray) -> FloatArray:
         with np.errstate(invalid="ignore", over="ignore"):
-            value = 2.0 * x * self.eigenvalues.pdf(x * x)
+            value = x * (2.0 * self.eigenvalues.pdf(x * x))
             hard = np.isnan(value) & (x == 0.0)  # 0 times infinity: the limit from the right
         if hard.any():
             tiny = 1e-100

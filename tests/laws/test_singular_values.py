@@ -32,3 +32,9 @@ def test_bad_arguments():
         SingularValues(TracyWidom(1))
     with pytest.raises(ValueError, match=r"eigenvalues must live on \[0, inf\)"):
         SingularValues(Semicircle())
+
+
+def test_density_far_out_is_zero():
+    law = SingularValues(MarchenkoPastur(0.5))
+    assert law.pdf([1e200, 1.7e308]).tolist() == [0.0, 0.0]
+    assert law.logpdf(1.7e308) == -math.inf
