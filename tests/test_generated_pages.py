@@ -62,7 +62,13 @@ def test_every_law_with_a_table_was_measured(accuracy):
     }
     assert marked == set(accuracy)
     worst = {name: max(max(row[1]) for row in found["rows"]) for name, found in accuracy.items()}
-    assert worst.pop("tracy_widom_general") < 1e-10 and worst.pop("free_convolution") < 1e-11
+    # tables that are computed: distribution functions to 1e-11, densities to 1e-9, as they say
+    densities, functions = zip(
+        *(row[1] for row in accuracy["tracy_widom_general"]["rows"]), strict=True
+    )
+    assert max(functions) < 1e-11 and max(densities) < 1e-9
+    del worst["tracy_widom_general"]
+    assert worst.pop("free_convolution") < 1e-11
     assert max(worst.values()) < 1e-12  # twelve digits
 
 
