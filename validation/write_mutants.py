@@ -27,8 +27,8 @@ python validation/mutants.py run --minutes 60     # goes on where it was stopped
 python validation/write_mutants.py
 ```
 
-A survivor that is not equivalent gets a test, so the shares are those of the suite as it is now; when
-the draw was first judged, three quarters were killed.
+A survivor that is not equivalent gets a test, so the shares are those of the suite as it is now;
+when the draw was first judged, three quarters were killed.
 A mutant counts as killed when a test fails, cannot be collected, or takes four times the usual
 time. A change of one file draws anew in that file only. Annotations, decorators, imports,
 documentation and the words of errors are left alone; kernels are not drawn from (their
