@@ -185,8 +185,8 @@ def ratio_sf(ratio: float, n: int, p: int, dyson_index: int) -> float:
         return 1.0
     if small == 2:  # (2 ratio - 1)² has a beta law
         half = 0.5 * (large - 1.0) if dyson_index == 1 else large - 1.0
-        u = (2.0 * ratio - 1.0) ** 2
-        return float(special.betaincc(0.5 * (1 + dyson_index), half, u))
+        rest = 4.0 * ratio * (1.0 - ratio)  # 1 - (2 ratio - 1)²
+        return float(special.betainc(half, 0.5 * (1 + dyson_index), rest))
     shape = 0.5 * dyson_index * large * small
     x = ratio * large * small
     if small <= EXACT_RATIO:
