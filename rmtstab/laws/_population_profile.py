@@ -99,11 +99,13 @@ class Profile:
 
         most, low = abs(reach), 0.0
         high = min(deviations * error, STRIDE, most)
+        if high == 0.0:  # a level that no number of deviations tells from 0
+            return start
         while excess(high) < 0.0:
             if high == most:
                 return math.copysign(math.inf, reach)
             low, high = high, min(2.0 * high, most)
-        distance = brentq(excess, low, high, xtol=NEAR * min(error, high))
+        distance = brentq(excess, low, high, xtol=max(NEAR * min(error, high), 1e-300))
         return start + math.copysign(float(distance), reach)
 
     def _with_atom(self, i: int, value: float, near: Population) -> tuple[float, Population]:

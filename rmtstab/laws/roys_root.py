@@ -87,7 +87,8 @@ class RoysRoot(ExtremeLaw):
             raise ValueError(f"m must be >= p={p} (A is singular otherwise), got {m}")
         object.__setattr__(self, "m", m)
         object.__setattr__(self, "n", _checks.integer("n", self.n, low=1))
-        _checks.choice("dyson_index", self.dyson_index, (1, 2))
+        index = _checks.choice("dyson_index", self.dyson_index, (1, 2))
+        object.__setattr__(self, "dyson_index", index)
 
     @property
     def is_exact(self) -> bool:

@@ -156,7 +156,8 @@ class Spacing(Law):
     accuracy: ClassVar[float] = 1e-13
 
     def __post_init__(self) -> None:
-        _checks.choice("dyson_index", self.dyson_index, (1, 2, 4))
+        index = _checks.choice("dyson_index", self.dyson_index, (1, 2, 4))
+        object.__setattr__(self, "dyson_index", index)
         object.__setattr__(self, "dyson_index", int(self.dyson_index))
         object.__setattr__(self, "k", _checks.integer("k", self.k, low=1, high=10))
         _checks.choice("origin", self.origin, ORIGINS)
@@ -286,7 +287,7 @@ def gap_probability(k: int, length: Any, dyson_index: int = 1) -> Any:
     >>> sum(gap_probability(k, 1.0) for k in range(8)).__round__(12)
     1.0
     """
-    _checks.choice("dyson_index", dyson_index, (1, 2, 4))
+    dyson_index = _checks.choice("dyson_index", dyson_index, (1, 2, 4))
     count = _checks.integer("k", k, low=0, high=10)
     lengths = _checks.array("length", length)
     if ((lengths < 0.0) | (lengths > LONGEST)).any():

@@ -120,8 +120,10 @@ def number_of_spikes(
     """
     values, n, p = read_spectrum(eigenvalues, n_samples, n_features)
     rate = _checks.real("level", level, low=0.0, high=1.0, low_open=True, high_open=True)
-    _checks.choice("dyson_index", dyson_index, (1, 2))
+    dyson_index = _checks.choice("dyson_index", dyson_index, (1, 2))
     variance = None if scale is None else _checks.real("scale", scale, low=0.0, low_open=True)
+    if variance is not None:
+        _checks.ratio("eigenvalues", values, "scale", variance)
     most = values.size - 1
     if max_spikes is not None:
         most = min(most, _checks.integer("max_spikes", max_spikes, low=0))

@@ -142,7 +142,10 @@ class Spiked(SpectralLaw):
         pairs = _checks.array("population", population, ndim=2)
         if pairs.shape[1] != 2:
             raise ValueError(f"population must have shape (n_atoms, 2), got {pairs.shape}")
-        law = GeneralizedMarchenkoPastur(self.aspect_ratio, pairs[:, 0], pairs[:, 1])
+        try:
+            law = GeneralizedMarchenkoPastur(self.aspect_ratio, pairs[:, 0], pairs[:, 1])
+        except ValueError as error:  # it speaks of atoms and weights
+            raise ValueError(f"population: {error}") from None
         for spike in self.spikes:
             if any(spike == atom for atom, _ in law.population):
                 raise ValueError(f"spikes must not be atoms of the population, got {spike!r}")
@@ -367,7 +370,7 @@ class Spiked(SpectralLaw):
         above; S. Péché, Probab. Theory Related Fields 134 (2006), 127 (Wigner). The additive
         and rectangular forms are derived in docs/laws/spiked.
         """
-        _checks.choice("dyson_index", dyson_index, (1, 2))
+        dyson_index = _checks.choice("dyson_index", dyson_index, (1, 2))
         _, slope, _ = self._response
         spikes, gamma = np.array(self.spikes), self.aspect_ratio
         unit = self.scale

@@ -27,7 +27,8 @@ class WishartExtreme(ExtremeLaw, abc.ABC):
     def __post_init__(self) -> None:
         object.__setattr__(self, "n", _checks.integer("n", self.n, low=1))
         object.__setattr__(self, "p", _checks.integer("p", self.p, low=1))
-        _checks.choice("dyson_index", self.dyson_index, (1, 2))
+        index = _checks.choice("dyson_index", self.dyson_index, (1, 2))
+        object.__setattr__(self, "dyson_index", index)
 
     @property
     def is_exact(self) -> bool:

@@ -16,6 +16,7 @@ from rmtstab.laws import (
     GeneralizedMarchenkoPastur,
     Jacobi,
     MarchenkoPastur,
+    RoysRoot,
     Semicircle,
     SingularValues,
     Spacing,
@@ -25,6 +26,7 @@ from rmtstab.laws import (
     WishartMax,
     WishartMin,
     gap_probability,
+    number_of_spikes,
     shrink_singular_values,
 )
 
@@ -323,3 +325,17 @@ def test_fits_of_hostile_spectra():
         Spiked.from_outliers([5.0], 100, 20, scale=1e300)
     with pytest.raises(ValueError, match="eigenvalues/scale"):
         Spiked.from_outliers([5.0], 100, 20, scale=1e-200)
+
+
+def test_values_in_arrays_of_no_axis_and_hostile_scales():
+    one = np.array(1)
+    for law in (WishartMax(10, 5, one), RoysRoot(3, 8, 5, one)):
+        assert law.dyson_index == 1 and hash(law) == hash(eval(repr(law)))
+    assert number_of_spikes([3.0, 2.0, 1.0], 10, dyson_index=one).n_spikes == 0
+    with pytest.raises(ValueError, match="eigenvalues/scale must lie within"):
+        number_of_spikes([3.0, 2.0, 1.0], 10, scale=5e-324)
+    with pytest.raises(ValueError, match="population: atoms must be 0 or lie in"):
+        Spiked(0.5, [3.0], population=[[1e300, 1e300]])
+    fit = GeneralizedMarchenkoPastur.fit(np.linspace(0.5, 1.6, 40), 199, n_atoms=1)
+    ((low, high),) = fit.intervals(1e-200).atoms
+    assert low == high == pytest.approx(fit.atoms[0], abs=fit.atom_errors[0])
