@@ -81,7 +81,8 @@ def test_spoilt_records_of_networks_are_drawn_or_said_to_be_damaged(tiny, number
             except (RuntimeWarning, ImportError, AssertionError):
                 raise
             except Exception as error:
-                assert type(error).__module__ in ("builtins", "numpy.exceptions"), error
+                # NumPy has types of its own, of a TypeError too
+                assert type(error).__module__.partition(".")[0] in ("builtins", "numpy"), error
             finally:
                 plt.close("all")
     assert drawn > number / 2
