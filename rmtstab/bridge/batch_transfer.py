@@ -55,7 +55,7 @@ def _together(
     arrays = [
         array for pair in stretch for drawn in pair if drawn for array in drawn if array is not None
     ]
-    flat = torch.from_numpy(np.concatenate([array.ravel().astype(np.int64) for array in arrays]))
+    flat = torch.from_numpy(np.concatenate([array.ravel() for array in arrays], dtype=np.int64))
     if device.type == "cuda":
         flat = flat.pin_memory()
     moved = flat.to(device, non_blocking=True)

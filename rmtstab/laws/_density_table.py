@@ -147,8 +147,7 @@ class Arc:
             return np.asarray(self.left + width * np.sin(0.5 * y) ** self.power)
         fall = np.sin(0.5 * y) ** 2
         if self.power != 2:
-            with np.errstate(divide="ignore"):
-                fall = -np.expm1(0.5 * self.power * np.log1p(-fall))
+            fall = -np.expm1(0.5 * self.power * np.log1p(-fall))
         return np.asarray(self.right - width * fall)
 
     def angles(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:

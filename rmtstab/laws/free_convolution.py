@@ -340,7 +340,9 @@ class FreeProduct(FreeConvolution):
         """Near 0, where the map between the laws is singular, by Cauchy's integral formula."""
         gap = float(self._edges().min()) if not self._atoms() else 0.0
         near = np.abs(z) < 0.05 * gap
-        hard = (z == 0.0) & (self._pair.at_zero()[0] > 1)
+        hard = z == 0.0
+        if hard.any():
+            hard &= self._pair.at_zero()[0] > 1
         out = super()._stieltjes(np.where(near, 0.3j * gap, np.where(hard, 1j, z)))
         out[hard] = math.inf
         if near.any():
