@@ -10,6 +10,7 @@ from torch import nn
 
 if TYPE_CHECKING:
     from rmtstab.bridge.function_space import FunctionSpace
+    from rmtstab.bridge.network import Network
 
 LENGTH = 32  # hexadecimal digits kept
 
@@ -35,6 +36,32 @@ def fingerprint(model: nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:LENGTH]
+
+
+def unchanged(network: Network | None, expected: str) -> Network:
+    """Return a network whose model is still what its fingerprint says.
+
+    Parameters
+    ----------
+    network : Network or None
+    expected : str
+        Fingerprint of its model when it was linearised.
+
+    Raises
+    ------
+    ValueError
+        If there is no network, or its weights or buffers are others.
+    """
+    if network is None:
+        raise ValueError(
+            "model must be given to check predictions, got none; pass model= to load()"
+        )
+    if fingerprint(network.model) != expected:
+        raise ValueError(
+            "model must be as it was when linearised, got other weights or buffers; "
+            "linearise it again"
+        )
+    return network
 
 
 def digest(space: FunctionSpace) -> str:

@@ -10,23 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.bridge import function_space
 from rmtstab.bridge.curves import Curves, Reference, Turns, turns
-from rmtstab.bridge.fingerprint import digest, fingerprint
+from rmtstab.bridge.fingerprint import digest, unchanged
+from rmtstab.bridge.frozen_problem import frozen_problem
 from rmtstab.bridge.function_space import Coefficients, FunctionSpace
-from rmtstab.bridge.gram import apply_roots
-from rmtstab.bridge.gram_rows import factor_rows
 from rmtstab.bridge.jacobian_products import pullback
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.network_file import save
 from rmtstab.bridge.range_check import RangeCheck, check_range
 from rmtstab.bridge.refinement import bends_of
-from rmtstab.bridge.run_plan import RunPlan, Schedule, plan_runs
-from rmtstab.bridge.runs import FunctionSpaceRun
+from rmtstab.bridge.run_plan import Schedule, plan_runs
+from rmtstab.bridge.runs import FunctionSpaceRun, plan_of
 from rmtstab.bridge.sample_loss import SampleLoss
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.space_reading import evaluating, joined, read_space
@@ -143,29 +142,7 @@ class LinearisedNetwork:
         ValueError
             If a loss is not convex in the outputs: function space needs no convexity, this does.
         """
-        columns, width = [], 0
-        for loss, part, outputs, weights in self.trained():
-            if not loss.convex:
-                raise ValueError(
-                    f"loss must be convex in the outputs for problem(), got {loss.name}; "
-                    "run() and diagnose() need no convexity"
-                )
-            roots = loss.roots(outputs, part.targets).dense() * weights.sqrt()[:, None, None]
-            slopes = loss.gradients(outputs, part.targets) * weights[:, None]
-            columns.append((roots, slopes))
-            width = max(width, roots.shape[2])
-        padded = [
-            torch.cat([nn.functional.pad(r, (0, width - r.shape[2])), g[:, :, None]], dim=2)
-            for r, g in columns
-        ]
-        n = sum(self.sizes[:2])
-        gram = apply_roots(torch.as_tensor(self.gram), torch.cat(padded), torch.cat(padded))
-        rows = factor_rows(gram.numpy()).reshape(n, width + 1, -1)
-        cut, curved, pushed = self.n_retain, rows[:, :width], rows[:, width]
-        return UnlearningProblem.from_factors(
-            curved[:cut], curved[cut:] if n > cut else (),
-            gradients=(pushed[:cut], pushed[cut:] if n > cut else ()),
-        )  # fmt: skip
+        return frozen_problem(self.gram, self.trained(), self.n_retain)
 
     def run(
         self,
@@ -295,15 +272,9 @@ class LinearisedNetwork:
         -------
         Coefficients
         """
-        plan = self._plan_of(run)
+        plan = plan_of(run, self.origin)
         _checks.integer("replica", replica, low=0, high=plan.replicas - 1)
-        steps, cells = _checks.whole("steps", steps), len(plan.step_size)
-        if steps.ndim != 2 or len(steps) != cells or not steps.size:
-            raise ValueError(f"steps must have shape (n_cells={cells}, n_steps), got {steps.shape}")
-        if steps.min() < 0 or steps.max() > plan.steps:
-            raise ValueError(
-                f"steps must lie in [0, {plan.steps}], got {steps.min()} to {steps.max()}"
-            )
+        steps = plan.snapshots(steps)
         quiet = replace(plan, recorded=np.zeros(1, dtype=np.int64))
         _, kept = function_space.run(self.space, quiet, snapshots=steps, replica=replica)
         assert kept is not None
@@ -420,7 +391,7 @@ class LinearisedNetwork:
             If the model was changed since, or there is none.
         """
         self._live_network()
-        self._plan_of(run)
+        plan_of(run, self.origin)
         return check_range(
             self, run, replica=replica, points=points, tolerance=tolerance, margin=margin
         )
@@ -468,7 +439,7 @@ class LinearisedNetwork:
         True
         """
         self._live_network()
-        self._plan_of(run)
+        plan_of(run, self.origin)
         bends = bends_of(self, run, passes, replica)
         found = copy.copy(self)
         found.space = replace(self.space, bends=bends)
@@ -595,35 +566,15 @@ class LinearisedNetwork:
             for loss, outputs in self.space.parts()
         )
 
-    def _plan_of(self, run: Any) -> RunPlan:
-        if not isinstance(run, FunctionSpaceRun):
-            raise TypeError(
-                f"run must be a FunctionSpaceRun, as run() returns it, got {type(run).__name__}"
-            )
-        if run.origin != self.origin:
-            raise ValueError(
-                "run must be of this linearised network, got one of another; run() this one"
-            )
-        return run.plan
-
     def _at(self, run: Any, cell: Any, step: Any, replica: int) -> Coefficients:
         """Coefficients of one cell at one step, shape (1, 1, n, C)."""
-        plan = self._plan_of(run)
+        plan = plan_of(run, self.origin)
         _checks.integer("step", step, low=0, high=plan.steps)
         one = replace(run, plan=plan.only(cell))
         return self.coefficients(one, np.array([[step]]), replica=replica)
 
     def _live_network(self) -> Network:
-        if self.network is None:
-            raise ValueError(
-                "model must be given to check predictions, got none; pass model= to load()"
-            )
-        if fingerprint(self.network.model) != self.fingerprint:
-            raise ValueError(
-                "model must be as it was when linearised, got other weights or buffers; "
-                "linearise it again"
-            )
-        return self.network
+        return unchanged(self.network, self.fingerprint)
 
     def _drawn(self) -> Samples:
         return joined([part for part in self.samples[:2] if part is not None])

@@ -110,6 +110,28 @@ class RunPlan:
             ) from None
         return replace(self, step_size=self.step_size[[flat]], alpha=self.alpha[[flat]], shape=(1,))
 
+    def snapshots(self, steps: Any) -> NDArray[np.int64]:
+        """Return steps to keep of each cell, checked.
+
+        Parameters
+        ----------
+        steps : array_like, shape (n_cells, n_steps), int64
+
+        Raises
+        ------
+        ValueError
+            If the shape is another, or a step lies outside the run.
+        """
+        found: NDArray[np.int64] = _checks.whole("steps", steps)
+        cells = len(self.step_size)
+        if found.ndim != 2 or len(found) != cells or not found.size:
+            raise ValueError(f"steps must have shape (n_cells={cells}, n_steps), got {found.shape}")
+        if found.min() < 0 or found.max() > self.steps:
+            raise ValueError(
+                f"steps must lie in [0, {self.steps}], got {found.min()} to {found.max()}"
+            )
+        return found
+
     def weights(self) -> FloatArray:
         """Signed weights of both batch losses, shape (2, n_cells): ``1 − α`` and ``−α``."""
         return np.stack([1.0 - self.alpha, -self.alpha])

@@ -122,3 +122,28 @@ class FunctionSpaceRun(Runs):
     """
 
     origin: str
+
+
+def plan_of(run: Any, origin: str) -> RunPlan:
+    """Return the plan of a run of one linearised network.
+
+    Parameters
+    ----------
+    run : FunctionSpaceRun
+    origin : str
+        Digest of the network.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no such run, or another network's.
+    """
+    if not isinstance(run, FunctionSpaceRun):
+        raise TypeError(
+            f"run must be a FunctionSpaceRun, as run() returns it, got {type(run).__name__}"
+        )
+    if run.origin != origin:
+        raise ValueError(
+            "run must be of this linearised network, got one of another; run() this one"
+        )
+    return run.plan
