@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmtstab._record import Record
 from rmtstab._results import FloatArray
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 FACTORS: FloatArray = np.exp2(np.arange(-4.0, 4.0))
 MIXINGS = np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9])
+PLAIN: FloatArray = 2.0 ** np.arange(0.0, 9.0, 0.5)
 REPLICAS = 4
 BRACKETS = 8
 
@@ -71,45 +73,58 @@ def advise(
     """
     search = _Search(net, plan, retain_budget, levels)
     eta, alpha = float(plan.step_size[0]), float(plan.alpha[0])
-    has_forget = bool(net.n_forget)
-    mixings = np.unique(np.append(MIXINGS, alpha)) if has_forget else np.zeros(1)
-    etas = eta * FACTORS
-    peak, turned = search.cells(*np.meshgrid(etas, mixings))
-    shape = len(mixings), len(etas)
-    forgot, collapsed = (
-        majority(steps).reshape(shape) for steps in (turned.forget_step, turned.collapse_step)
+    mixings = np.unique(np.append(MIXINGS, alpha)) if net.n_forget else np.zeros(1)
+    etas, plain = eta * FACTORS, eta * PLAIN
+    grid = [axis.ravel() for axis in np.meshgrid(etas, mixings)]
+    # one run for both: a cell more costs little beside the rows of K that all cells share
+    peak, turned = search.cells(
+        np.append(grid[0], plain), np.append(grid[1], np.zeros(len(plain)))
     )
-    outcome = turned.outcome.reshape(shape)
+    forgot, collapsed = majority(turned.forget_step), majority(turned.collapse_step)
+    gone = plain[np.isfinite(collapsed[grid[0].size :])]
+    peak, forgot, collapsed, outcome = (
+        values[: grid[0].size].reshape(len(mixings), len(etas))
+        for values in (peak, forgot, collapsed, turned.outcome)
+    )
     names = ("step_size", "alpha")
     drawn = OutcomeMap(names, tuple(etas), tuple(mixings), outcome, forgot, collapsed, plan.steps)
-    peak = peak.reshape(shape)
     row = int(np.argmin(np.abs(mixings - alpha)))
     column = int(np.argmin(np.abs(etas - eta)))
-    held = np.full(BRACKETS, eta), np.full(BRACKETS, alpha)
-    largest_step = search.largest(
-        etas, peak[row] <= retain_budget, lambda x: search.cells(x, held[1])[0]
+    largest_step, largest_alpha = search.largest(
+        _Bracket(etas, peak[row] <= retain_budget),
+        _Bracket(mixings, peak[:, column] <= retain_budget),
     )
-    largest_alpha = 0.0
-    if has_forget:
-        largest_alpha = search.largest(
-            mixings, peak[:, column] <= retain_budget, lambda x: search.cells(held[0], x)[0]
-        )
-    plain = eta * 2.0 ** np.arange(0.0, 9.0, 0.5)
-    _, alone = search.cells(plain, np.zeros(len(plain)))
-    gone = plain[np.isfinite(majority(alone.collapse_step))]
     before = forgot < collapsed
     order = np.lexsort((peak[before], np.isfinite(collapsed[before])))
     rows, columns = (axis[order] for axis in np.nonzero(before))
     return Advice(
         retain_budget,
         largest_step,
-        largest_alpha,
-        search.smallest_batch(),
+        largest_alpha if net.n_forget else 0.0,
+        search.smallest_batch(bool(peak[row, column] <= retain_budget)),
         bool(before.any()),
         tuple((float(etas[c]), float(mixings[r])) for r, c in zip(rows, columns, strict=True)),
         float(gone.min() / eta) if gone.size else float("inf"),
         drawn,
     )
+
+
+class _Bracket:
+    """Values tried in ascending order, and where between two of them the budget is left."""
+
+    def __init__(self, tried: FloatArray, kept: NDArray[np.bool_]) -> None:
+        count = len(tried) if kept.all() else int(np.argmin(kept))
+        self.found = float(tried[count - 1]) if count else float("nan")
+        self.between = tried[:0]
+        if 0 < count < len(tried):
+            self.between = np.geomspace(tried[count - 1], tried[count], BRACKETS + 1)[:-1]
+
+    def refined(self, kept: NDArray[np.bool_]) -> float:
+        """Largest value up to which all that lie between keep the budget."""
+        if not self.between.size:
+            return self.found
+        count = len(kept) if kept.all() else int(np.argmin(kept))
+        return float(self.between[max(count, 1) - 1])
 
 
 class _Search:
@@ -133,22 +148,21 @@ class _Search:
         median = np.sort(curves.retain.loss, axis=1)[:, curves.retain.loss.shape[1] // 2]
         return median.max(axis=-1), self.net.turns(curves, **self.levels)
 
-    def largest(self, tried: FloatArray, kept: Any, peaks: Any) -> float:
-        """Largest value up to which all keep the budget, refined within its bracket."""
-        count = int(np.argmin(kept)) if not np.all(kept) else len(tried)
-        if count == 0:
-            return float("nan")
-        if count == len(tried):
-            return float(tried[-1])
-        between = np.geomspace(tried[count - 1], tried[count], BRACKETS + 1)[:-1]
-        good = peaks(between) <= self.budget
-        return float(between[max(int(np.argmin(good)) if not good.all() else len(good), 1) - 1])
+    def largest(self, step_size: _Bracket, alpha: _Bracket) -> tuple[float, float]:
+        """Largest step size and mixing, the other held, each refined within its bracket."""
+        counts = step_size.between.size, alpha.between.size
+        if not sum(counts):
+            return step_size.found, alpha.found
+        etas = np.append(step_size.between, np.full(counts[1], self.plan.step_size[0]))
+        alphas = np.append(np.full(counts[0], self.plan.alpha[0]), alpha.between)
+        kept = self.cells(etas, alphas)[0] <= self.budget
+        return step_size.refined(kept[: counts[0]]), alpha.refined(kept[counts[0] :])
 
-    def smallest_batch(self) -> tuple[int, int] | None:
-        """Halve both batches while the budget holds; double them first where it does not."""
+    def smallest_batch(self, keeps: bool) -> tuple[int, int] | None:
+        """Halve both batches while the budget holds; double them where the given ones do not."""
         sizes = self.net.sizes[:2]
         found, batch = None, np.array(self.plan.batch_size, dtype=float)
-        grows = not self._keeps(batch)
+        grows = not keeps
         while True:
             if grows:
                 if all(b >= n for b, n in zip(batch, sizes, strict=True)):

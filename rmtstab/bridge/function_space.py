@@ -28,7 +28,10 @@ from rmtstab.bridge.run_memory import NUMBER, refuse_beyond
 from rmtstab.bridge.run_plan import RunPlan
 from rmtstab.bridge.set_loss import SetLoss
 
-COPY = 20  # multiplications in the time that copying a number takes
+# in multiplications: copying a number of drawn rows; a product with drawn rows; a number of K,
+# read from memory, of which a product with few rows is short
+COPY, CALL, READ, CACHE = 7, 140_000, 18, 1e7
+RECORD, RECORD_CUDA = 2_000_000, 200_000_000  # bytes of outputs that are looked at together
 FARTHEST = 2.0  # how far beyond a second point the kernel is taken to go on changing
 
 
@@ -282,11 +285,13 @@ class _Runs:
     def _add_rows(self, target: Tensor, slopes: Tensor, indices: Tensor, gram: Tensor) -> None:
         """Add ``gram[:, batch] slopes``; on a CPU a replica at a time, its rows kept in cache.
 
-        Few cells do not repay the copy of each replica's rows: then all of it, once.
+        Small batches of few cells do not repay it: then all of the matrix, once.
         """
         replicas, cells, width, outputs = slopes.shape
         n = len(gram)
-        if n * cells < width * (cells + COPY):
+        drawn = replicas * (width * outputs * gram.shape[2] * (cells + COPY) + CALL)
+        read = READ if gram.nbytes > CACHE else 0
+        if gram.numel() * (replicas * cells + read) < drawn:
             dense = self._scatter(slopes.new_zeros(replicas, cells, n, outputs), slopes, indices)
             rows = gram.view(1, n * outputs, -1)
             left = dense.view(1, replicas * cells, n * outputs)
@@ -336,26 +341,29 @@ class _Runs:
         return outputs
 
     def _record(self, row: int) -> None:
-        """Record a replica at a time: what is built on the way stays in cache."""
+        """Record a few replicas at a time: what is built on the way stays in cache."""
         n, width = self.space.outputs.shape
         still = self.space.outputs.flatten()
         if self.plan.weight_decay and self.space.drift is not None:
             still = still + (self.a - 1.0)[:, None] * self.space.drift
-        flat = torch.empty_like(self.h[0])
-        for replica, h in enumerate(self.h):
-            outputs, start = torch.sub(still, h, out=flat).view(-1, n, width), 0
+        size = max(1, (RECORD_CUDA if self.h.is_cuda else RECORD) // self.h[0].nbytes)
+        flat = torch.empty_like(self.h[:size])
+        for first in range(0, len(self.h), size):
+            at = slice(first, first + size)
+            h, c = self.h[at], self.c[at].flatten(2)
+            outputs, start = torch.sub(still, h, out=flat[: len(h)]).view(*h.shape[:2], n, width), 0
             for k, loss in enumerate(self.space.losses):
                 if loss is not None:
                     values, right = loss.measure(outputs, start)
-                    self.records[2 * k][replica, :, row] = values
-                    self.records[2 * k + 1][replica, :, row] = right
+                    self.records[2 * k][at, :, row] = values
+                    self.records[2 * k + 1][at, :, row] = right
                     start += len(loss)
-            self.records[6][replica, :, row] = self._displacement(self.c[replica].flatten(1), h)
+            self.records[6][at, :, row] = self._displacement(c, h)
 
     def _displacement(self, c: Tensor, h: Tensor) -> Tensor:
         """``√(δᵀP⁻¹δ)`` of ``δ = (a − 1)w* − P Jᵀ c``."""
-        seen = c.shape[1]
-        square = torch.linalg.vecdot(c, h[:, :seen])
+        seen = c.shape[-1]
+        square = _products(c, h[..., :seen])
         if self.plan.weight_decay and self.space.drift is not None:
             shrunk = self.a - 1.0
             square = square - 2.0 * shrunk * (c @ self.space.drift[:seen])
@@ -378,3 +386,11 @@ def _accumulate(target: Tensor, left: Tensor, right: Tensor) -> None:
         target.baddbmm_(left, right)
     else:
         target.add_(torch.bmm(left, right))
+
+
+def _products(one: Tensor, other: Tensor) -> Tensor:
+    """Inner products along the last axis; on a CPU in one pass, without the products between."""
+    if one.is_cuda:
+        return torch.linalg.vecdot(one, other)
+    with np.errstate(all="ignore"):  # runs may have diverged
+        return torch.from_numpy(np.einsum("rcn,rcn->rc", one.numpy(), other.numpy()))

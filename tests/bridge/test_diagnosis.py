@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -157,6 +158,46 @@ def test_advice_keeps_its_promise(answer):
     for eta, alpha in advice.window_cells[:2]:
         run = net.run(eta, (6, 3), alpha, 30, replicas=4, rng=0)
         assert str(run.outcome).startswith("forgets")
+
+
+def peaks_alone(answer, step_size, alpha, batch=(6, 3)):
+    """Peak of the median retain loss of one cell, run on its own."""
+    run = answer.net.run(step_size, batch, alpha, 30, replicas=4, rng=0)
+    return np.sort(run.retain_loss, axis=0)[2].max()
+
+
+def searched_alone(tried, peak, budget):
+    """Largest value up to which all keep a budget: the grid, then eight within its bracket."""
+    kept = [peak(value) <= budget for value in tried] + [False]
+    count = kept.index(False)
+    if count in (0, len(tried)):
+        return tried[count - 1] if count else np.nan
+    between = np.geomspace(tried[count - 1], tried[count], 9)[:-1]
+    kept = [peak(value) <= budget for value in between] + [False]
+    return between[max(kept.index(False), 1) - 1]
+
+
+@pytest.mark.parametrize(("share", "eta"), [(0.02, 0.5), (0.1, 1.1), (-0.1, 0.5)])
+def test_searches_that_share_runs_find_what_cells_run_alone_do(answer, share, eta):
+    from rmtstab.bridge.advice import FACTORS, MIXINGS, advise
+
+    plan = replace(answer.run.plan, step_size=np.array([eta]))
+    start = answer.net.references[0]
+    budget = start.loss + share * (start.chance - start.loss)
+    found = advise(answer.net, plan, budget, {"forget_level": 0.5, "collapse_level": 0.8})
+    steps = searched_alone(eta * FACTORS, lambda step: peaks_alone(answer, step, 0.5), budget)
+    assert found.largest_step_size == pytest.approx(steps, nan_ok=True)
+    mixings = searched_alone(MIXINGS, lambda alpha: peaks_alone(answer, eta, alpha), budget)
+    assert found.largest_alpha == pytest.approx(mixings, nan_ok=True)
+    sizes = [(1, 1), (3, 1), (6, 3), (12, 6), (18, 6)]
+    kept = [peaks_alone(answer, eta, 0.5, batch) <= budget for batch in sizes]
+    at = 2
+    if kept[at]:
+        while at and kept[at - 1]:
+            at -= 1
+    else:
+        at = next((k for k in range(3, 5) if kept[k]), None)
+    assert found.smallest_batch_size == (None if at is None else sizes[at])
 
 
 def test_coherence_comes_with_its_largest_value(answer):
