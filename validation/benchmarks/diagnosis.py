@@ -5,6 +5,7 @@ several, as ratios of one run on this machine. One thread.
 """
 
 import argparse
+import resource
 import time
 
 import numpy as np
@@ -87,13 +88,10 @@ def replicas(steps):
 
 
 def diagnosis(n, steps):
-    """The whole diagnosis against eight real runs of the one setting, on a 30k perceptron."""
+    """The whole diagnosis of a 30k perceptron."""
     torch.manual_seed(0)
     x, y = torch.randn(n, 64), torch.arange(n) % 10
-    model = torch.nn.Sequential(
-        torch.nn.Linear(64, 140), torch.nn.ReLU(), torch.nn.Linear(140, 140), torch.nn.ReLU(),
-        torch.nn.Linear(140, 10),
-    )  # fmt: skip
+    model = perceptron()
     cut = 4 * n // 5
     sets, loss = ((x[:cut], y[:cut]), (x[cut:], y[cut:])), torch.nn.CrossEntropyLoss()
     settings = {"step_size": 0.03, "batch_size": (16, 8), "alpha": 0.3, "steps": steps, "rng": 0}
@@ -102,14 +100,64 @@ def diagnosis(n, steps):
     whole = time.process_time() - start
     parts = ", ".join(f"{k} {v:.1f}" for k, v in answer.seconds.items())
     print(f"diagnose, nC = {10 * n}, {steps} steps: {whole:.1f} CPU seconds (wall: {parts})")
-    etas, alphas = np.geomspace(1e-3, 0.3, 12)[:, None], np.linspace(0, 1, 8)
-    grid = settings | {"step_size": etas, "alpha": alphas, "replicas": 1, "record_every": steps}
-    real = cpu(lambda: bridge.unlearn(model, loss, *sets, keep_final=False, **grid), 1)
-    net = answer.net
-    predicted = cpu(lambda: net.run(
-        etas, (16, 8), alphas, steps, replicas=1, rng=0, record_every=steps
-    ), 1)  # fmt: skip
-    print(f"96 cells: function space / real runs, {predicted / real:.2f}")
+
+
+def perceptron():
+    """30k weights on 64 numbers."""
+    layers = torch.nn.Linear(64, 140), torch.nn.ReLU(), torch.nn.Linear(140, 140), torch.nn.ReLU()
+    return torch.nn.Sequential(*layers, torch.nn.Linear(140, 10))
+
+
+def against_real(name, model, x, steps):
+    """96 cells in function space against the same cells on the network, one run a cell.
+
+    Steps of real runs cost the same each: two numbers of them are timed, and the difference
+    is what the rest would cost.
+    """
+    n, y, loss = len(x), torch.arange(len(x)) % 10, torch.nn.CrossEntropyLoss()
+    cut = 4 * n // 5
+    sets = (x[:cut], y[:cut]), (x[cut:], y[cut:])
+    cells = {"step_size": np.geomspace(1e-4, 0.03, 12)[:, None], "alpha": np.linspace(0, 1, 8),
+             "batch_size": (16, 8), "replicas": 1, "rng": 0, "record_every": steps}  # fmt: skip
+    model.eval()
+
+    def real(count):
+        return cpu(
+            lambda: bridge.unlearn(model, loss, *sets, steps=count, keep_final=False, **cells), 1
+        )
+
+    few = max(2, steps // 15)
+    real(1)
+    on_network = (real(2 * few) - real(few)) / few * steps
+    start = time.process_time()
+    net = bridge.linearise(model, loss, *sets)
+    reading = time.process_time() - start
+    predicted = cpu(lambda: net.run(steps=steps, **cells), 2)
+    weights = sum(p.numel() for p in model.parameters())
+    print(
+        f"96 cells × {steps} steps, {name}, {weights} weights, n = {n}: function space / real runs "
+        f"{predicted / on_network:.3f}, with the reading {(predicted + reading) / on_network:.3f} "
+        f"({predicted:.1f} + {reading:.1f} of {on_network:.0f} CPU seconds)"
+    )
+
+
+def residual(n, steps):
+    """The whole diagnosis of a ResNet-8 on 32 × 32 images, and how much memory it takes."""
+    model = bridge.residual_net(8)
+    x, y = torch.randn(n, 3, 32, 32), torch.arange(n) % 10
+    cut = 4 * n // 5
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.process_time()
+    bridge.diagnose(
+        model, torch.nn.CrossEntropyLoss(), (x[:cut], y[:cut]), (x[cut:], y[cut:]),
+        step_size=0.01, batch_size=(16, 8), alpha=0.3, steps=steps, rng=0,
+    )  # fmt: skip
+    seconds = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(
+        f"diagnose, ResNet-8, nC = {10 * n}, {steps} steps, two Jacobian passes: {seconds:.1f} CPU "
+        f"seconds, {peak / 1e6:.2f} GB at the peak ({before / 1e6:.2f} GB before)"
+    )
 
 
 if __name__ == "__main__":
@@ -120,3 +168,9 @@ if __name__ == "__main__":
     grid(200, 15 if small else 300)
     replicas(10 if small else 100)
     diagnosis(50 if small else 150, 15 if small else 150)
+    n, steps = (50, 15) if small else (200, 150)
+    residual(n, steps)
+    images = torch.randn(n, 1, 8, 8)
+    against_real("perceptron", perceptron(), images.flatten(1), steps)
+    against_real("CNN", bridge.convolutional_net(), images, steps)
+    against_real("ResNet-8", bridge.residual_net(8, channels=1), images, steps)
