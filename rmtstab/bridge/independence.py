@@ -10,7 +10,7 @@ from rmtstab.bridge.layers import BATCH_NORMS
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.raised import first_line
 from rmtstab.bridge.samples import Samples
-from rmtstab.bridge.untouched import generator_states, untouched
+from rmtstab.bridge.untouched import repeated, untouched
 
 TRIED = 4  # samples held against themselves alone
 REPEATED = 16  # samples whose forward pass is made twice
@@ -56,11 +56,8 @@ def check_repeats(network: Network, samples: Samples) -> None:
     samples = _spread(samples, REPEATED)
     before = {name: value.clone() for name, value in network.fixed.items()}
     with torch.no_grad(), untouched(network.model), network.differentiable():
-        # both passes inside one block: generators must move on between them
-        states = generator_states()
-        first = network.forward(samples, network.weights)
-        draws = generator_states() != states
-        second = network.forward(samples, network.weights)
+        # all passes inside one block: generators must move on between them
+        first, second, draws = repeated(lambda: network.forward(samples, network.weights))
     changed = [name for name, value in network.fixed.items() if not _same(value, before[name])]
     network.fixed.update(before)
     gap = float((first - second).nan_to_num(0.0).abs().max())  # NaN outputs are refused later

@@ -22,7 +22,7 @@ from rmtstab.bridge.sample_loss import SampleLoss
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.softmax_loss import SoftmaxLoss
 from rmtstab.bridge.trees import map_tensors, tensors
-from rmtstab.bridge.untouched import generator_states, untouched_generators
+from rmtstab.bridge.untouched import repeated, untouched_generators
 
 MODULES: dict[Any, type[nn.Module]] = {
     functional.mse_loss: nn.MSELoss,
@@ -275,9 +275,8 @@ def _callable(
 
 def _check_repeats(loss: AutogradLoss, samples: Samples, outputs: Tensor) -> None:
     """Refuse a loss that draws random numbers."""
-    states = generator_states()
-    values = [float(loss.batch(outputs, samples.targets).detach()) for _ in range(2)]
-    if generator_states() != states or not (values[0] == values[1] or math.isnan(values[0])):
+    first, second, draws = repeated(lambda: float(loss.batch(outputs, samples.targets).detach()))
+    if draws or not (first == second or math.isnan(first)):
         raise ValueError(
             f"loss must be deterministic, got one that draws at random ({loss.name}); "
             "call loss.eval() or leave the noise out"

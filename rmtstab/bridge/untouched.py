@@ -6,14 +6,16 @@ import copy
 import pickle
 import random
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
+R = TypeVar("R")
+CALLS = 3  # at each of which what draws does so
 CONTAINERS = (dict, OrderedDict, list, set)  # what a forward pass may write into
 
 
@@ -82,6 +84,36 @@ def generator_states() -> list[Any]:
     states = [torch.get_rng_state(), *cuda]
     numpy = np.random.get_state(legacy=True)  # noqa: NPY002
     return [*(bytes(state.numpy()) for state in states), random.getstate(), pickle.dumps(numpy)]
+
+
+def repeated(call: Callable[[], R]) -> tuple[R, R, bool]:
+    """Call twice: both results, and whether each call draws from a global random generator.
+
+    Other threads draw from the same generators (a scheduler's, a loader's): a state that moves at
+    some calls only is their doing.
+
+    Parameters
+    ----------
+    call : callable
+
+    Returns
+    -------
+    (first, second, draws)
+
+    Examples
+    --------
+    >>> import random
+    >>> from rmtstab.bridge.untouched import repeated
+    >>> repeated(lambda: 1), repeated(random.random)[2]
+    ((1, 1, False), True)
+    """
+    results: list[R] = []
+    draws = True
+    while len(results) < 2 or (draws and len(results) < CALLS):
+        before = generator_states()
+        results.append(call())
+        draws = draws and generator_states() != before
+    return results[0], results[1], draws
 
 
 class _Attributes:

@@ -1,7 +1,9 @@
 """Entry points refuse what they cannot read rightly, and leave everything as it was."""
 
 import copy
+import itertools
 import random
+import threading
 from collections import OrderedDict
 
 import numpy as np
@@ -539,6 +541,32 @@ def test_a_loss_that_draws_leaves_the_generators_alone():
         with pytest.raises(ValueError, match="loss must be deterministic, got one that draws"):
             problem(net(), loss=lambda f, y, noise=noise: LOSS(f + noise(f), y))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def beside(draw, place):
+    """What another thread draws during one call of many, as a scheduler's or a loader's may."""
+    calls = itertools.count()
+
+    def pass_on(first, *_):
+        if next(calls) == place:
+            thread = threading.Thread(target=draw)
+            thread.start()
+            thread.join()
+        return first
+
+    return pass_on
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.rand, lambda: torch.rand(1)])
+def test_what_another_thread_draws_is_not_the_models(draw):
+    """A model was refused where a scheduler's thread drew during its first pass."""
+    usual = problem(net())
+    for place in range(4):  # the passes of the checks are among them
+        turned = beside(draw, place)
+        assert problem(Of(turned)).rank == usual.rank
+        other = beside(draw, place)
+        noisy = problem(net(), loss=lambda f, y, other=other: LOSS(other(f), y))
+        assert noisy.rank == usual.rank
 
 
 def test_gradient_hooks_are_noted():
