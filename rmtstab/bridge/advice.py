@@ -77,15 +77,14 @@ def advise(
     etas, plain = eta * FACTORS, eta * PLAIN
     grid = [axis.ravel() for axis in np.meshgrid(etas, mixings)]
     # one run for both: a cell more costs little beside the rows of K that all cells share
-    peak, turned = search.cells(
-        np.append(grid[0], plain), np.append(grid[1], np.zeros(len(plain)))
-    )
+    peak, turned = search.cells(np.append(grid[0], plain), np.append(grid[1], np.zeros(len(plain))))
     forgot, collapsed = majority(turned.forget_step), majority(turned.collapse_step)
     gone = plain[np.isfinite(collapsed[grid[0].size :])]
-    peak, forgot, collapsed, outcome = (
-        values[: grid[0].size].reshape(len(mixings), len(etas))
-        for values in (peak, forgot, collapsed, turned.outcome)
+    shape = len(mixings), len(etas)
+    peak, forgot, collapsed = (
+        values[: grid[0].size].reshape(shape) for values in (peak, forgot, collapsed)
     )
+    outcome = turned.outcome[: grid[0].size].reshape(shape)
     names = ("step_size", "alpha")
     drawn = OutcomeMap(names, tuple(etas), tuple(mixings), outcome, forgot, collapsed, plan.steps)
     row = int(np.argmin(np.abs(mixings - alpha)))

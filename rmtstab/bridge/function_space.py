@@ -393,4 +393,5 @@ def _products(one: Tensor, other: Tensor) -> Tensor:
     if one.is_cuda:
         return torch.linalg.vecdot(one, other)
     with np.errstate(all="ignore"):  # runs may have diverged
-        return torch.from_numpy(np.einsum("rcn,rcn->rc", one.numpy(), other.numpy()))
+        found: Tensor = torch.from_numpy(np.einsum("rcn,rcn->rc", one.numpy(), other.numpy()))
+    return found
