@@ -167,6 +167,13 @@ class Krylov:
         values, vectors = self._pairs()
         return values, vectors[0] ** 2
 
+    def jacobi(self) -> tuple[FloatArray, FloatArray]:
+        """Diagonal and subdiagonal of the projected map, β last; before any restart."""
+        m = self.size
+        part = self.projected[:m, :m]
+        last = 0.0 if m == self.dimension else self.beta
+        return part.diagonal().copy(), np.append(part.diagonal(-1), last)
+
     def ritz_matrix(self) -> FloatArray:
         """Symmetric top Ritz matrix with positive trace."""
         _, vectors = self._pairs()

@@ -20,7 +20,6 @@ WIDEST = 240
 SLOW = 40  # Lanczos steps from which on not every one is looked at
 AGREEMENT = 1e-12  # relative error at which a value is taken, at the least
 FALLING = 0.5  # largest ratio of two changes from which what is left is estimated
-CHUNK = 4096  # steps looked at together
 
 
 class IsotropicPowers:
@@ -65,35 +64,6 @@ class IsotropicPowers:
                 break
         return math.exp(value) if value < 709.0 else math.inf
 
-    def first_above(self, level: float, limit: int) -> float | None:
-        """First step at which it reaches a level.
-
-        Parameters
-        ----------
-        level : float
-            Above 1.
-        limit : int
-            Steps looked at.
-
-        Returns
-        -------
-        float or None
-            ``inf`` if none; None where the quadrature did not settle.
-        """
-        found = self._crossing(level, limit)
-        while True:
-            last = limit if math.isinf(found) else int(found)
-            if self._settled(last):
-                return found
-            before = self._log(np.array([last - 1.0, float(last)]))
-            if not self._more():
-                return None
-            again = self._crossing(level, limit)
-            after = self._log(np.array([last - 1.0, float(last)]))
-            if again == found and float(np.abs(after - before).max()) <= _agreement(last):
-                return found
-            found = again
-
     def _settled(self, step: int) -> bool:
         return self._whole or step < 2 * self._krylov.size
 
@@ -116,14 +86,6 @@ class IsotropicPowers:
         with np.errstate(divide="ignore"):
             result: FloatArray = np.log(np.maximum(sums, 0.0)) + steps * math.log(top)
         return result
-
-    def _crossing(self, level: float, limit: int) -> float:
-        for first in range(1, limit + 1, CHUNK):
-            steps = np.arange(first, min(first + CHUNK, limit + 1), dtype=np.float64)
-            above = np.flatnonzero(self._log(steps) >= math.log(level))
-            if above.size:
-                return float(steps[above[0]])
-        return math.inf
 
 
 def _left(change: float, previous: float) -> float:

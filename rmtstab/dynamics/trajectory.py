@@ -11,9 +11,9 @@ import numpy as np
 from rmtstab import _checks
 from rmtstab._results import FloatArray, Trajectory
 from rmtstab.dynamics.certificate import Enclosure
+from rmtstab.dynamics.first_passage import first_passage
 from rmtstab.dynamics.gradients import GradientSource
 from rmtstab.dynamics.momentum import HeavyBall
-from rmtstab.dynamics.powers import IsotropicPowers
 from rmtstab.dynamics.update import Update
 
 HUGE = 1e50  # a state beyond is rescaled before it is mapped: growth up to 1e250 a step
@@ -212,9 +212,9 @@ def escape_time(update: Update, radius: Any, initial: Any, limit: int, upper: fl
     initial : optional
         As for `iterate`.
     limit : int
-        Steps after which a certified non-escape or ``inf`` is returned.
+        Steps looked at.
     upper : float
-        Certified upper end of the growth factor.
+        Certified upper end of the growth factor; ``inf`` where there is none.
 
     Returns
     -------
@@ -229,18 +229,16 @@ def escape_time(update: Update, radius: Any, initial: Any, limit: int, upper: fl
     walker.state = walker.state / start
     if radius <= 1.0:
         return 0.0
-    if initial is None and not update.momentum and upper > 1.0:
-        at_once = IsotropicPowers(update).first_above(radius**2, limit)
-        if at_once is not None:
-            return at_once
-    # with ρ ≤ 1 the self-adjoint Φ does not raise ‖M‖_F, and tr M ≤ √r ‖M‖_F
-    falls = not update.momentum and upper <= 1.0
+    if not update.momentum:
+        still = 1.0 - update.step_size * update.weight_decay  # what no weighted set sees
+        growth = max(upper, 1.0, still * still)
+        found = first_passage(update, walker.state, radius**2, limit, growth)
+        if found is not None:
+            return found
     for k in range(1, limit + 1):
         walker.step()
         if walker.value(None) >= radius**2:
             return float(k)
-        if falls and math.sqrt(walker.r) * float(np.linalg.norm(walker.state)) < radius**2:
-            return math.inf
     return math.inf
 
 

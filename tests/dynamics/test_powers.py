@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from rmtstab import UnlearningProblem
-from rmtstab.dynamics import powers
 from rmtstab.dynamics.powers import IsotropicPowers
 from rmtstab.dynamics.trajectory import Walker
 from tests.strategies import SAMPLINGS
@@ -42,15 +41,6 @@ def test_escape_times_are_those_of_the_walk(sampling, rng):
         assert dyn.escape_time(radius) == k > 1
         assert dyn.escape_time(radius, limit=k - 1) == np.inf
         assert dyn.escape_time(radius, limit=k) == k
-
-
-def test_what_does_not_settle_is_walked(rng, monkeypatch):
-    dyn = problem(rng).dynamics(0.05, (4, 2), 0.4)
-    exact = dyn.escape_time(30.0)
-    assert np.isfinite(exact)
-    monkeypatch.setattr(powers, "WIDEST", 2)
-    assert IsotropicPowers(dyn).first_above(900.0, 10**5) is None
-    assert dyn.escape_time(30.0) == exact
 
 
 def test_beyond_the_floating_point_range(rng):
