@@ -6,7 +6,8 @@ If ``X ≻ 0`` and ``λX − Φ(X) ≻ 0`` then ``ρ(Φ) < λ`` (docs/theory/gro
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from rmtstab._results import FloatArray
 EPS = float(np.finfo(np.float64).eps)
 TINY = 1e-30  # least upper end that is tried
 ROUNDING = 1e-13  # relative accuracy of a converged growth factor
+COUNTED = 1e-12  # of ρ: rounding of Φ beyond which both ends give way to it
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,48 @@ class Enclosure:
     matrix: FloatArray
     applications: int
 
+    def widened(self, rounding: float) -> Enclosure:
+        """Return the same with the rounding of Φ counted in both ends.
+
+        Parameters
+        ----------
+        rounding : float
+            Absolute.
+
+        Returns
+        -------
+        Enclosure
+        """
+        value, upper = widened(self.value, self.upper, rounding)
+        return replace(self, value=float(value), upper=float(upper))
+
     @property
     def certified(self) -> bool:
         """Whether an upper end was found."""
         return math.isfinite(self.upper)
+
+
+def widened(values: Any, uppers: Any, rounding: float) -> tuple[FloatArray, FloatArray]:
+    """Ends of growth factors, moved apart by the rounding of Φ where that shows.
+
+    Parameters
+    ----------
+    values, uppers : array_like, same shape
+    rounding : float
+        Absolute.
+
+    Returns
+    -------
+    values, uppers : ndarray
+        At least `ROUNDING` apart, relative.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    least = np.maximum(uppers, values * (1.0 + ROUNDING))
+    shows = rounding > COUNTED * values
+    return (
+        np.where(shows, np.maximum(values - rounding, 0.0), values),
+        np.where(shows, least + rounding, least),
+    )
 
 
 def is_certificate(x: FloatArray, image: FloatArray, shift: float) -> bool:

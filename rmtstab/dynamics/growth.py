@@ -9,7 +9,7 @@ import numpy as np
 
 from rmtstab._results import FloatArray
 from rmtstab.dynamics import centred, davidson, eigen, momentum, sample_space
-from rmtstab.dynamics.certificate import ROUNDING, Enclosure
+from rmtstab.dynamics.certificate import Enclosure
 from rmtstab.dynamics.second_moment import SecondMoment
 from rmtstab.dynamics.update import Update
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
 PATIENCE = 60  # Lanczos steps before another route is tried
-COUNTED = 1e-12  # of ρ: rounding of Φ beyond which both ends give way to it
 
 
 def growth(
@@ -53,16 +52,16 @@ def growth(
         still = max(still, update.momentum)
         return Enclosure(still, still, 0.0, np.zeros((0, 0)), 0)
     if update.momentum:
-        return widened(momentum.growth(update), update.rounding)
+        return momentum.growth(update).widened(update.rounding)
     if route == "sample_space":
-        return widened(sample_space.growth(update), update.rounding)
+        return sample_space.growth(update).widened(update.rounding)
     phi, rounding = centred.second_moment(update)
     first = None
     if route in ("auto", "davidson") and certify:
         j = update.mean_multipliers
         first = davidson.leading(phi.symmetric, np.outer(j, j), eigen.BASIS_BYTES)
         if route == "davidson" or first.upper <= first.value * (1.0 + davidson.SURE):
-            return widened(first, rounding)
+            return first.widened(rounding)
     other = route == "auto" and sample_space.SampleSpace.applies(update)
     found = eigen.leading(
         phi.symmetric,
@@ -72,30 +71,11 @@ def growth(
     )
     tried = [found] if first is None else [first, found]
     rough = found.residual > 1e-9 * found.value
-    tried = [widened(one, rounding) for one in tried]
+    tried = [one.widened(rounding) for one in tried]
     if other and (rough or (certify and found.upper > 1.0001 * found.value)):
-        tried.append(widened(sample_space.growth(update), update.rounding))
+        tried.append(sample_space.growth(update).widened(update.rounding))
     best = min(tried, key=lambda one: (one.upper - one.value, one.residual))
     return replace(best, applications=sum(one.applications for one in tried))
-
-
-def widened(found: Enclosure, rounding: float) -> Enclosure:
-    """Both ends by the rounding of Φ where that shows, the upper at least by `ROUNDING`.
-
-    Parameters
-    ----------
-    found : Enclosure
-    rounding : float
-        Absolute.
-
-    Returns
-    -------
-    Enclosure
-    """
-    value, upper = found.value, max(found.upper, found.value * (1.0 + ROUNDING))
-    if rounding > COUNTED * value:
-        value, upper = max(value - rounding, 0.0), upper + rounding
-    return replace(found, value=value, upper=upper)
 
 
 def operator(update: Update) -> tuple[LinearOperator, FloatArray]:

@@ -15,11 +15,11 @@ import numpy as np
 from rmtstab import _checks
 from rmtstab._results import FloatArray, Frontier, Threshold, Verdict
 from rmtstab.dynamics import verdict
-from rmtstab.dynamics.certificate import Enclosure
+from rmtstab.dynamics.certificate import Enclosure, widened
 from rmtstab.dynamics.critical_alpha import critical_alphas
 from rmtstab.dynamics.crossing import smallest_crossing
 from rmtstab.dynamics.davidson import Subspace
-from rmtstab.dynamics.growth import COUNTED, growth
+from rmtstab.dynamics.growth import growth
 from rmtstab.dynamics.powers import IsotropicPowers
 from rmtstab.dynamics.second_moment import NoiseMap
 from rmtstab.dynamics.trajectory import iterate
@@ -212,12 +212,7 @@ def _row_growth(update: Update, batches: Sequence[Pair]) -> tuple[FloatArray, Fl
         uppers[column] = space.upper(column, FINEST, patience=limit - space.size)
     values = np.array([space.ritz(column)[0] for column in range(len(batches))])
     least = tuple(float(b) for b in np.min(batches, axis=0))  # of the loudest noise
-    rounding = update.at(batch_size=least).rounding
-    shows = rounding > COUNTED * values
-    return (
-        np.where(shows, np.maximum(values - rounding, 0.0), values),
-        np.maximum(np.where(shows, uppers + rounding, uppers), values),
-    )
+    return widened(values, uppers, update.at(batch_size=least).rounding)
 
 
 def _spread_out(n: int) -> list[int]:
