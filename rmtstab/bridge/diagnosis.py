@@ -339,7 +339,8 @@ def diagnose(
     clock.lap("runs")
     if passes:
         if progress:
-            print(f"The Jacobian is read again, at most {passes} times.", file=sys.stderr)
+            count = "once" if passes == 1 else f"at most {passes} times"
+            print(f"The Jacobian is read again, {count}.", file=sys.stderr)
         net = net.refine(run, passes=passes, replica=_median_replica(run))
         if net.space.bends:
             run = net.run(**settings, rng=rng)

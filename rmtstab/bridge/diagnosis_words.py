@@ -215,9 +215,11 @@ def _samples(answer: Any) -> list[str]:
     n = answer.inputs["n_forget"]
     resisting = ", ".join(map(str, found.resisting[:8])) or "none"
     carrying = ", ".join(map(str, found.carrying[:8])) or "none"
+    resist = "resists" if len(found.resisting) == 1 else "resist"
+    carry = "carries" if len(found.carrying) == 1 else "carry"
     return [
-        f"At step {found.step}, {len(found.resisting)} of {n} forget samples still resist "
-        f"({resisting}); {len(found.carrying)} carry half of the forget set's move ({carrying})."
+        f"At step {found.step}, {len(found.resisting)} of {n} forget samples still {resist} "
+        f"({resisting}); {len(found.carrying)} {carry} half of the forget set's move ({carrying})."
     ]
 
 
