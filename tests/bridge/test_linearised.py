@@ -355,6 +355,13 @@ def test_maps_over_any_two_axes(case):
     from matplotlib.figure import Figure
 
     ax = both.draw(Figure().add_subplot(), observed=both.outcome)
+    for wrong, message in (
+        (both.outcome.T, r"must have the map's shape \(alpha, step_size\) .*; transpose it"),
+        (both.outcome[:1], r"must have the map's shape .* got \(1, \d\)$"),
+        (np.full(both.outcome.shape, "forgot"), "must be of .* got 'forgot'"),
+    ):
+        with pytest.raises(ValueError, match=f"observed {message}"):
+            both.draw(Figure().add_subplot(), observed=wrong)
     assert len(ax.lines) == both.outcome.size
 
 

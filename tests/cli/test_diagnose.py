@@ -115,7 +115,7 @@ def test_a_dict_and_a_checkpoint(tmp_path):
     [
         (b"hello\n", "must be a state dict written by torch.save"),
         (b"", "must be a state dict written by torch.save"),
-        ({"other": 0.0}, 'must fit the model, got {}: Missing key(s) in state_dict: "layer.weight"'),
+        ({"other": 0.0}, "must fit the model, got {}: Missing key(s) in state_dict: "),
         ([1.0], "must fit the model, got {}: TypeError"),
     ],
 )
