@@ -139,7 +139,9 @@ def _trust(answer: Any) -> list[str]:
             f"{count(answer.trusted_until)}; beyond it the prediction is out of its range."
         ]
         if not answer.check.beyond:
-            lines[0] += " It collapses there all the same, or keeps as predicted."
+            collapses = answer.outcome.endswith("collapses")
+            seen = "has collapsed too" if collapses else "has not collapsed either"
+            lines[0] += f" The verdict stands: at those weights it {seen}."
     if answer.check.beyond:
         lines.append("At the predicted weights the true network contradicts the verdict.")
     if answer.check.drifts:
