@@ -321,7 +321,8 @@ def diagnose(
     net = linearise(
         model, loss, retain, forget, test, forget_loss=forget_loss, parameters=parameters,
         output=output, preconditioner=preconditioner, device=device, max_samples=max_samples,
-        seed=seed, memory_budget=memory_budget, progress=progress, passes=min(passes, 1),  # a run of one cell takes one
+        seed=seed, memory_budget=memory_budget, progress=progress,
+        passes=min(passes, 1),  # a run of one cell takes one
     )  # fmt: skip
     clock.lap("reading")
     sizes = net.sizes[:2]
