@@ -322,6 +322,7 @@ def diagnose(
         model, loss, retain, forget, test, forget_loss=forget_loss, parameters=parameters,
         output=output, preconditioner=preconditioner, device=device, max_samples=max_samples,
         seed=seed, memory_budget=memory_budget, progress=progress,
+        passes=min(passes, 1),  # a run of one cell takes one
     )  # fmt: skip
     clock.lap("reading")
     sizes = net.sizes[:2]
@@ -339,7 +340,8 @@ def diagnose(
     clock.lap("runs")
     if passes:
         if progress:
-            print(f"The Jacobian is read again, at most {passes} times.", file=sys.stderr)
+            count = "once" if passes == 1 else f"at most {passes} times"
+            print(f"The Jacobian is read again, {count}.", file=sys.stderr)
         net = net.refine(run, passes=passes, replica=_median_replica(run))
         if net.space.bends:
             run = net.run(**settings, rng=rng)

@@ -139,7 +139,9 @@ def _trust(answer: Any) -> list[str]:
             f"{count(answer.trusted_until)}; beyond it the prediction is out of its range."
         ]
         if not answer.check.beyond:
-            lines[0] += " It collapses there all the same, or keeps as predicted."
+            collapses = answer.outcome.endswith("collapses")
+            seen = "has collapsed too" if collapses else "has not collapsed either"
+            lines[0] += f" The verdict stands: at those weights it {seen}."
     if answer.check.beyond:
         lines.append("At the predicted weights the true network contradicts the verdict.")
     if answer.check.drifts:
@@ -215,9 +217,11 @@ def _samples(answer: Any) -> list[str]:
     n = answer.inputs["n_forget"]
     resisting = ", ".join(map(str, found.resisting[:8])) or "none"
     carrying = ", ".join(map(str, found.carrying[:8])) or "none"
+    resist = "resists" if len(found.resisting) == 1 else "resist"
+    carry = "carries" if len(found.carrying) == 1 else "carry"
     return [
-        f"At step {found.step}, {len(found.resisting)} of {n} forget samples still resist "
-        f"({resisting}); {len(found.carrying)} carry half of the forget set's move ({carrying})."
+        f"At step {found.step}, {len(found.resisting)} of {n} forget samples still {resist} "
+        f"({resisting}); {len(found.carrying)} {carry} half of the forget set's move ({carrying})."
     ]
 
 

@@ -391,7 +391,7 @@ def _accumulate(target: Tensor, left: Tensor, right: Tensor) -> None:
 def _products(one: Tensor, other: Tensor) -> Tensor:
     """Inner products along the last axis; on a CPU in one pass, without the products between."""
     if one.is_cuda:
-        found: Tensor = torch.linalg.vecdot(one, other)
-        return found
+        products: Tensor = torch.linalg.vecdot(one, other)
+        return products
     with np.errstate(all="ignore"):  # runs may have diverged
         return torch.from_numpy(np.einsum("rcn,rcn->rc", one.numpy(), other.numpy()))

@@ -221,7 +221,7 @@ def check_gram_fits(sides: Sequence[Side], network: Network, budget: float) -> N
         raise BudgetError(
             f"memory_budget must hold the Gram matrix of {rows} x {columns} "
             f"({needed / 1e9:.2g} GB), got {budget / 1e9:.2g} GB; use bridge.sketch "
-            "(reduction='sketch'; rows times size numbers) or fewer samples"
+            "(reduction='sketch'; rows times size numbers) or fewer samples (max_samples)"
         )
 
 

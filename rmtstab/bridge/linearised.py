@@ -348,7 +348,8 @@ class LinearisedNetwork:
             raise ValueError(
                 f"values must have shape (n={len(drawn)}, C={self.n_outputs}), got {values.shape}"
             )
-        move = pullback(network, drawn, torch.as_tensor(values, device=network.device))
+        with evaluating(network.model):
+            move = pullback(network, drawn, torch.as_tensor(values, device=network.device))
         scaled = network.preconditioner
         return {
             name: scale * weight
@@ -444,7 +445,8 @@ class LinearisedNetwork:
         found = copy.copy(self)
         found.space = replace(self.space, bends=bends)
         if bends:
-            found.notes = (*self.notes, f"Jacobian read again at {len(bends)} predicted points")
+            points = "1 predicted point" if len(bends) == 1 else f"{len(bends)} predicted points"
+            found.notes = (*self.notes, f"Jacobian read again at {points}")
         return found
 
     def relinearise(

@@ -31,6 +31,7 @@ def linearise(
     seed: int = 0,
     memory_budget: float | None = None,
     progress: bool = False,
+    passes: int = 0,
 ) -> LinearisedNetwork:
     r"""Read what function-space dynamics need off a network, in one pass over the data.
 
@@ -52,6 +53,9 @@ def linearise(
         Bytes for the Gram; what cannot fit is refused before anything runs.
     progress : bool, default False
         Print memory and time of the plan before it starts, and show a bar.
+    passes : int, default 0
+        Further passes that `LinearisedNetwork.refine` will make: what would not fit beside
+        theirs is refused before the first.
 
     Returns
     -------
@@ -77,6 +81,7 @@ def linearise(
     LinearisedNetwork(n_retain=8, n_forget=4, n_test=0, outputs=3)
     """
     progress = _checks.flag("progress", progress)
+    passes = _checks.integer("passes", passes, low=0)
     with evaluating(model):
         reading = read(
             model, loss, retain, forget, forget_loss=forget_loss, parameters=parameters,
@@ -96,7 +101,7 @@ def linearise(
                     notes += warn_of_shared(part, held_out, (name, "test"))
         samples = (*reading.samples, held_out)
         losses = (*reading.losses, None if held_out is None else reading.losses[0])
-        space = read_space(network, samples, losses, memory_budget, progress)
+        space = read_space(network, samples, losses, memory_budget, progress, passes)
     return LinearisedNetwork(
         space, samples, losses, network=network, output_shape=network.output_shape or (),
         fingerprint=fingerprint(model), notes=tuple(notes),

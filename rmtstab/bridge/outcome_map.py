@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rmtstab import _checks
 from rmtstab._record import Record
 from rmtstab._results import FloatArray
-from rmtstab.bridge.curves import majority
+from rmtstab.bridge.curves import OUTCOMES, majority
 from rmtstab.bridge.linearisation import Linearisation
 
 if TYPE_CHECKING:
@@ -69,11 +69,27 @@ class OutcomeMap(Record):
         Parameters
         ----------
         ax : matplotlib Axes
-        observed : ndarray of str, optional
-            Of the map's shape.
+        observed : ndarray of str, shape (n_rows, n_columns), optional
+            Outcomes of real runs; an empty string leaves a cell without a point.
+
+        Raises
+        ------
+        ValueError
+            If it is of another shape, or holds what is no outcome.
         """
         from rmtstab.bridge.pictures import draw_map
 
+        if observed is not None:
+            observed = np.asarray(observed)
+            if observed.shape != self.outcome.shape:
+                turned = "; transpose it" if observed.shape == self.outcome.T.shape else ""
+                raise ValueError(
+                    f"observed must have the map's shape ({self.names[1]}, {self.names[0]}) = "
+                    f"{self.outcome.shape}, got {observed.shape}{turned}"
+                )
+            strange = sorted({str(name) for name in observed.flat} - {*OUTCOMES, ""})
+            if strange:
+                raise ValueError(f"observed must be of {OUTCOMES}, or '', got {strange[0]!r}")
         return draw_map(ax, self, observed)
 
 

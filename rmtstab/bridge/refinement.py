@@ -92,16 +92,17 @@ def bends_of(
     for point in points_of(net, run, passes, replica) if passes else ():
         try:
             moved = net.relinearise(run, point.cell, point.step, replica=replica).space.gram
+            moved -= net.space.gram
         except DerivativeError:  # where a run has left for infinity
             continue
-        apart = float((moved - net.space.gram).norm() / net.space.gram.norm())
+        apart = float(moved.norm() / net.space.gram.norm())
         if not STILL < apart < np.inf:
             continue
         c = torch.as_tensor(point.coefficients).to(moved)
         side = len(c)
         seen = net.space.gram.reshape(side, -1)[:, :side] @ c
         length = float((c @ seen).clamp(min=0.0).sqrt())
-        bends.append(Bend((moved - net.space.gram).view(side, -1), seen / length, length))
+        bends.append(Bend(moved.view(side, -1), seen / length, length))
     return tuple(bends)
 
 

@@ -8,18 +8,20 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from rmtstab.bridge.derivatives import naming
 from rmtstab.bridge.function_space import FunctionSpace
-from rmtstab.bridge.gram import jacobian_gram
+from rmtstab.bridge.gram import jacobian_gram, read_budget
 from rmtstab.bridge.jacobian_products import pushforward
 from rmtstab.bridge.model_checks import check_model
 from rmtstab.bridge.network import Network, untouched
 from rmtstab.bridge.planning import plan
+from rmtstab.bridge.run_memory import NUMBER
 from rmtstab.bridge.sample_loss import SampleLoss
 from rmtstab.bridge.samples import Samples
+from rmtstab.bridge.schedule import BudgetError
 from rmtstab.bridge.set_loss import SetLoss
 
 
@@ -45,12 +47,18 @@ def read_space(
     losses: tuple[SampleLoss | None, ...],
     memory_budget: float | None = None,
     progress: bool = False,
+    passes: int = 0,
 ) -> FunctionSpace:
-    """Outputs, Gram and ``J w*`` of a network at its weights."""
+    """Outputs, Gram and ``J w*`` of a network at its weights.
+
+    Refused before the first Gram matrix where those of ``passes`` further ones, which a
+    refinement keeps, would not fit beside it.
+    """
     present = [part for part in samples if part is not None]
     drawn = joined([part for part in samples[:2] if part is not None])
     everything = joined(present)
     outputs = network.outputs(everything).double()
+    _check_grams_fit(network, outputs, len(drawn), passes, samples[2] is not None, memory_budget)
     if progress:
         print(plan(network, drawn, memory_budget=memory_budget), file=sys.stderr)
     options: dict[str, Any] = {"memory_budget": memory_budget, "progress": progress}
@@ -80,3 +88,21 @@ def read_space(
         outputs, gram.reshape(len(drawn), outputs.shape[1], -1).contiguous(), drift,
         square**0.5, tuple(sets),
     )  # fmt: skip
+
+
+def _check_grams_fit(
+    network: Network, outputs: Tensor, drawn: int, passes: int, tested: bool, budget: float | None
+) -> None:
+    """Raise where the Gram matrices that will be held at once exceed the budget."""
+    rows, columns = drawn * outputs.shape[1], outputs.numel()
+    one = float(rows * columns * NUMBER)
+    # runs keep each refinement in single precision too; that of a test set is joined to the rest
+    needed = one * max(1.0 + 1.5 * passes, 2.0 if tested else 1.0)
+    free = read_budget(budget, network)
+    if needed > free:
+        what = f"{1 + passes} Gram matrices" if passes else "the Gram matrix"
+        remedy = "passes=0, or fewer samples" if passes else "no test set, or fewer samples"
+        raise BudgetError(
+            f"memory_budget must hold {what} of {rows} x {columns} ({needed / 1e9:.2g} GB), got "
+            f"{free / 1e9:.2g} GB; take {remedy} (max_samples)"
+        )

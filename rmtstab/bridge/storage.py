@@ -91,7 +91,8 @@ def load(
         check_model(model)
         if fingerprint(model) != header["fingerprint"]:
             raise ValueError(
-                "model must be the one that was linearised, got other weights or buffers"
+                "model must be the one that was linearised, got other weights or buffers; "
+                "linearise this one"
             )
         network = Network(
             model, parameters=parameters, output=output, preconditioner=preconditioner

@@ -188,17 +188,24 @@ def _read(entry: str, given: Any) -> dict[str, Any]:
 
 
 def _restore(model: Any, checkpoint: Path) -> None:
-    import pickle
-
+    """Load a state dict into a model, or say in one line why it cannot be."""
     import torch
 
     from rmtstab.bridge.raised import first_line
 
     try:
         state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # other files: whatever the unpickler makes of their bytes
+        raise ValueError(
+            f"checkpoint must be a state dict written by torch.save, got {checkpoint}: "
+            f"{first_line(error)}"
+        ) from None
+    try:
         model.load_state_dict(state)
-    except (RuntimeError, pickle.UnpicklingError) as error:
-        said = first_line(error)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        said = " ".join(str(error).partition(":\n")[2].split())[:300] or first_line(error)
         raise ValueError(f"checkpoint must fit the model, got {checkpoint}: {said}") from None
 
 

@@ -200,6 +200,26 @@ def test_searches_that_share_runs_find_what_cells_run_alone_do(answer, share, et
     assert found.smallest_batch_size == (None if at is None else sizes[at])
 
 
+def test_memory_of_the_second_pass_is_asked_for_before_the_first(case, monkeypatch):
+    from rmtstab.bridge import space_reading
+
+    model, data = case
+    large = tuple(torch.cat([part] * 60) for part in data[0])  # 1080 + 6 samples of 3 outputs
+    one = 8 * (3 * 1086) ** 2
+    common = {"step_size": 0.1, "batch_size": 3, "steps": 2, "advice": False}
+
+    def read(*_, **__):
+        raise AssertionError("a Gram matrix was begun")
+
+    monkeypatch.setattr(space_reading, "jacobian_gram", read)
+    with pytest.raises(ValueError, match=r"memory_budget must hold 2 Gram matrices of 3258 x 3258"):
+        bridge.diagnose(model, LOSS, large, data[1], memory_budget=2.4 * one, **common)
+    with pytest.raises(AssertionError, match="begun"):
+        bridge.diagnose(model, LOSS, large, data[1], memory_budget=2.6 * one, **common)
+    with pytest.raises(AssertionError, match="begun"):
+        bridge.diagnose(model, LOSS, large, data[1], memory_budget=2.4 * one, passes=0, **common)
+
+
 def test_coherence_comes_with_its_largest_value(answer):
     """Multi-output coherence exceeds the sample count; its ceiling does not fall below it."""
     for part, n in ((answer.curvature.retain, 18), (answer.curvature.forget, 6)):

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 from rmtstab import bridge  # noqa: E402
 from rmtstab.bridge.curves import Curves, Reference, SetCurves, turns  # noqa: E402
 from rmtstab.bridge.expansions import frozen, started_at  # noqa: E402
+from rmtstab.bridge.range_check import CHECKED  # noqa: E402
 
 LOSS = torch.nn.CrossEntropyLoss()
 
@@ -80,6 +81,20 @@ def test_check_passes_where_the_network_is_linear_and_parts_where_it_is_not(case
     other = bridge.linearise(linear, LOSS, *data)
     run = other.run(20.0, (6, 3), 0.5, 30, rng=0)
     assert other.check(run, margin=False).trusted_until == 30
+
+
+def test_predicted_weights_are_read_in_eval_mode_and_the_mode_is_restored(tmp_path):
+    """Dropout before a linear layer: in eval mode the linearised network is the network."""
+    _, *data = trained(steps=0)
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(6, 3)).train()
+    net = bridge.linearise(model, LOSS, *data)
+    net.save(tmp_path / "net.npz")
+    for read in (net, bridge.load(tmp_path / "net.npz", LOSS, model=model)):
+        check = read.check(read.run(0.5, (6, 3), 0.3, steps=20, rng=0))
+        assert set(check.observed) == set(check.predicted) == set(CHECKED)
+        for name, values in check.predicted.items():
+            np.testing.assert_allclose(check.observed[name], values, rtol=1e-5)
+    assert model.training and model[0].training
 
 
 def test_margin_finds_the_cells_beside_the_frontier(case):
@@ -340,6 +355,13 @@ def test_maps_over_any_two_axes(case):
     from matplotlib.figure import Figure
 
     ax = both.draw(Figure().add_subplot(), observed=both.outcome)
+    for wrong, message in (
+        (both.outcome.T, r"must have the map's shape \(alpha, step_size\) .*; transpose it"),
+        (both.outcome[:1], r"must have the map's shape .* got \(1, \d\)$"),
+        (np.full(both.outcome.shape, "forgot"), "must be of .* got 'forgot'"),
+    ):
+        with pytest.raises(ValueError, match=f"observed {message}"):
+            both.draw(Figure().add_subplot(), observed=wrong)
     assert len(ax.lines) == both.outcome.size
 
 

@@ -111,6 +111,25 @@ def test_a_dict_and_a_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"hello\n", "must be a state dict written by torch.save"),
+        (b"", "must be a state dict written by torch.save"),
+        ({"other": 0.0}, "must fit the model, got {}: Missing key(s) in state_dict: "),
+        ([1.0], "must fit the model, got {}: TypeError"),
+    ],
+)
+def test_a_checkpoint_that_is_none_is_refused_in_one_line(tmp_path, content, message):
+    import torch
+
+    path = tmp_path / "w.pt"
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    result = invoke(tmp_path, "named", "--batch-size", "2", "--checkpoint", str(path))
+    assert result.exit_code == 2 and "Traceback" not in result.output
+    assert message.format(path) in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
     ("function", "options", "messages"),
     [
         ("fails", (), ["Traceback", "my own fault", "raised; its traceback is above"]),

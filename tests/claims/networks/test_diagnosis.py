@@ -42,7 +42,7 @@ def row(name="net", kind="mlp", tolerance=1e-2, **changes):
 def evidence():
     kinds = ["mlp"] * 3 + ["cnn"] * 3 + ["residual", "transformer"]
     rows = [row(f"net-{k}", kind) for k, kind in enumerate(kinds)]
-    return [*rows, row("net-0-tight", "mlp", 1e-4)]
+    return [*rows, row("net-0-tight", "mlp", 1e-4, seed=1), row("net-0-tight", "mlp", 1e-4)]
 
 
 def changed(events, cells, value):
@@ -174,6 +174,19 @@ def frozen_sees(rows):
     rows[-1]["collapse"]["frozen"] = rows[-1]["collapse"]["real"]
 
 
+def frozen_in_time(rows):
+    """One step of the grid late, where two are asked."""
+    rows[-2]["collapse"]["frozen"] = np.roll(rows[-2]["collapse"]["real"], 1, axis=0).tolist()
+
+
+def stability_sees(rows):
+    rows[-2]["phi"] = (np.array(rows[-2]["collapse"]["real"])[..., 0] >= 0).astype(int).tolist()
+
+
+def only_the_first_seed(rows):
+    del rows[-2]
+
+
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
@@ -186,6 +199,9 @@ def frozen_sees(rows):
         ("diagnosis-times-with-other-batches", late_when_refined),
         ("diagnosis-beats-a-one-number-rule", no_better_than_a_rule),
         ("linear-stability-is-blind-when-interpolating", frozen_sees),
+        ("frozen-curvature-is-late-when-interpolating", frozen_in_time),
+        ("frozen-curvature-is-late-when-interpolating", stability_sees),
+        ("frozen-curvature-is-late-when-interpolating", only_the_first_seed),
     ],
 )
 def test_each_claim_can_fail(name, damage):
