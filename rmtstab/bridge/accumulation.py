@@ -50,7 +50,7 @@ def accumulated(
             found = [
                 collect(network, known, side, jacobians, factors, plan.chunk_size) for side in sides
             ]
-            for panel in joined_panels(network, jacobians, found, plan.panel):
+            for panel in joined_panels(network, jacobians, found, plan.panel, scratch):
                 total.add(*panel)
             for block in sweep:
                 if not block.keeps_jacobian:

@@ -243,9 +243,8 @@ def _split(name: str, item: Any) -> tuple[Any, Any]:
         keys = [key for key in LABEL_KEYS if key in item]
         if len(keys) != 1:
             listed = ", ".join(map(repr, LABEL_KEYS))
-            raise ValueError(
-                f"{name} must hold its targets under one of {listed}, got keys {list(item)}"
-            )
+            got = f"both {keys[0]!r} and {keys[1]!r}" if keys else f"keys {list(item)}"
+            raise ValueError(f"{name} must hold its targets under one of {listed}, got {got}")
         return {key: value for key, value in item.items() if key != keys[0]}, item[keys[0]]
     if isinstance(item, Sequence) and len(item) == 2:
         return item[0], item[1]

@@ -364,8 +364,13 @@ def _check_sum(user: AutogradLoss, found: SampleLoss, samples: Samples, outputs:
         at = torch.arange(0, n, step, device=outputs.device)
         part = samples.take(at)
         weights = found.batch_weights(masses[at])
-        if not bool(weights.any()):
-            continue  # nothing counts in this batch: torch's mean over nothing is NaN
+        if not bool(weights.any()):  # nothing counts in this batch: torch's mean is NaN
+            if step == 1 and found.normalised:
+                raise ValueError(
+                    f"targets must count in the loss, got {n} that are all ignored or of weight 0 "
+                    f"({found.name} of them is NaN)"
+                )
+            continue
         for where in (outputs[at], user.reference(len(at), outputs.device)):
             whole = float(user.batch(where.to(user.dtype), part.targets).detach())
             terms = weights * found.values(where, part.targets)

@@ -15,27 +15,6 @@ from rmtstab.bridge.recording import Key, Trace
 ROWS_CHUNK = 8  # samples whose rows are formed at a time
 
 
-def joined_panels(
-    network: Network, names: Sequence[str], found: list[Collected], width: int
-) -> Iterator[list[Tensor]]:
-    """Join the Jacobians of several weights into panels of about ``width`` columns."""
-    waiting: list[str] = []
-    for position, name in enumerate(names):
-        waiting.append(name)
-        is_last = position + 1 == len(names)
-        if (
-            is_last
-            or sum(network.weights[w].numel() for w in [*waiting, names[position + 1]]) > width
-        ):
-            panel = []
-            for side in found:
-                parts = [side.jacobians.pop(w).flatten(0, 1) for w in waiting]
-                parts = [preconditioned(network, w, p) for w, p in zip(waiting, parts, strict=True)]
-                panel.append(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1))
-            yield panel
-            waiting = []
-
-
 def preconditioned(network: Network, name: str, rows: Tensor, at: slice | None = None) -> Tensor:
     """Multiply rows (m, w) of the Jacobian in a weight, or in ``weight[at]``, by ``P^{1/2}``."""
     if network.preconditioner is None:
@@ -56,6 +35,38 @@ class Scratch:
         if self._held is None or self._held.numel() < size:
             self._held = like.new_empty(size)
         return self._held[:size].view(shape)
+
+
+def joined_panels(
+    network: Network,
+    names: Sequence[str],
+    found: list[Collected],
+    width: int,
+    scratch: Sequence[Scratch],
+) -> Iterator[list[Tensor]]:
+    """Join the Jacobians of several weights into panels of about ``width`` columns.
+
+    A weight wider than there are rows stands alone: a copy of it costs more than one more product.
+    """
+    sizes = [network.weights[name].numel() for name in names]
+    start = 0
+    for stop in range(1, len(names) + 1):
+        n_rows = found[0].jacobians[names[start]].shape[:2].numel()
+        joined = sizes[start : stop + 1]
+        if stop < len(names) and max(joined) <= n_rows and sum(joined) <= width:
+            continue
+        panel = []
+        for side, buffer in zip(found, scratch, strict=True):
+            parts = [
+                preconditioned(network, name, side.jacobians.pop(name).flatten(0, 1))
+                for name in names[start:stop]
+            ]
+            if len(parts) > 1:
+                held = buffer.take(parts[0], len(parts[0]), sum(sizes[start:stop]))
+                parts = [torch.cat(parts, dim=1, out=held)]
+            panel.append(parts[0])
+        yield panel
+        start = stop
 
 
 def row_panels(

@@ -60,7 +60,7 @@ def tree_of(name: str, values: Any) -> Any:
             )
         return values.detach()
     if isinstance(values, Mapping):
-        return {key: tree_of(name, value) for key, value in values.items()}
+        return {key: tree_of(f"{name}[{key!r}]", value) for key, value in values.items()}
     if isinstance(values, tuple) or (isinstance(values, list) and _holds_tensors(values)):
         return tuple(tree_of(name, value) for value in values)
     try:
@@ -68,7 +68,11 @@ def tree_of(name: str, values: Any) -> Any:
             return torch.from_numpy(np.ascontiguousarray(values))
         return torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name} must hold tensors or numbers, got {error}") from None
+        leaf = values
+        while isinstance(leaf, list) and leaf:
+            leaf = leaf[0]
+        what = "text; encode it, or leave it out" if isinstance(leaf, str) else error
+        raise TypeError(f"{name} must hold tensors or numbers, got {what}") from None
 
 
 def concatenated(trees: list[Any]) -> Any:

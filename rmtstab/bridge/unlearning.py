@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -161,7 +161,8 @@ def unlearn(
     Raises
     ------
     ValueError
-        If a batch exceeds its set, alpha lies outside [0, 1], or shapes do not fit.
+        If a batch exceeds its set, alpha lies outside [0, 1], shapes do not fit, or lookups
+        rescale the weights that move (``max_norm`` of an embedding).
 
     See Also
     --------
@@ -197,6 +198,7 @@ def unlearn(
             output=output, preconditioner=preconditioner, device=device,
         )  # fmt: skip
         network = reading.network
+        _refuse_renorming(model, network.names)
         samples = reading.samples
         sizes = len(samples[0]), 0 if samples[1] is None else len(samples[1])
         plan = plan_runs(
@@ -266,6 +268,18 @@ def _optimiser(kind: str, betas: Any, epsilon: Any, max_norm: Any) -> Optimiser:
         _checks.real("epsilon", epsilon, low=0.0, low_open=True),
         None if max_norm is None else _checks.real("max_norm", max_norm, low=0.0, low_open=True),
     )
+
+
+def _refuse_renorming(model: nn.Module, names: Collection[str]) -> None:
+    """Refuse tables whose lookups write into moving weights: a run would not be torch's."""
+    owned = {id(parameter) for name, parameter in model.named_parameters() if name in names}
+    for path, module in model.named_modules():
+        if getattr(module, "max_norm", None) is not None and id(module.weight) in owned:
+            raise ValueError(
+                "model must change weights by its steps alone, got "
+                f"{type(module).__name__} {path!r} (max_norm={module.max_norm:g}), whose lookups "
+                "rescale them; set its max_norm to None"
+            )
 
 
 def _set_losses(reading: Reading) -> tuple[SetLoss, SetLoss | None]:

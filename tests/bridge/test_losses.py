@@ -257,6 +257,14 @@ def test_autograd_roots_drop_the_null_direction():
         ),
         (lambda f, y: (f - y).square().mean(), (), draw(N, 1), ValueError, r"targets \(9, 1\)"),
         (lambda f, y: f @ y, (5,), draw(N, 5), ValueError, "loss must accept outputs"),
+        (
+            nn.CrossEntropyLoss(), (5,), 0 * labels(N) - 100,
+            ValueError, "targets must count in the loss, got 9 that are all ignored",
+        ),
+        (
+            nn.CrossEntropyLoss(weight=torch.eye(5)[4].double()), (5,), 0 * labels(N),
+            ValueError, "targets must count in the loss, got 9 that are all ignored or of weight 0",
+        ),
     ],
 )  # fmt: skip
 def test_losses_that_cannot_be_read_are_refused(loss, shape, targets, error, message):

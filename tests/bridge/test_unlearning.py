@@ -266,3 +266,13 @@ def test_bad_input(case, change, message):
     arguments = {"step_size": 0.1, "batch_size": 2, "alpha": 0.5, "steps": 2, "rng": 0}
     with pytest.raises(ValueError, match=message):
         bridge.unlearn(case[0], LOSS, *case[1:], **(arguments | change))
+
+
+def test_lookups_that_rescale_moving_weights_are_refused():
+    """torch's training keeps what a lookup wrote into the weights, which no gradient tells."""
+    table = torch.nn.Embedding(7, 3, max_norm=0.5)
+    model = torch.nn.Sequential(table, torch.nn.Flatten(), torch.nn.Linear(6, 2))
+    data = torch.arange(14).reshape(7, 2) % 7, torch.arange(7) % 2
+    arguments = {"step_size": 0.1, "batch_size": 2, "alpha": 0.0, "steps": 2, "rng": 0}
+    with pytest.raises(ValueError, match=r"got Embedding '0' .max_norm=0.5., whose"):
+        bridge.unlearn(model, torch.nn.CrossEntropyLoss(), data, None, **arguments)
