@@ -210,9 +210,10 @@ class _Runs:
         self.records = [self._empty(shape) for _ in range(7)]
         if self.snapshots is not None:
             kept = self.snapshots.shape
-            self.kept = Coefficients(
-                np.zeros((*kept, n, width)), np.ones(kept), np.zeros((*kept, columns))
-            )
+            self.kept = (
+                torch.zeros(*kept, n, width, **like), torch.ones(kept, **like),
+                torch.zeros(*kept, columns, **like),
+            )  # fmt: skip
 
     def _empty(self, shape: tuple[int, int]) -> Tensor:
         size = *shape, len(self.plan.recorded)
@@ -233,7 +234,9 @@ class _Runs:
         curves = [SetCurves(records[k], records[k + 1]) for k in (0, 2, 4)]
         steps = self.plan.recorded.copy()
         result = Curves(steps, curves[0], curves[1], curves[2], records[6])
-        return result, None if self.snapshots is None else self.kept
+        if self.snapshots is None:
+            return result, None
+        return result, Coefficients(*(part.cpu().numpy() for part in self.kept))
 
     def _step(self, step: int, batches: tuple[Batch | None, Batch | None]) -> None:
         beta, decay = self.plan.momentum, self.plan.weight_decay
@@ -278,7 +281,7 @@ class _Runs:
         way, nearest = ways.max(dim=2)
         for k, bend in enumerate(bends):
             share = (way / bend.length).clamp(0.0, FARTHEST) * (nearest == k)
-            if bool(share.any()):
+            if share.is_cuda or bool(share.any()):  # a GPU is not waited for
                 part = slopes * share[:, :, None, None]
                 self._add_rows(target, part.float(), indices, self.bends[k])
 
@@ -373,11 +376,12 @@ class _Runs:
 
     def _keep(self, step: int) -> None:
         """Copy the coefficients of the cells that are to be kept at this step."""
-        cells, columns = np.nonzero(np.asarray(self.snapshots) == step)
+        cells, columns = (
+            torch.as_tensor(k) for k in np.nonzero(np.asarray(self.snapshots) == step)
+        )
         if len(cells):
-            self.kept.values[cells, columns] = self.c[0, torch.as_tensor(cells)].cpu().numpy()
-            self.kept.scale[cells, columns] = self.a[torch.as_tensor(cells)].cpu().numpy()
-            self.kept.moved[cells, columns] = self.h[0, torch.as_tensor(cells)].cpu().numpy()
+            for kept, now in zip(self.kept, (self.c[0], self.a, self.h[0]), strict=True):
+                kept[cells, columns] = now[cells]
 
 
 def _accumulate(target: Tensor, left: Tensor, right: Tensor) -> None:

@@ -54,7 +54,7 @@ def critical_step_size(update: Update) -> Threshold:
     d = mu + update.weight_decay
     cap = 2.0 * (1.0 + update.momentum) / update.weight_decay if update.weight_decay else math.inf
     if not len(mu):
-        return Threshold(cap, 0.0, True, "no curvature: nothing escapes")
+        return Threshold(cap, 0.0, True, "no curvature: no step size is critical")
     crude = resolution(update)
     if d.min() < -crude:
         return Threshold(0.0, 0.0, True, ASCENT)

@@ -433,6 +433,19 @@ def test_report_says_how_far_the_network_is_from_interpolation():
     assert isinstance(again.dynamics(0.1, 2, 0.0), type(dyn))
 
 
+def test_report_of_a_saturated_network_claims_neither_rest_nor_stability():
+    """Softmax at logits of 2,000: curvature and gradients are 0 in float64."""
+    x, y = draw(8, 4).double(), torch.zeros(8, dtype=torch.long)
+    model = nn.Linear(4, 3).double()
+    with torch.no_grad():
+        model.weight.zero_()
+        model.bias.copy_(torch.tensor([2e3, 0.0, 0.0]))
+    problem = bridge.problem(model, nn.CrossEntropyLoss(), (x[:6], y[:6]), (x[6:], y[6:]))
+    said = problem.dynamics(0.1, 2, 0.1).report()
+    assert problem.rank == 0 and "no curvature" in said
+    assert "stable" not in said and "nothing escapes" not in said
+
+
 def test_reports_compare_gauss_newton_with_the_hessian():
     x, y = draw(20, 8).double(), draw(20, 5, seed=2).double()
     sets = (x[:16], y[:16]), (x[16:], y[16:])
