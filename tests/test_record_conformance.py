@@ -23,7 +23,8 @@ NOT_RESULTS = {
         "TracyWidom", "Wachter", "WishartExtreme", "WishartMax", "WishartMin", "MirrorLaw",
     },
     "samplers and problems": {
-        "Gaussian", "Wishart", "SpikedMatrix", "SignalPlusNoise", "Extremal", "SetNoise",
+        "Gaussian", "Wishart", "SpikedMatrix", "SpikedWishart", "SignalPlusNoise", "Extremal",
+        "SetNoise",
     },
     "bounds, which are asked at a setting": {
         "CoherenceBound", "ConvergenceBound", "HeavySample", "OneStepBound", "RayleighBound",

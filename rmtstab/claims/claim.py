@@ -81,10 +81,10 @@ class Claim:
         is judged by; every number of the theory is multiplied by ``scale``. An entry ``"figure"``
         in the record is drawn by `rmtstab.figures.check_series`.
     mutation : float or None
-        The scale at which the check is run once more, and must fail; None: it is not.
+        The scale of the theory at which the claim must fail; None: it is not tried.
     judge_wrong : callable or None
-        Of a network claim with a ``mutation``: the same judge of the wrong theory, from the
-        same evidence.
+        With a ``mutation``: the same judge of the wrong theory, from the same evidence, so that
+        nothing is drawn again. Of network claims, and of theory claims judged twice.
     long : bool
         Whether the check takes ten seconds or more: the tiny preset leaves it out.
 
@@ -170,6 +170,7 @@ def theory_claim(
     judge: Callable[[dict[str, Any]], Outcome],
     uses: tuple[str, ...] = (),
     mutation: float | None = None,
+    same_draws: bool = False,
     long: bool = False,
     **words: str,
 ) -> Claim:
@@ -190,6 +191,9 @@ def theory_claim(
         As in `Claim`.
     mutation : float, optional
         As in `Claim`: 1.1, or 1.02 where the error bars can tell 2 %.
+    same_draws : bool
+        Whether ``check(rng)`` reads the wrong theory from its own draws: the record that it would
+        have is then the record's ``"wrong"``, and the check is not run again.
     long : bool
         As in `Claim`.
     **words : str
@@ -218,6 +222,13 @@ def theory_claim(
     def judge_evidence(evidence: Evidence) -> Outcome:
         return judge(evidence["theory"][name])
 
+    @wraps(judge)
+    def judge_wrong(evidence: Evidence) -> Outcome:
+        return judge(evidence["theory"][name]["wrong"])
+
+    same = _checks.flag("same_draws", same_draws)
+    if same and mutation is None:
+        raise ValueError("same_draws needs a mutation, got None")
     return Claim(
         name=name,
         judge=judge_evidence,
@@ -225,7 +236,7 @@ def theory_claim(
         uses=uses,
         check=check,
         mutation=mutation,
-        judge_wrong=None,
+        judge_wrong=judge_wrong if same else None,
         long=_checks.flag("long", long),
         **words,
     )

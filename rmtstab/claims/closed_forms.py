@@ -18,6 +18,8 @@ from rmtstab.theory.volterra import volterra_step_size
 
 Record = dict[str, Any]
 Rng = np.random.Generator
+WITHIN = 0.05  # of the escape's closed forms at n = 240
+NEAR, BEYOND = 0.1, (0.5, 1.0, 2.0)  # SNR by the transition of the escape, and beyond it
 
 
 def spectral_intervals(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
@@ -87,10 +89,10 @@ def judge_intervals(r: Record) -> Outcome:
 def coherence_formula(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
     """Relative error of the closed-form coherence on sampled signal-plus-noise Grams."""
     rows: list[dict[str, Any]] = []
-    for n, dim in ((60, 150), (120, 300), (240, 240)):
+    for n, dim, draws in ((60, 150, 48), (120, 300, 24), (240, 240, 12)):
         for snr in (0.0, 0.1, 0.3, 1.0):
             sampled = []
-            for _ in range(6):
+            for _ in range(draws):
                 patches, labels = SignalPlusNoise(n, dim, snr).sample(rng)
                 aligned = patches.sum(axis=1)
                 aligned[:, 0] *= labels
@@ -150,9 +152,9 @@ def judge_coherence(r: Record) -> Outcome:
 def escape_formula(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
     """Closed-form escape curvature and resistance on CNNs with independent masks, two sizes."""
     rows = []
-    for n, repeats in ((60, 12), (240, 8)):
+    for n, repeats in ((60, 20), (240, 30)):
         dim, filters, n_forget = 5 * n // 2, 128, n // 5
-        for snr in (0.1, 0.5, 1.0, 2.0):
+        for snr in (NEAR, *BEYOND):
             pairs = [
                 _sampled_escape(n, n_forget, dim, snr, filters, 0.3, rng) for _ in range(repeats)
             ]
@@ -172,7 +174,7 @@ def escape_formula(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
     # The nearest failure: few filters, masks still independent.
     few = []
     for snr in (0.5, 1.0, 2.0):
-        found = [_sampled_escape(240, 48, 600, snr, 4, 0.3, rng)[1] for _ in range(8)]
+        found = [_sampled_escape(240, 48, 600, snr, 4, 0.3, rng)[1] for _ in range(20)]
         closed = cnn.escape(192, 48, 600, snr, 4, 0.3).resistance
         few.append(
             {
@@ -226,15 +228,17 @@ def _sampled_escape(
 
 
 def judge_escape(r: Record) -> Outcome:
-    """Within 5 % and three standard errors at n = 240; few filters farther off."""
+    """Within 5 % at n = 240, errors told from it; few filters farther off."""
 
     def worst(n: int, key: str) -> float:
-        return float(max(abs(row[key] - 1.0) for row in r["rows"] if row["n"] == n))
+        rows = [row for row in r["rows"] if row["n"] == n and row["snr"] in BEYOND]
+        return float(max(abs(row[key] - 1.0) for row in rows))
 
-    few = max(r["few_filters"], key=lambda row: abs(row["ratio"] - 1.0) - 3.0 * row["error"])
+    few = max(r["few_filters"], key=lambda row: abs(row["ratio"] - 1.0) - 4.0 * row["error"])
     off = abs(few["ratio"] - 1.0)
-    fails_there = off > 0.05 + 3.0 * few["error"]
-    large = [row for row in r["rows"] if row["n"] == 240]
+    fails_there = off > WITHIN + 4.0 * few["error"]
+    large = [row for row in r["rows"] if row["n"] == 240 and row["snr"] in BEYOND]
+    near = [row for row in r["rows"] if row["n"] == 240 and row["snr"] not in BEYOND]
     error = max(row["resistance_error"] for row in large)
     text = (
         f"resistance off by at most {worst(60, 'resistance_ratio'):.0%} at n = 60 and "
@@ -242,8 +246,13 @@ def judge_escape(r: Record) -> Outcome:
         f"{worst(240, 'curvature_ratio'):.1%} at n = 240; with 4 filters resistance is off by "
         f"{off:.0%} ± {few['error']:.0%} at SNR {few['snr']:g}, n = 240"
     )
+    text += "".join(
+        f"; at SNR {row['snr']:g}, by the transition: {row['resistance_ratio'] - 1.0:+.0%} ± "
+        f"{row['resistance_error']:.0%}"
+        for row in near
+    )
     holds = all(
-        abs(row[f"{key}_ratio"] - 1.0) <= 0.05 + 3.0 * row[f"{key}_error"]
+        abs(row[f"{key}_ratio"] - 1.0) <= WITHIN and 4.0 * row[f"{key}_error"] <= WITHIN
         for row in large
         for key in ("resistance", "curvature")
     )
@@ -253,11 +262,11 @@ def judge_escape(r: Record) -> Outcome:
 def volterra_gap(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
     """Gap of the Volterra threshold above the exact one, and its slope in n."""
     sizes = (40, 80, 160)
-    gaps, errors = zip(*(_volterra_gap(n, 960 // n, 0.0, scale, rng) for n in sizes), strict=True)
+    gaps, errors = zip(*(_volterra_gap(n, 2400 // n, 0.0, scale, rng) for n in sizes), strict=True)
     slope = np.polyfit(np.log(sizes), np.log(gaps), 1)[0]
     # The nearest failure: samples' norms over half a decade.
     uneven, uneven_errors = zip(
-        *(_volterra_gap(n, 320 // n, 0.5, scale, rng) for n in sizes), strict=True
+        *(_volterra_gap(n, 960 // n, 0.5, scale, rng) for n in sizes), strict=True
     )
     return {
         "sizes": list(sizes),
@@ -322,7 +331,7 @@ CLAIMS = (
         name="coherence-closed-form",
         statement="The closed-form coherence of signal-plus-noise data is within 6 % of sampled.",
         latex=r"\sigma\approx\frac{1+s+(n-1)E|s+g/\sqrt d|}{E\max K_{ii}},\ s=\mathrm{SNR}^2",
-        assumptions="n = 60–240, d ≥ n, six draws a setting",
+        assumptions="n = 60–240, d ≥ n, the mean of 48 (n = 60) to 12 (n = 240) draws a setting",
         normalisation="none",
         horizon="none",
         source="derived in docs/theory/cnn",
@@ -334,14 +343,15 @@ CLAIMS = (
     ),
     theory_claim(
         name="escape-closed-form",
-        statement="Closed-form escape curvature and resistance hold on CNNs with independent "
-        "masks, within 5 % and three standard errors at n = 240.",
+        statement="Beyond the transition, closed-form escape curvature and resistance hold on CNNs "
+        "with independent masks, within 5 % at n = 240.",
         latex=r"\Psi=\left(\frac{x-u\alpha/n_f}{x+u(1-\alpha)/n_r}\right)^2",
-        assumptions="independent masks, m = 128, d = 2.5 n, SNR in {0.1, 0.5, 1, 2}",
+        assumptions="independent masks, m = 128, d = 2.5 n, SNR in {0.5, 1, 2}; means of 30 draws",
         normalisation="α = 0.3, mean dynamics (no step size enters)",
         horizon="none",
         source="derived in docs/theory/cnn",
-        fails="for few filters, m = 4 (beside it), and for trained masks "
+        fails="by the transition, n SNR² of a few (SNR 0.1: resistance off by a tenth either way), "
+        "for few filters, m = 4 (beside it), and for trained masks "
         "(closed-form-resistance-on-trained-networks)",
         check=escape_formula,
         mutation=1.1,

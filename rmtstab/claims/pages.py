@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rmtstab.claims import ledger
@@ -160,6 +160,35 @@ def outcomes_table(runs: Sequence[Evidence]) -> str:
         cells = [f"[{name}](claims.md#{name})", *map(_outcome, claims)]
         cells.append("–" if wrong is None else f"{_number(wrong['value'])} (× {wrong['scale']:g})")
         cells.append(_number(first["failing"]))
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def seeds_table(counts: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """Render how often claims failed at fresh seeds as a Markdown table (in docs/validation.md).
+
+    Parameters
+    ----------
+    counts : mapping
+        ``holds`` and ``value`` by seed, by claim.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from rmtstab.claims.pages import seeds_table
+    >>> runs = {str(seed): {"holds": seed < 2, "value": seed / 10} for seed in range(3)}
+    >>> print(seeds_table({"mine": runs}).splitlines()[-1])
+    | [mine](claims.md#mine) | 3 | 1 | 0 to 0.2 |
+    """
+    lines = ["| claim | seeds | failures | values |", "|---|---|---|---|"]
+    for name, runs in counts.items():
+        values = [run["value"] for run in runs.values()]
+        failures = sum(not run["holds"] for run in runs.values())
+        spread = f"{_number(min(values))} to {_number(max(values))}"
+        cells = [f"[{name}](claims.md#{name})", str(len(runs)), str(failures), spread]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -82,6 +82,9 @@ def _corner(n: int, largest: int | None) -> int:
     return min(n, largest + math.ceil(rows))
 
 
+_SAME = 64.0 * float(np.finfo(float).eps)  # what a larger corner moves its values by at the end
+
+
 @dataclass(frozen=True)
 class Gaussian:
     r"""Gaussian ensemble: Hermitian, independent entries with :math:`E|h_{ij}|^2 = 1`.
@@ -318,28 +321,49 @@ class Jacobi:
         half = np.linalg.solve(np.linalg.cholesky(total), first)
         return np.asarray(half @ half.conj().T)
 
-    def eigenvalues(self, rng: Any) -> FloatArray:
+    def eigenvalues(self, rng: Any, largest: int | None = None) -> FloatArray:
         """Draw the eigenvalues of one matrix, without forming it.
 
         Parameters
         ----------
         rng : Generator, RandomState, SeedSequence or int
             Source of randomness.
+        largest : int, optional
+            Only so many at the top, at most `p`: from corners of the model, doubled until the
+            values stay as they are (by interlacing they rise with the corner).
 
         Returns
         -------
-        ndarray, shape (p,), float64
+        ndarray, shape (p,) or (largest,), float64
             In increasing order.
         """
-        source, beta, p = _checks.random_source("rng", rng), float(self.dyson_index), self.p
-        a, b = self.n1 - p, self.n2 - p
-        i = np.arange(p, 0.0, -1.0)
-        c2 = source.beta(0.5 * beta * (a + i), 0.5 * beta * (b + i))
-        j = i[1:]
-        d2 = source.beta(0.5 * beta * j, 0.5 * beta * (a + b + 1.0 + j))
+        source, p = _checks.random_source("rng", rng), self.p
+        if largest is not None:
+            _checks.integer("largest", largest, low=1, high=p, high_label="p")
+        keep = p if largest is None else min(p, _corner(p, largest))
+        angles = self._angles(source, 0, keep)
+        values = self._corner_values(angles, largest)
+        while keep < p:
+            before, start, keep = values, keep, min(p, 2 * keep)
+            angles = np.concatenate([angles, self._angles(source, start, keep)], axis=1)
+            values = self._corner_values(angles, largest)
+            if (np.abs(values - before) <= _SAME * values).all():
+                break
+        return values
+
+    def _angles(self, source: Any, start: int, stop: int) -> FloatArray:
+        """Squared cosines of both kinds of angles, rows ``start`` to ``stop``; the last is 0."""
+        half, a, b = 0.5 * float(self.dyson_index), self.n1 - self.p, self.n2 - self.p
+        i = self.p - np.arange(start, stop, dtype=float)
+        second = np.zeros(i.size)
+        j = i[i > 1.0] - 1.0
+        second[: j.size] = source.beta(half * j, half * (a + b + 1.0 + j))
+        return np.stack([source.beta(half * (a + i), half * (b + i)), second])
+
+    def _corner_values(self, angles: FloatArray, largest: int | None) -> FloatArray:
+        """Eigenvalues of the corner of so many rows."""
+        c2, d2 = angles
         # rows (c_p, -s_p c'_{p-1}), (c_{p-1} s'_{p-1}, ...): the Gram matrix is tridiagonal
-        diagonal = np.concatenate([c2[:1], c2[1:] * (1.0 - d2)])
-        upper = (1.0 - c2[:-1]) * d2
-        squares = diagonal.copy()
-        squares[:-1] += upper
-        return _top(squares, -np.sqrt(diagonal[1:] * upper), None)
+        diagonal = np.concatenate([c2[:1], c2[1:] * (1.0 - d2[:-1])])
+        upper = (1.0 - c2) * d2
+        return _top(diagonal + upper, -np.sqrt(diagonal[1:] * upper[:-1]), largest)

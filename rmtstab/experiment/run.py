@@ -95,7 +95,7 @@ def collect(
             [
                 Cell.of("mutation", seed, name=claim.name, scale=claim.mutation)
                 for claim in claims
-                if claim.mutation is not None and claim.check is not None
+                if None not in (claim.mutation, claim.check) and claim.judge_wrong is None
             ],
         )
         evidence["mutations"] = {result["name"]: result for result in wrong}

@@ -15,10 +15,10 @@ def gathered(wrong):
         fewer = {name: (draws // 25, draw) for name, (draws, draw) in gap.ENSEMBLES.items()}
         patch.setattr(gap, "ENSEMBLES", fewer)
         claims = [claim for subject in SUBJECTS for claim in subject.CLAIMS]
-        return {
-            claim.name: claim.check(np.random.default_rng(1), claim.mutation if wrong else 1.0)
-            for claim in claims
-        }
+        if wrong:  # others read it from their own draws
+            drawn_again = [claim for claim in claims if claim.judge_wrong is None]
+            return {c.name: c.check(np.random.default_rng(1), c.mutation) for c in drawn_again}
+        return {claim.name: claim.check(np.random.default_rng(1)) for claim in claims}
 
 
 @pytest.fixture(scope="session")

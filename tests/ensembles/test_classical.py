@@ -10,6 +10,7 @@ from rmtstab.ensembles import (
     Gaussian,
     Jacobi,
     SpikedMatrix,
+    SpikedWishart,
     Wishart,
     correlated_entries,
     gaussian_entries,
@@ -146,3 +147,78 @@ def test_structured_entries():
 def test_bad_arguments(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+@pytest.mark.parametrize(("n1", "n2", "p"), [(7, 5, 4), (100, 200, 80), (44, 42, 40)])
+def test_the_top_of_a_jacobi_model_comes_from_its_corner(n1, n2, p):
+    rng, draws = np.random.default_rng(8), 400
+    model = Jacobi(n1, n2, p)
+    whole = np.array([model.eigenvalues(rng)[-2:] for _ in range(draws)])
+    corner = np.array([model.eigenvalues(rng, largest=2) for _ in range(draws)])
+    assert corner.shape == (draws, 2) and (np.diff(corner, axis=1) > 0).all()
+    error = np.sqrt((whole.var(axis=0) + corner.var(axis=0)) / draws)
+    assert (abs(whole.mean(axis=0) - corner.mean(axis=0)) < 5 * error).all()
+    with pytest.raises(ValueError, match="largest must lie in"):
+        model.eigenvalues(rng, largest=p + 1)
+
+
+SPIKED = [
+    (9, 5, (3.0, 0.5), ()),
+    (4, 7, (), (10.0, 2.0)),  # more rows than columns: zeros
+    (6, 6, (2.0,), (3.0, -1.0, 4.0)),
+    (3, 2, (4.0,), (1.0, 5.0)),
+    (1, 3, (), ()),
+]
+
+
+@pytest.mark.parametrize(("n", "p", "spikes", "shifts"), SPIKED)
+def test_spiked_bands_have_the_eigenvalues_of_dense_matrices(n, p, spikes, shifts):
+    rng, draws = np.random.default_rng(9), 1500
+    model = SpikedWishart(n, p, spikes, shifts)
+    band = np.array([model.eigenvalues(rng) for _ in range(draws)])
+    dense = np.linalg.eigvalsh(np.array([model.matrix(rng) for _ in range(draws)]))
+    # a chi of one degree less, or a Gaussian left out, moves a mean or a product of these
+    for moment in (lambda v: v, lambda v: v * v[:, [-1]]):
+        a, b = moment(band), moment(dense)
+        error = np.sqrt((a.var(axis=0) + b.var(axis=0)) / draws) + 1e-9
+        assert (abs(a.mean(axis=0) - b.mean(axis=0)) < 5 * error).all()
+
+
+@pytest.mark.parametrize("shifts", [(), (900.0, 300.0)])  # an edge, outliers
+def test_corners_of_spiked_bands_are_the_whole(shifts):
+    model = SpikedWishart(600, 300, shifts=shifts)
+    rows = model._rows(np.random.default_rng(3), 0, 300)
+    whole = model._top(rows, 300)
+    seen = []
+
+    class Replayed(SpikedWishart):
+        def _rows(self, source, start, stop):
+            seen.append(stop)
+            return rows[start:stop]
+
+    top = Replayed(600, 300, shifts=shifts).eigenvalues(0, largest=2)
+    assert top == pytest.approx(whole[-2:], rel=1e-13)
+    assert seen[-1] <= (300 if not shifts else 256)
+
+
+def test_spiked_outliers_lie_where_their_law_says():
+    model = SpikedWishart(20_000, 10_000, spikes=[6.0, 3.5])
+    found = np.mean([model.eigenvalues(k, largest=2) for k in range(40)], axis=0) / 20_000
+    assert found == pytest.approx([3.5 * (1 + 0.5 / 2.5), 6.0 * (1 + 0.5 / 5.0)], rel=0.01)
+    wide = SpikedWishart(7, 400).eigenvalues(0, largest=8)
+    assert 0.0 <= wide[0] < 1e-9 < 1.0 < wide[1]  # beyond the rank
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n": 0, "p": 3}, "n must"),
+        ({"n": 4, "p": 2, "spikes": [1.0, 2.0, 3.0]}, "spikes must number at most p=2"),
+        ({"n": 4, "p": 2, "shifts": [1.0, 2.0, 3.0]}, "shifts must number at most p=2"),
+        ({"n": 4, "p": 2, "spikes": [-1.0]}, "spikes must be > 0"),
+        ({"n": 4, "p": 2, "shifts": [float("nan")]}, "shifts must be finite"),
+    ],
+)
+def test_spiked_parameters_are_checked(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SpikedWishart(**arguments)

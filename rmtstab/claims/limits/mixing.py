@@ -15,16 +15,21 @@ from rmtstab.claims.rates import (
     NONE,
     ONE,
     SOFT_EDGE,
+    Drawn,
     Rate,
-    Sample,
+    draw_ratios,
     judge_rates,
+    judged_twice,
     rate_figure,
-    sampled_rate,
 )
+from rmtstab.ensembles import Jacobi
 from rmtstab.theory import descent_ascent, wachter
 
 Rng = np.random.Generator
 Record = dict[str, Any]
+OFF_BY = 1.02  # of the wrong theory judged beside each rate
+WACHTER_SIZES = ((80, 320, 1280, 5120, 20480), (600, 400, 400, 400, 600))
+DECAY_SIZES = ((60, 120, 240, 480), (2000, 300, 100, 300))
 WACHTER = (Rate("rate", SOFT_EDGE, (NONE, HALF, ONE)),)
 WEIGHT_DECAY = (
     Rate("over_parameterised", SOFT_EDGE, (NONE, HALF, ONE)),
@@ -32,16 +37,19 @@ WEIGHT_DECAY = (
 )
 
 
-def wachter_rates(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
-    """Rate of Wachter's limit, its Tracy–Widom law at finite size, and heavy-tailed factors."""
+def wachter_rates(rng: Rng) -> dict[str, Any]:
+    """Rate of Wachter's limit, its Tracy–Widom law at finite size, and heavy-tailed factors.
+
+    The rate's mixings are drawn from the Jacobi ensemble's bidiagonal model, at any size.
+    """
 
     def ratios(dim: int) -> tuple[int, int]:
         return 4 * dim, 2 * dim
 
-    def relative(dim: int) -> float:
+    def mixing(dim: int) -> float:
         n_r, n_f = ratios(dim)
-        limit = scale * wachter.critical_alpha(dim / n_r, dim / n_f)
-        return _sampled_alpha(n_r, n_f, dim, 0.0, rng) / limit - 1.0
+        top = float(Jacobi(n_f, n_r, dim).eigenvalues(rng, largest=1)[0])  # FFᵀ(FFᵀ + RRᵀ)⁻¹
+        return 1.0 / (1.0 + n_r / n_f * top / (1.0 - top))
 
     rows = []
     for n_r, n_f, dim in ((120, 60, 30), (80, 10, 40), (200, 400, 100)):
@@ -73,8 +81,11 @@ def wachter_rates(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
             r, f = (rng.standard_t(3.0, (dim, n)) for n in (n_r, n_f))
             found.append(_generalised_alpha(r @ r.T / n_r, f @ f.T / n_f, 0.0) / limit - 1.0)
         heavy.append(float(np.mean(found)))
-    sizes, draws = (80, 160, 320), (400, 250, 120)
-    record = {"rate": sampled_rate(sizes, draws, relative), "rows": rows, "heavy_tailed": heavy}
+    sizes, draws = WACHTER_SIZES
+    limit = wachter.critical_alpha(*(1.0 / k for k in ratios(1)))
+    alphas = [drawn / limit for drawn in draw_ratios(sizes, draws, mixing)]
+    rest = {"rows": rows, "heavy_tailed": heavy}
+    record = judged_twice({"rate": Drawn(sizes, alphas)}, rest, OFF_BY)
     return {**record, "figure": rate_figure(record, WACHTER)}
 
 
@@ -83,19 +94,19 @@ def judge_wachter(record: Record) -> Outcome:
     return judge_rates(record, WACHTER, abs(record["heavy_tailed"][2]), least=0.1)
 
 
-def descent_ascent_rates(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
+def descent_ascent_rates(rng: Rng) -> dict[str, Any]:
     """Rate of the edge under weight decay, over-parameterised and not; an anisotropic failure."""
+    sizes, draws = DECAY_SIZES
 
-    def relative(retain: float, forget: float, decay: float) -> Sample:
-        limit = scale * descent_ascent.critical_alpha(retain, forget, decay)
+    def drawn(retain: float, forget: float, decay: float) -> Drawn:
+        limit = descent_ascent.critical_alpha(retain, forget, decay)
 
         def sample(dim: int) -> float:
             n_r, n_f = round(dim / retain), round(dim / forget)
-            return math.log(_sampled_alpha(n_r, n_f, dim, decay, rng) / limit)
+            return _sampled_alpha(n_r, n_f, dim, decay, rng) / limit
 
-        return sample
+        return Drawn(sizes, draw_ratios(sizes, draws, sample), logarithm=True)
 
-    sizes, draws = (60, 120, 240, 480), (300, 200, 120, 60)
     anisotropic = []
     for dim in (80, 160, 320):
         root = np.sqrt(np.where(np.arange(dim) % 2, 1.95, 0.05))[:, None]  # E = 1
@@ -110,12 +121,12 @@ def descent_ascent_rates(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
         descent_ascent.critical_alpha(0.2, 0.5, decay) / wachter.critical_alpha(0.2, 0.5) - 1.0
         for decay in (1e-2, 1e-4, 1e-6)
     ]
-    record = {
-        "over_parameterised": sampled_rate(sizes, draws, relative(2.0, 4.0, 0.3)),
-        "under_parameterised": sampled_rate(sizes, draws, relative(0.5, 2.0, 0.3)),
-        "wachter_distance": ends,
-        "anisotropic": anisotropic,
+    regimes = {
+        "over_parameterised": drawn(2.0, 4.0, 0.3),
+        "under_parameterised": drawn(0.5, 2.0, 0.3),
     }
+    rest = {"wachter_distance": ends, "anisotropic": anisotropic}
+    record = judged_twice(regimes, rest, OFF_BY)
     return {**record, "figure": rate_figure(record, WEIGHT_DECAY)}
 
 
@@ -148,7 +159,8 @@ CLAIMS = (
         fails="for entries of three degrees of freedom",
         horizon="none",
         check=wachter_rates,
-        mutation=1.02,
+        mutation=OFF_BY,
+        same_draws=True,
         judge=judge_wachter,
         long=True,
     ),
@@ -163,7 +175,8 @@ CLAIMS = (
         fails="for an anisotropic covariance",
         horizon="none",
         check=descent_ascent_rates,
-        mutation=1.02,
+        mutation=OFF_BY,
+        same_draws=True,
         judge=judge_weight_decay,
         long=True,
     ),

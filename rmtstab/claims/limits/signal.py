@@ -18,23 +18,31 @@ from rmtstab.claims.rates import (
     SOFT_EDGE,
     THIRD,
     THREE_HALVES,
+    Drawn,
     Rate,
-    fit_rate,
+    draw_ratios,
     judge_rates,
+    judged_twice,
     rate_figure,
-    sampled_rate,
 )
+from rmtstab.ensembles import SpikedWishart, Wishart
 from rmtstab.theory import signal_plus_noise
 from rmtstab.theory.cnn import escape as cnn_escape
+from rmtstab.theory.spectral_bounds import SpectralBounds
 from rmtstab.unlearning.problem import UnlearningProblem
 
 Rng = np.random.Generator
 Record = dict[str, Any]
+OFF_BY = 1.02  # of the wrong theory judged beside each rate
+SIGNALS = (6.0, 4.0)  # n_k SNR² of two classes, beyond c + √c = 1.2
+OUTLIER_SIZES = ((64, 256, 1024, 4096), (600, 400, 400, 600))
+EDGE_SIZES = ((256, 1024, 4096, 16384, 65536), (600, 400, 400, 400, 600))
+COHERENCE_SIZES = ((64, 128, 256), (600, 300, 300))
 COHERENCE = (Rate("leading", ONE, (NONE, HALF, SOFT_EDGE, THREE_HALVES)),)
 OUTLIERS = (
-    Rate("larger_class", HALF, (NONE, SOFT_EDGE, ONE), mean=ONE),
-    Rate("smaller_class", HALF, (NONE, SOFT_EDGE, ONE), mean=ONE),
-    Rate("edge", SOFT_EDGE, (NONE, HALF, ONE)),
+    Rate("larger_class", HALF, (NONE, THIRD, SOFT_EDGE, ONE), mean=ONE),
+    Rate("smaller_class", HALF, (NONE, THIRD, SOFT_EDGE, ONE), mean=ONE),
+    Rate("edge", SOFT_EDGE, (NONE, THIRD, HALF, ONE)),
 )
 ESCAPE = (
     Rate("linear_noise/curvature", SOFT_EDGE, (NONE, HALF, ONE)),
@@ -43,30 +51,25 @@ ESCAPE = (
 )
 
 
-def coherence_rates(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
+def coherence_rates(rng: Rng) -> dict[str, Any]:
     """Rates of the coherence and its corrections, coverage of both intervals, few dimensions."""
     delta = 0.1
 
-    def gram(n: int, dim: int, snr: float) -> FloatArray:
-        x = rng.standard_normal((n, dim))
-        x[:, 0] = snr * math.sqrt(dim)
-        return np.asarray(x @ x.T)
-
     def parts(n: int, dim: int, snr: float) -> tuple[float, float]:
-        k = gram(n, dim, snr)
-        return float(np.linalg.eigvalsh(np.abs(k))[-1]), float(k.diagonal().max())
+        k = linear_gram(n, dim, snr, 0, rng)
+        return _perron(np.abs(k)), float(k.diagonal().max())
 
     leading, second, ratio = [], [], []
-    sizes, draws = (64, 128, 256), (300, 200, 120)
+    sizes, draws = COHERENCE_SIZES
     for n, m in zip(sizes, draws, strict=True):
         # s/√dim = 0.6 at every size: at a fixed SNR the signal takes over, and errors fall faster
         snr = math.sqrt(0.6) / (2 * n) ** 0.25
         found = signal_plus_noise.coherence_interval(n, 2 * n, snr, delta)
         pairs = np.array([parts(n, 2 * n, snr) for _ in range(m)])
-        leading.append(pairs[:, 0] / (scale * found.numerator_mean_bounds[0]) - 1.0)
-        second.append(pairs[:, 0] / (scale * found.numerator) - 1.0)
+        leading.append(pairs[:, 0] / found.numerator_mean_bounds[0])
+        second.append(pairs[:, 0] / found.numerator)
         width = 0.5 * (found.asymptotic[1] - found.asymptotic[0])
-        ratio.append((pairs[:, 0] / pairs[:, 1] - found.mean) / width)
+        ratio.append(1.0 + (pairs[:, 0] / pairs[:, 1] - found.mean) / width)
     coverage = []
     for n, dim, s in ((60, 150, 0.0), (60, 150, 0.5), (120, 120, 0.2), (40, 400, 1.5)):
         found = signal_plus_noise.coherence_interval(n, dim, s, delta)
@@ -96,19 +99,30 @@ def coherence_rates(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
         )
     few = []
     for n in (100, 200, 400):  # three dimensions of noise
-        pairs = np.array([parts(n, 4, 0.0) for _ in range(40)])
+        pairs = np.array([parts(n, 4, 0.0) for _ in range(300)])
         few.append(
             float((pairs[:, 0] / pairs[:, 1]).mean()) / signal_plus_noise.coherence(n, 4, 0.0) - 1.0
         )
-    record = {
-        "leading": fit_rate(sizes, leading),
-        "second_order": fit_rate(sizes, second),
-        "coherence_over_width": fit_rate(sizes, ratio),
-        "coverage": coverage,
-        "delta": delta,
-        "few_dimensions": few,
+    drawn = {
+        "leading": Drawn(sizes, leading),
+        "second_order": Drawn(sizes, second),
+        "coherence_over_width": Drawn(sizes, ratio),
     }
+    rest = {"coverage": coverage, "delta": delta, "few_dimensions": few}
+    record = judged_twice(drawn, rest, OFF_BY)
     return {**record, "figure": rate_figure(record, COHERENCE)}
+
+
+def _perron(positive: FloatArray) -> float:
+    """Largest eigenvalue of a symmetric positive matrix, by powers: the others are far below."""
+    vector = np.ones(len(positive))
+    value = before = 0.0
+    for _ in range(200):
+        before, vector = value, positive @ (vector / np.linalg.norm(vector))
+        value = float(np.linalg.norm(vector))
+        if abs(value - before) <= 1e-13 * value:
+            break
+    return value
 
 
 def judge_coherence(record: Record) -> Outcome:
@@ -116,67 +130,83 @@ def judge_coherence(record: Record) -> Outcome:
     return judge_rates(record, COHERENCE, min(record["few_dimensions"]), least=0.05)
 
 
-def outlier_rates(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
-    """Rates of outlier and bulk edge; two classes inside their intervals, and how much is used."""
-    theta = (6.0, 4.0)  # n_k SNR² of the two classes, beyond c + √c = 1.2
-    ratio = 0.5
+def outlier_rates(rng: Rng) -> dict[str, Any]:
+    """Rates of outlier and bulk edge; two classes inside their intervals, and how much is used.
 
-    def sample(n: int, sizes: tuple[int, ...], snr: float, uneven: bool = False) -> FloatArray:
-        dim = round(n / ratio)
-        x = rng.standard_normal((n, dim))
-        if uneven:
-            x *= np.exp(0.5 * rng.standard_normal((n, 1)) - 0.25)  # E scale² = 1
-        x[:, : len(sizes)] = 0.0
-        start = 0
-        for k, size in enumerate(sizes):
-            x[start : start + size, k] = snr * math.sqrt(dim)
-            start += size
-        return np.asarray(np.linalg.eigvalsh(x @ x.T))
+    Outliers and edge are drawn from bands that have their exact law, at any size.
+    """
 
-    sizes, draws = (48, 96, 192, 384), (400, 300, 200, 100)
+    def classes_of(n: int) -> tuple[int, int]:
+        first = round(n * SIGNALS[0] / sum(SIGNALS))
+        return first, n - first
 
-    def outlier_errors(n: int, draws: int, uneven: bool = False) -> FloatArray:
-        first = round(n * theta[0] / sum(theta))
-        snr = math.sqrt(sum(theta) / n)
-        bounds = signal_plus_noise.spectral_bounds(
-            n, round(n / ratio), snr, 0.05, classes=(first, n - first)
-        )
-        tops = [sample(n, (first, n - first), snr, uneven)[:-3:-1] for _ in range(draws)]
-        return np.array(tops) / (scale * np.array(bounds.outliers)) - 1.0
+    def bounds(n: int) -> SpectralBounds:
+        snr = math.sqrt(sum(SIGNALS) / n)
+        return signal_plus_noise.spectral_bounds(n, 2 * n, snr, 0.05, classes=classes_of(n))
 
-    def edge(n: int, uneven: bool = False) -> float:
-        limit = signal_plus_noise.spectral_bounds(n, round(n / ratio), 0.0, 0.05).bulk[1]
-        return float(sample(n, (n,), 0.0, uneven)[-1]) / (scale * limit) - 1.0
+    def outliers(n: int) -> FloatArray:
+        # two signal columns and 2n − 2 of noise; the classes' directions on the first coordinates
+        shifts = [size * sum(SIGNALS) * 2.0 for size in classes_of(n)]
+        return SpikedWishart(2 * n - 2, n, shifts=shifts).eigenvalues(rng, largest=2)[::-1]
 
-    errors = [outlier_errors(n, m) for n, m in zip(sizes, draws, strict=True)]
+    def edge(n: int) -> float:
+        return float(Wishart(2 * n - 1, n).eigenvalues(rng, largest=1)[0])
+
+    sizes, draws = OUTLIER_SIZES
+    tops = draw_ratios(sizes, draws, outliers)
+    ratios = [found / bounds(n).outliers for n, found in zip(sizes, tops, strict=True)]
+    edge_sizes, edge_draws = EDGE_SIZES
+    edges = draw_ratios(edge_sizes, edge_draws, edge)
+    limits = [signal_plus_noise.spectral_bounds(n, 2 * n, 0.0, 0.05).bulk[1] for n in edge_sizes]
 
     delta, inside, used, weyl = 0.05, 0, [], []
     cases = [((40, 20), 0.5), ((30, 30), 2.0), ((50, 10), 1.0)]
     repeats = 60
     for classes, snr in cases:
-        bounds = signal_plus_noise.spectral_bounds(60, 120, snr, delta, classes=classes)
-        tops = np.array([sample(60, classes, snr)[[-1, -2]] for _ in range(repeats)])
-        ends = np.array(bounds.outlier_intervals)
-        inside += int(((tops >= ends[:, 0]) & (tops <= ends[:, 1])).all(axis=1).sum())
-        needed = np.ptp(np.quantile(tops[:, 0], [delta / 2, 1 - delta / 2]))
+        found = signal_plus_noise.spectral_bounds(60, 120, snr, delta, classes=classes)
+        dense = np.array([_two_classes(classes, snr, rng)[[-1, -2]] for _ in range(repeats)])
+        ends = np.array(found.outlier_intervals)
+        inside += int(((dense >= ends[:, 0]) & (dense <= ends[:, 1])).all(axis=1).sum())
+        needed = np.ptp(np.quantile(dense[:, 0], [delta / 2, 1 - delta / 2]))
         used.append(float(needed / (ends[0, 1] - ends[0, 0])))
-        weyl.append(float((ends[0, 1] - ends[0, 0]) / np.diff(bounds.top_interval)[0]))
-    record = {
-        "larger_class": fit_rate(sizes, [e[:, 0] for e in errors]),
-        "smaller_class": fit_rate(sizes, [e[:, 1] for e in errors]),
-        "edge": sampled_rate((128, 256, 512, 1024), (200, 120, 60, 30), edge),
+        weyl.append(float((ends[0, 1] - ends[0, 0]) / np.diff(found.top_interval)[0]))
+    # The nearest failure: noise of lognormal level. Median errors, both outliers and the edge.
+    snr, n = math.sqrt(sum(SIGNALS) / 192), 192
+    uneven = np.array([_two_classes(classes_of(n), snr, rng, True)[[-1, -2]] for _ in range(100)])
+    noise = np.array([_two_classes((n,), 0.0, rng, True)[-1] for _ in range(20)])
+    limit = signal_plus_noise.spectral_bounds(n, 2 * n, 0.0, 0.05).bulk[1]
+    drawn = {
+        "larger_class": Drawn(sizes, [r[:, 0] for r in ratios]),
+        "smaller_class": Drawn(sizes, [r[:, 1] for r in ratios]),
+        "edge": Drawn(edge_sizes, [e / top for e, top in zip(edges, limits, strict=True)]),
+    }
+    rest = {
         "inside": inside / (repeats * len(cases)),
         "draws": repeats * len(cases),
         "delta": delta,
         "width_needed": used,
         "width_over_weyl": weyl,
-        # The nearest failure: noise of lognormal level. Median errors, both outliers and the edge.
         "uneven_noise": [
-            float(np.median(e))
-            for e in (*outlier_errors(192, 20, True).T, [edge(192, True) for _ in range(20)])
+            *(np.median(uneven / bounds(n).outliers, axis=0) - 1.0).tolist(),
+            float(np.median(noise)) / limit - 1.0,
         ],
     }
+    record = judged_twice(drawn, rest, OFF_BY)
     return {**record, "figure": rate_figure(record, OUTLIERS)}
+
+
+def _two_classes(sizes: tuple[int, ...], snr: float, rng: Rng, uneven: bool = False) -> FloatArray:
+    """Eigenvalues of a dense Gram matrix, one signal direction a class, ``dim = 2n``."""
+    n = sum(sizes)
+    x = rng.standard_normal((n, 2 * n))
+    if uneven:
+        x *= np.exp(0.5 * rng.standard_normal((n, 1)) - 0.25)  # E scale² = 1
+    x[:, : len(sizes)] = 0.0
+    start = 0
+    for k, size in enumerate(sizes):
+        x[start : start + size, k] = snr * math.sqrt(2 * n)
+        start += size
+    return np.asarray(np.linalg.eigvalsh(x @ x.T))
 
 
 def judge_outliers(record: Record) -> Outcome:
@@ -190,50 +220,45 @@ ESCAPING = {  # SNR, whether the CNN
     "cnn_noise": (0.0, True),
     "cnn_signal": (1.0, True),
 }
-ESCAPE_SIZES = (96, 192, 384)
-ESCAPE_DRAWS = {  # as many as it takes to tell a slope from its nearest neighbours
-    "linear_noise": (1000, 600, 250),
-    "linear_signal": (1200, 800, 400),
-    "cnn_noise": (240, 160, 100),
-    "cnn_signal": (800, 500, 200),
+ESCAPE_SIZES = {
+    "linear_noise": ((48, 96, 192, 384), (1200, 300, 100, 250)),
+    "linear_signal": ((48, 96, 192, 384), (4000, 600, 200, 450)),
+    "cnn_noise": ((96, 192, 384), (240, 80, 40)),
+    "cnn_signal": ((48, 96, 192, 384), (4000, 600, 200, 450)),
 }
 
 
-def escape_rate_of(name: str, rng: Rng, scale: float = 1.0) -> Record:
-    """Fitted rates of the escape's curvature and Ψ in one setting of `ESCAPING`."""
+def draw_escape(name: str, rng: Rng) -> dict[str, Drawn]:
+    """Draws of the escape's curvature and Ψ in one setting of `ESCAPING`."""
     snr, network = ESCAPING[name]
     alpha = 0.3
+    sizes, draws = ESCAPE_SIZES[name]
 
-    def errors(n: int, draws: int) -> FloatArray:
+    def sample(n: int) -> tuple[float, float]:
         n_f, dim, filters = n // 3, 2 * n, n
+        grams = cnn_gram if network else linear_gram
+        curvature, resistance = escape_of(grams(n, dim, snr, filters, rng), n_f, alpha)
         formula = (
             cnn_escape(n - n_f, n_f, dim, snr, filters, alpha)
             if network
             else signal_plus_noise.escape(n - n_f, n_f, dim, snr, alpha)
         )
-        found = []
-        for _ in range(draws):
-            grams = cnn_gram if network else linear_gram
-            gram = grams(n, dim, snr, filters, rng)
-            curvature, resistance = escape_of(gram, n_f, alpha)
-            found.append(
-                (
-                    curvature / (scale * formula.curvature) - 1.0,
-                    math.log(resistance / (scale * formula.resistance)),
-                )
-            )
-        return np.array(found)
+        return curvature / formula.curvature, resistance / formula.resistance
 
-    found = [errors(n, m) for n, m in zip(ESCAPE_SIZES, ESCAPE_DRAWS[name], strict=True)]
+    found = draw_ratios(sizes, draws, sample)
     return {
-        "curvature": fit_rate(ESCAPE_SIZES, [e[:, 0] for e in found]),
-        "resistance": fit_rate(ESCAPE_SIZES, [e[:, 1] for e in found]),
+        "curvature": Drawn(sizes, [r[:, 0] for r in found]),
+        "resistance": Drawn(sizes, [r[:, 1] for r in found], logarithm=True),
     }
 
 
-def escape_rates(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
+def escape_rates(rng: Rng) -> dict[str, Any]:
     """Rates of the escape's curvature and Ψ, linear data and CNN; a noise-driven failure."""
-    result: dict[str, Any] = {name: escape_rate_of(name, rng, scale) for name in ESCAPING}
+    drawn = {
+        f"{name}/{part}": draws
+        for name in ESCAPING
+        for part, draws in draw_escape(name, rng).items()
+    }
     # The nearest failure: batches so small that their noise drives the escape.
     shares: dict[str, list[float]] = {}
     for _ in range(8):
@@ -243,8 +268,9 @@ def escape_rates(rng: Rng, scale: float = 1.0) -> dict[str, Any]:
             dyn = problem.dynamics(step_size=step, batch_size=batch, alpha=0.2)
             mean = math.log1p(-step * float(np.min(dyn.mean_eigenvalues)))
             shares.setdefault(str(batch), []).append(mean / float(dyn.escape_rate()))
-    result["mean_share"] = {batch: float(np.mean(values)) for batch, values in shares.items()}
-    return {**result, "figure": rate_figure(result, ESCAPE)}
+    rest = {"mean_share": {batch: float(np.mean(values)) for batch, values in shares.items()}}
+    record = judged_twice(drawn, rest, OFF_BY)
+    return {**record, "figure": rate_figure(record, ESCAPE)}
 
 
 def judge_escape(record: Record) -> Outcome:
@@ -264,7 +290,8 @@ CLAIMS = (
         fails="in three dimensions of noise, however many samples",
         horizon="none",
         check=coherence_rates,
-        mutation=1.02,
+        mutation=OFF_BY,
+        same_draws=True,
         judge=judge_coherence,
         long=True,
     ),
@@ -280,7 +307,8 @@ CLAIMS = (
         "beside it)",
         horizon="none",
         check=outlier_rates,
-        mutation=1.02,
+        mutation=OFF_BY,
+        same_draws=True,
         judge=judge_outliers,
         long=True,
     ),
@@ -295,7 +323,8 @@ CLAIMS = (
         fails="at small batches, whose noise adds to the rate (the share that it adds beside it)",
         horizon="none",
         check=escape_rates,
-        mutation=1.02,
+        mutation=OFF_BY,
+        same_draws=True,
         judge=judge_escape,
         long=True,
     ),

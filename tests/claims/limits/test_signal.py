@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from rmtstab.claims import rates
 from rmtstab.claims.limits import signal
+from rmtstab.ensembles import SpikedWishart
 from tests.claims.limits.rates import HALF, ONE, SOFT_EDGE, THIRD, has_rate
 
 
@@ -26,8 +28,58 @@ def test_coherence(rng):
     assert min(found["few_dimensions"]) > 0.05
 
 
-@pytest.mark.slow
-def test_outliers_and_edge(rng):
+def drawn_outliers(rng, exponents, scale=1.0):
+    """Record of outliers and edge whose errors have these exponents, at the claim's own sizes."""
+    drawn = {}
+    for path, (sizes, draws), power in zip(
+        ("larger_class", "smaller_class", "edge"),
+        (signal.OUTLIER_SIZES, signal.OUTLIER_SIZES, signal.EDGE_SIZES),
+        exponents,
+        strict=True,
+    ):
+        law = [rng.standard_normal(m) - (path == "edge") for m in draws]
+        ratios = [
+            scale * (1.0 + 0.3 * n**power * e / 100**power) for n, e in zip(sizes, law, strict=True)
+        ]
+        drawn[path] = rates.Drawn(sizes, ratios)
+    return rates.judged_twice(drawn, {"uneven_noise": [0.4, 0.5, 2.4]}, 1.02)
+
+
+def test_a_right_theory_of_the_outliers_is_never_refused(rng):
+    records = [drawn_outliers(rng, (HALF, HALF, SOFT_EDGE)) for _ in range(200)]
+    assert all(signal.judge_outliers(record).holds for record in records)
+    assert not any(signal.judge_outliers(record["wrong"]).holds for record in records)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"exponents": (HALF, HALF, SOFT_EDGE), "scale": 1.03},
+        {"exponents": (HALF, THIRD, SOFT_EDGE)},
+        {"exponents": (HALF, SOFT_EDGE, SOFT_EDGE)},
+        {"exponents": (0.0, HALF, SOFT_EDGE)},
+        {"exponents": (HALF, HALF, HALF)},
+    ],
+)
+def test_wrong_theories_of_the_outliers_are_always_refused(wrong, rng):
+    assert not any(signal.judge_outliers(drawn_outliers(rng, **wrong)).holds for _ in range(40))
+
+
+def test_outliers_from_bands_have_the_law_of_dense_grams(rng):
+    """Means, spreads and their product at n = 60, two classes and the bulk's edge beside them."""
+    classes, snr, n = (36, 24), np.sqrt(10 / 60), 60
+    dense = np.array([signal._two_classes(classes, snr, rng)[[-1, -2, -3]] for _ in range(600)])
+    model = SpikedWishart(2 * n - 2, n, shifts=[size * snr**2 * 2 * n for size in classes])
+    band = np.array([model.eigenvalues(rng, largest=3)[::-1] for _ in range(1500)])
+    for moment in (lambda v: v, lambda v: (v - dense.mean(0)) ** 2, lambda v: v * v[:, [1, 2, 0]]):
+        a, b = moment(dense), moment(band)
+        error = np.sqrt(a.var(axis=0) / len(a) + b.var(axis=0) / len(b))
+        assert (abs(a.mean(axis=0) - b.mean(axis=0)) < 5 * error).all()
+
+
+def test_outliers_and_edge(rng, monkeypatch):
+    monkeypatch.setattr(signal, "OUTLIER_SIZES", ((64, 1024, 16384), (300, 200, 300)))
+    monkeypatch.setattr(signal, "EDGE_SIZES", ((1024, 16384, 262144), (400, 200, 400)))
     found = signal.outlier_rates(rng)
     has_rate(found["larger_class"], HALF, SOFT_EDGE, ONE)
     has_rate(found["smaller_class"], HALF, SOFT_EDGE, ONE)
