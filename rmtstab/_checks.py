@@ -58,6 +58,12 @@ def real(
     return number
 
 
+def keep(record: Any, **values: Any) -> None:
+    """Set fields of a frozen record to what their checks returned: numbers in one type."""
+    for name, value in values.items():
+        object.__setattr__(record, name, value)
+
+
 def integer(
     name: str, value: Any, *, low: int | None = None, high: int | None = None, high_label: str = ""
 ) -> int:

@@ -9,7 +9,7 @@ import io
 import pkgutil
 import shutil
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,12 @@ class Call:
             if parameter.name in given and (positional_only or positional):
                 before.append(given.pop(parameter.name))
         return self.function(*before, *positional, **given, **named)
+
+    def on(self, receiver):
+        """The same call of another instance's method."""
+        if receiver is getattr(self.function, "__self__", None):
+            return self
+        return replace(self, function=getattr(receiver, self.function.__name__))
 
     def put(self, name, value):
         """What ``__call__`` takes for one argument replaced: one of those that ``*`` gathers."""
