@@ -175,6 +175,16 @@ def mapping(name: str, value: Any, keys: Collection[str] = ()) -> Any:
     return value
 
 
+def series(name: str, value: Any, keys: Collection[str]) -> dict[str, FloatArray]:
+    """Return entries of a mapping as arrays of one axis and one length, or raise."""
+    mapping(name, value, keys)
+    found = {key: array(f"{name}[{key!r}]", value[key], ndim=1, finite=False) for key in keys}
+    lengths = {key: len(points) for key, points in found.items()}
+    if len(set(lengths.values())) > 1 or not all(lengths.values()):
+        raise ValueError(f"{name} must hold series of one length >= 1, got {lengths}")
+    return found
+
+
 def choice(name: str, value: Any, accepted: Collection[Any]) -> Any:
     """Return ``value`` if it is one of ``accepted``, or raise."""
     value = _scalar(name, value)
