@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 import rmtstab
 from tests import public
@@ -82,12 +84,12 @@ class Recorded:
         if not made and "/rmtstab/" not in code.co_filename:
             return
         if event == "return" and type(value).__module__.startswith("rmtstab"):
-            kept = self.instances.setdefault(type(value), [])
-            if len(kept) < 2 and not any(value is item for item in kept):
-                kept.append(value)
+            self.met(value)
         elif event == "call":
             info = inspect.getargvalues(frame)
             receiver = info.locals.get("self", info.locals.get("cls"))
+            if by_user and type(receiver).__module__.startswith("rmtstab"):
+                self.met(receiver)
             kept = self.arguments.setdefault(type(receiver) if made else code, [])
             if made and receiver is not None and len(kept) < 2:
                 self.instances.setdefault(type(receiver), []).append(receiver)
@@ -100,6 +102,12 @@ class Recorded:
                 # what a data class makes anew when nothing is given
                 values = {k: v for k, v in values.items() if repr(v) != "<factory>"}
                 kept.append((receiver, _copy(values), info.varargs or "", info.keywords or ""))
+
+    def met(self, value):
+        """Keep two instances of each class."""
+        kept = self.instances.setdefault(type(value), [])
+        if len(kept) < 2 and not any(value is item for item in kept):
+            kept.append(value)
 
     def keep(self, value):
         """A path to a copy, of the path of a file that is there; all else as it is."""
@@ -200,6 +208,9 @@ def _resolve(name):
 def _copy(values):
     copied = {}
     for name, value in values.items():
+        if isinstance(value, Axes):  # not what was drawn into them
+            copied[name] = Figure().add_subplot()
+            continue
         try:
             copied[name] = copy.deepcopy(value)
         except Exception:  # a generator, a lock, a tensor within a graph: used as it is

@@ -44,6 +44,7 @@ Networks:
 >>> network = bridge.Network(model)
 >>> first, second = (bridge.read_samples("data", (x[s], y[s])) for s in (slice(8), slice(8, 12)))
 >>> _ = first.joins(second), first.join(second)
+>>> _ = bridge.plan(network, first).routes[0].to_dict()
 >>> net = bridge.linearise(model, loss, (x[:8], y[:8]), (x[8:], y[8:]))
 >>> found = net.map([0.1, 0.2], [0.1, 0.5], (2, 1), 5, rng=0)
 >>> _ = found.draw(Figure().add_subplot(), observed=found.outcome)
@@ -56,6 +57,9 @@ Sweeps and figures:
 >>> sweep = rs.sweeps.Sweep("spectrum", {"snr": [0.0, 0.5]}, {"n": 12}, seed=1)
 >>> _ = sweep.run(folder / "sweep")
 >>> _ = rs.sweeps.Sweep.from_toml(folder / "sweep" / "sweep.toml")
+>>> cell = rs.sweeps.Cell.of("division", 0, x=0)
+>>> kept = rs.sweeps.run([cell], lambda cell: {"y": 1 / cell["x"]}, folder / "k", errors="record")
+>>> _ = kept[cell].to_dict()
 >>> names = "sgd_scaled", "sharpness_scaled", "common"
 >>> known = {"resistance": 0.3, "finite_resistance": 0.2, "escape_time": 9.0}
 >>> sigma = {"retain": 2.0, "forget": 1.0, "cross": 0.5}

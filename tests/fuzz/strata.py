@@ -8,6 +8,7 @@ hostile value. What is judged is the same at each: see `judging.judge`.
 import collections
 import dataclasses
 import inspect
+import time
 
 from tests.fuzz import outcomes, state
 from tests.fuzz.judging import SECONDS, cases, fault_of, judge
@@ -17,6 +18,7 @@ LEAST = 20  # accepted, and refused
 TRIES = 12  # times as many are drawn before a callable is said to accept or refuse too few
 HOSTILE = 60  # hostile cases of each callable, at least
 KEPT = 40  # instances of a class
+SPENT = 6.0  # CPU seconds of varied calls of one callable, after which fewer are enough
 
 
 @dataclasses.dataclass
@@ -93,13 +95,18 @@ def _hostile(found, call, usual, rng):
 
 def _varied(found, made, pool, words, rng):
     """Calls with near values of some arguments, on some instance, until enough are accepted."""
-    for _ in range(TRIES * LEAST):
-        if len(found.accepted) >= LEAST:
+    end = time.process_time() + SPENT
+    for k in range(TRIES * LEAST):
+        if len(found.accepted) >= LEAST or time.process_time() > end:
             return
-        call, usual = made[rng.integers(len(made))]
-        call = call.on(_receiver(call, pool, rng))
+        call, usual = made[k % len(made)]
         names = [n for n in call.arguments if n not in (call.variadic, call.keywords)]
-        chosen = rng.choice(names, min(len(names), 1 + rng.poisson(0.4)), replace=False)
+        if not names and k >= len(_others(call, pool)):
+            return  # nothing to vary but the instance
+        call = call.on(_receiver(call, pool, rng, None if names else k))
+        chosen = (
+            rng.choice(names, 1 + min(len(names) - 1, rng.poisson(0.4)), False) if names else ()
+        )
         changed = {n: near(call.arguments[n], rng, pool, words[n]) for n in map(str, chosen)}
         outcome = outcomes.attempt(call, SECONDS, **changed)
         _count(found, call, changed, outcome)
@@ -110,10 +117,17 @@ def _varied(found, made, pool, words, rng):
         found.faults += [fault] * (fault is not None)
 
 
-def _receiver(call, pool, rng):
-    """An instance to call a method of, in place of the recorded one."""
+def _others(call, pool):
+    """Instances that a method may be called of."""
     owner = getattr(call.function, "__self__", None)
-    others = [] if owner is None or inspect.isclass(owner) else pool.get(type(owner), [])
+    return [] if owner is None or inspect.isclass(owner) else pool.get(type(owner), [])
+
+
+def _receiver(call, pool, rng, place):
+    """An instance in place of the recorded one: that at a place, or now and then any."""
+    owner, others = getattr(call.function, "__self__", None), _others(call, pool)
+    if place is not None:
+        return others[place]
     return others[rng.integers(len(others))] if others and rng.random() < 0.7 else owner
 
 

@@ -64,8 +64,15 @@ def counted(found, pool, names):
 
 def test_callables_are_known_by_a_call_or_for_a_reason(found):
     """Results are made by functions, whose calls are counted; the rest has a documented call."""
-    unknown = [name for name, made in found.items() if not made and name not in CLASSES]
-    assert unknown == []
+    unknown = {name for name, made in found.items() if not made and name not in CLASSES}
+    assert unknown == {
+        "rmtstab.experiment.natural_size.describe",  # trains a network: minutes
+        # the two kinds of runs are called, this is what they share
+        *(
+            f"rmtstab.bridge.runs.Runs.{x}"
+            for x in ("plot", "to_dataframe", "to_dict", "to_xarray")
+        ),
+    }
 
 
 @pytest.mark.parametrize("group", ["classes", *GROUPS])
