@@ -58,6 +58,12 @@ def real(
     return number
 
 
+def keep(record: Any, **values: Any) -> None:
+    """Set fields of a frozen record to what their checks returned: numbers in one type."""
+    for name, value in values.items():
+        object.__setattr__(record, name, value)
+
+
 def integer(
     name: str, value: Any, *, low: int | None = None, high: int | None = None, high_label: str = ""
 ) -> int:
@@ -167,6 +173,16 @@ def mapping(name: str, value: Any, keys: Collection[str] = ()) -> Any:
     if absent:
         raise ValueError(f"{name} must have {', '.join(absent)}, got {_short(list(value))}")
     return value
+
+
+def series(name: str, value: Any, keys: Collection[str]) -> dict[str, FloatArray]:
+    """Return entries of a mapping as arrays of one axis and one length, or raise."""
+    mapping(name, value, keys)
+    found = {key: array(f"{name}[{key!r}]", value[key], ndim=1, finite=False) for key in keys}
+    lengths = {key: len(points) for key, points in found.items()}
+    if len(set(lengths.values())) > 1 or not all(lengths.values()):
+        raise ValueError(f"{name} must hold series of one length >= 1, got {lengths}")
+    return found
 
 
 def choice(name: str, value: Any, accepted: Collection[Any]) -> Any:

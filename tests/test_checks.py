@@ -1,5 +1,8 @@
 """Every validator names the argument, the rule and the value."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -157,3 +160,27 @@ def test_kinds(call, error, message):
     else:
         with pytest.raises(error, match=message):
             call()
+
+
+# a check whose result is thrown away, of an argument, of a field or of one by its name
+THROWN_AWAY = re.compile(
+    r"^ +_checks\.(?:integers?|reals?|array|whole|seed|offsets|truths)\("
+    r'(f?"[^"]+"|\w+), (?:self\.)?(?:\w+|getattr\([^()]*\))(?:, .*)?\)\n(?! *for )',
+    re.MULTILINE,
+)
+UNUSED = {'"kappa"', '"scale * (1 + sqrt(aspect_ratio))**2, the upper edge,"'}
+
+
+def test_numbers_are_used_as_their_checks_return_them():
+    """A small unsigned integer that is kept as it came overflows in the sums made of it."""
+    for text in ('"eta", eta, low=0.0)', '"n", self.n)', "name, getattr(self, name))"):
+        assert THROWN_AWAY.search(f"    _checks.real({text}\n")
+    assert not THROWN_AWAY.search('    n = _checks.integer("n", n)\n')
+    package = Path(_checks.__file__).parent
+    found = {
+        f"{path.relative_to(package)}: {name}"
+        for path in package.rglob("*.py")
+        for name in THROWN_AWAY.findall(path.read_text())
+        if name not in UNUSED
+    }
+    assert not found

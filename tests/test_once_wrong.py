@@ -89,3 +89,34 @@ def test_escape_at_a_tiny_mixing():
 def test_refused(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+SMALL = np.uint8
+
+
+def test_small_unsigned_integers_are_the_numbers_that_they_are():
+    """Fields and arguments kept as they came overflowed: 200 + 100 is 44 in eight bits."""
+    plain, small = (
+        theory.coherence_bounds.CoherenceBound((kind(200), kind(100)), 1.0, 250.0)
+        for kind in (int, SMALL)
+    )
+    asked = 0.5, (16, 8), 0.1, "bernoulli"
+    assert small == plain and small.growth(*asked) == plain.growth(*asked)
+    for ensemble in (rs.ensembles.Gaussian(200), rs.ensembles.Wishart(200, 100)):
+        other = type(ensemble)(*map(SMALL, (200, 100)[: 1 + hasattr(ensemble, "p")]))
+        assert other == ensemble and type(other.n) is int
+        top = other.eigenvalues(0, largest=SMALL(2))
+        np.testing.assert_array_equal(top, ensemble.eigenvalues(0, largest=2))
+    jacobi = rs.ensembles.Jacobi(*map(SMALL, (200, 150, 100)))
+    expected = rs.ensembles.Jacobi(200, 150, 100).eigenvalues(0)
+    np.testing.assert_array_equal(jacobi.eigenvalues(0), expected)
+
+
+def test_a_heavy_sample_at_the_ends():
+    """η²κw² beyond the floats needs more than any batch; one set has no critical mixing."""
+    heavy = theory.coherence_bounds.HeavySample((8, 4), (2.0, 1.0), (1.0, 0.5))
+    assert np.isnan(heavy.critical_batch_size(1e308, 0.1, "bernoulli"))
+    assert np.isnan(heavy.critical_batch_size(1e10, 0.1, "bernoulli"))
+    alone = theory.coherence_bounds.HeavySample((8, 0), (2.0, 0.0), (1.0, 0.0))
+    with pytest.raises(ValueError, match=r"sizes must be of two sets .* got \(8, 0\)"):
+        alone.critical_alpha(0.1, (2, 1), "bernoulli")

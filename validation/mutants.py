@@ -61,6 +61,16 @@ PLANTED = (
     "rmtstab/dynamics/growth.py growth: if r == 0: -> if not r == 0: (1)",
     "rmtstab/theory/rayleigh.py _last_root: curve <= 0.0 -> curve > 0.0 (1)",
     "rmtstab/theory/rayleigh.py _last_root: curve <= 0.0 -> curve < 0.0 (1)",
+    # κ and δ of the Volterra threshold: with replacement both n c and n e count
+    "rmtstab/theory/volterra_law.py noise_scale: n * c -> n / c (1)",
+    "rmtstab/theory/volterra_law.py noise_scale: 1.0 - n * e -> 1.0 + n * e (1)",
+    "rmtstab/theory/volterra_law.py noise_scale: n * e -> n / e (1)",
+    # what `converged` means
+    "rmtstab/dynamics/verdict.py assess: found.certified and found.residual <= 1e-06 * "
+    "max(found.value, 1e-300) -> found.certified or found.residual <= 1e-06 * "
+    "max(found.value, 1e-300) (1)",
+    "rmtstab/dynamics/verdict.py assess: found.residual <= 1e-06 * max(found.value, 1e-300) -> "
+    "found.residual > 1e-06 * max(found.value, 1e-300) (1)",
 )
 MINIMUM = "CoherenceBound._unit: min("  # over the sets: to a maximum
 BUDGET = 20.0  # CPU seconds of tests, as they took under coverage, that a mutant has to survive

@@ -188,9 +188,8 @@ def turns(
     >>> found.forget_step, str(found.outcome)
     (array([2.]), 'forgets')
     """
-    levels = {"forget_level": forget_level, "collapse_level": collapse_level}
-    for name, level in levels.items():
-        _checks.real(name, level, low=0.0, high=1.0)
+    forget_level = _checks.real("forget_level", forget_level, low=0.0, high=1.0)
+    collapse_level = _checks.real("collapse_level", collapse_level, low=0.0, high=1.0)
     _checks.instance("curves", curves, Curves)
     _checks.instance("retain", retain, Reference)
     if forget is not None:
@@ -198,6 +197,7 @@ def turns(
     lost = np.zeros(curves.forget.loss.shape, dtype=bool)
     if forget is not None:
         lost = skill(curves.forget, forget) < forget_level
+    levels = {"forget_level": forget_level, "collapse_level": collapse_level}
     forgot = _first(curves.steps, lost)
     collapsed = _first(curves.steps, skill(curves.retain, retain) < collapse_level)
     return Turns(forgot, collapsed, outcome(majority(forgot), majority(collapsed)), levels)

@@ -296,19 +296,19 @@ def diagnose(
     >>> answer.outcome, answer.trusted_until
     ('keeps', 4.0)
     """
-    _checks.real("step_size", step_size, low=0.0, low_open=True)
+    step_size = _checks.real("step_size", step_size, low=0.0, low_open=True)
     alpha = _checks.real("alpha", alpha, low=0.0, high=1.0)
-    for name, level in (("forget_level", forget_level), ("collapse_level", collapse_level)):
-        _checks.real(name, level, low=0.0, high=1.0)
+    forget_level = _checks.real("forget_level", forget_level, low=0.0, high=1.0)
+    collapse_level = _checks.real("collapse_level", collapse_level, low=0.0, high=1.0)
     batch_size = _batch_size(batch_size, retain, forget)
-    _checks.real("tolerance", tolerance, low=0.0, low_open=True)
+    tolerance = _checks.real("tolerance", tolerance, low=0.0, low_open=True)
     _checks.generator("rng", rng)
     advice = _checks.flag("advice", advice)
     passes = _checks.integer("passes", passes, low=0)
     if retain_budget is not None:
-        _checks.real("retain_budget", retain_budget, low=0.0)
+        retain_budget = _checks.real("retain_budget", retain_budget, low=0.0)
     if steps is not None:
-        _checks.integer("steps", steps, low=1)
+        steps = _checks.integer("steps", steps, low=1)
     if max_samples is not None:
         max_samples = _checks.integer("max_samples", max_samples, low=1)
     known = [_length(data, max_samples) for data in (retain, forget)]

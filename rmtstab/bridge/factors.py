@@ -78,7 +78,7 @@ def sample_factors(
     (3, 1, 3)
     """
     if chunk_size is not None:
-        _checks.integer("chunk_size", chunk_size, low=1)
+        chunk_size = _checks.integer("chunk_size", chunk_size, low=1)
     reading = read(
         model,
         loss,

@@ -138,7 +138,7 @@ def problem(
     """
     progress = _checks.flag("progress", progress)
     if chunk_size is not None:
-        _checks.integer("chunk_size", chunk_size, low=1)
+        chunk_size = _checks.integer("chunk_size", chunk_size, low=1)
     reading = read(
         model,
         loss,
@@ -201,7 +201,7 @@ def _choose(
 ) -> str:
     """Return the first reduction that fits, or the one asked for; refuse what does not."""
     _checks.choice("reduction", reduction, ("auto", "factors", "gram", "sketch"))
-    _checks.integer("sketch_size", sketch_size, low=1)
+    sketch_size = _checks.integer("sketch_size", sketch_size, low=1)
     budget, network = read_budget(memory_budget, reading.network), reading.network
     n_rows = sum(part.shape[0] * part.shape[2] for part in functions)
     needed = {

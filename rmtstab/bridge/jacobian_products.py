@@ -53,7 +53,7 @@ def pullback(
     tensor([[2., 5., 0.]], dtype=torch.float64)
     """
     _checks.instance("network", network, Network)
-    _checks.integer("chunk_size", chunk_size, low=1)
+    chunk_size = _checks.integer("chunk_size", chunk_size, low=1)
     samples = _checks.instance("samples", samples, Samples).to(network.device)
     check_network(network, samples)
     expected = len(samples), network.n_outputs
@@ -124,7 +124,7 @@ def pushforward(
             [3.]], dtype=torch.float64)
     """
     _checks.instance("network", network, Network)
-    _checks.integer("chunk_size", chunk_size, low=1)
+    chunk_size = _checks.integer("chunk_size", chunk_size, low=1)
     samples = _checks.instance("samples", samples, Samples).to(network.device)
     check_network(network, samples)
     _checks.mapping("tangent", tangent, network.names)

@@ -273,7 +273,7 @@ class LinearisedNetwork:
         Coefficients
         """
         plan = plan_of(run, self.origin)
-        _checks.integer("replica", replica, low=0, high=plan.replicas - 1)
+        replica = _checks.integer("replica", replica, low=0, high=plan.replicas - 1)
         steps = plan.snapshots(steps)
         quiet = replace(plan, recorded=np.zeros(1, dtype=np.int64))
         _, kept = function_space.run(self.space, quiet, snapshots=steps, replica=replica)
@@ -571,7 +571,7 @@ class LinearisedNetwork:
     def _at(self, run: Any, cell: Any, step: Any, replica: int) -> Coefficients:
         """Coefficients of one cell at one step, shape (1, 1, n, C)."""
         plan = plan_of(run, self.origin)
-        _checks.integer("step", step, low=0, high=plan.steps)
+        step = _checks.integer("step", step, low=0, high=plan.steps)
         one = replace(run, plan=plan.only(cell))
         return self.coefficients(one, np.array([[step]]), replica=replica)
 

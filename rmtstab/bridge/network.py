@@ -225,7 +225,7 @@ class Network:
         weights = self.weights if weights is None else weights
         _checks.mapping("weights", weights, self.names)
         if chunk_size is not None:
-            _checks.integer("chunk_size", chunk_size, low=1)
+            chunk_size = _checks.integer("chunk_size", chunk_size, low=1)
         samples = _checks.instance("samples", samples, Samples).to(self.device)
         if self.output_shape is None:
             self.learn_shape(samples)
@@ -280,7 +280,7 @@ class Network:
             ``J_i P^{1/2}``; ``J_i`` without preconditioner.
         """
         if chunk_size is not None:
-            _checks.integer("chunk_size", chunk_size, low=1)
+            chunk_size = _checks.integer("chunk_size", chunk_size, low=1)
         samples = _checks.instance("samples", samples, Samples).to(self.device)
         if self.output_shape is None:
             self.learn_shape(samples)

@@ -110,7 +110,7 @@ def check_range(
     tolerance = _checks.real("tolerance", tolerance, low=0.0, low_open=True)
     plan = run.plan
     cells = len(plan.step_size)
-    _checks.integer("replica", replica, low=0, high=plan.replicas - 1)
+    replica = _checks.integer("replica", replica, low=0, high=plan.replicas - 1)
     forgot, collapsed = (
         steps.reshape(cells, -1)[:, replica]
         for steps in (run.turns.forget_step, run.turns.collapse_step)

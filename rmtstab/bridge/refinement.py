@@ -87,7 +87,7 @@ def bends_of(
 ) -> tuple[Bend, ...]:
     """Read the Jacobian again at the points of a run; see `LinearisedNetwork.refine`."""
     passes = _checks.integer("passes", passes, low=0)
-    _checks.integer("replica", replica, low=0, high=run.plan.replicas - 1)
+    replica = _checks.integer("replica", replica, low=0, high=run.plan.replicas - 1)
     bends = []
     for point in points_of(net, run, passes, replica) if passes else ():
         try:

@@ -75,8 +75,8 @@ def gradient_descent(
     True
     """
     step_size = _checks.real("step_size", step_size, low=0.0, low_open=True)
-    _checks.integer("steps", steps, low=0)
-    _checks.real("tolerance", tolerance, low=0.0)
+    steps = _checks.integer("steps", steps, low=0)
+    tolerance = _checks.real("tolerance", tolerance, low=0.0)
     inputs, targets = _read(model, data)
     # By hand: torch.optim imports the compiler stack, seconds in every worker process.
     weights = [p for p in model.parameters() if p.requires_grad]
@@ -135,8 +135,8 @@ def gauss_newton(
     >>> bridge.gauss_newton(model, (x, torch.ones(5, dtype=torch.float64))).loss < 1e-20
     True
     """
-    _checks.real("tolerance", tolerance, low=0.0, low_open=True)
-    _checks.integer("max_steps", max_steps, low=0)
+    tolerance = _checks.real("tolerance", tolerance, low=0.0, low_open=True)
+    max_steps = _checks.integer("max_steps", max_steps, low=0)
     inputs, targets = _read(model, data)
     weights = [p for p in model.parameters() if p.requires_grad]
 

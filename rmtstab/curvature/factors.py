@@ -56,7 +56,8 @@ class ReducedFactors:
 
     def __post_init__(self) -> None:
         # compiled code indexes with the offsets unchecked
-        _checks.offsets("offsets", self.offsets, np.shape(self.matrix)[1])
+        columns = np.shape(self.matrix)[1]
+        _checks.keep(self, offsets=_checks.offsets("offsets", self.offsets, columns))
 
     @property
     def rank(self) -> int:

@@ -59,6 +59,12 @@ def _chi(source: Any, degrees: FloatArray) -> FloatArray:
     return np.asarray(np.sqrt(2.0 * source.standard_gamma(0.5 * degrees)))
 
 
+def _index(ensemble: Gaussian | Wishart | Jacobi) -> float:
+    """Dyson index > 0 of an ensemble."""
+    index = _checks.real("dyson_index", ensemble.dyson_index, low=0.0, low_open=True)
+    return int(index) if index in (1.0, 2.0, 4.0) else index
+
+
 def _top(diagonal: FloatArray, off: FloatArray, largest: int | None) -> FloatArray:
     """Return the eigenvalues of a tridiagonal matrix in increasing order, or the top ones."""
     n = diagonal.size
@@ -125,8 +131,7 @@ class Gaussian:
     dyson_index: float = 1
 
     def __post_init__(self) -> None:
-        _checks.integer("n", self.n, low=1)
-        _checks.real("dyson_index", self.dyson_index, low=0.0, low_open=True)
+        _checks.keep(self, n=_checks.integer("n", self.n, low=1), dyson_index=_index(self))
 
     def matrix(self, rng: Any) -> Matrix:
         """Draw a dense matrix.
@@ -161,7 +166,7 @@ class Gaussian:
         """
         source, n, beta = _checks.random_source("rng", rng), self.n, float(self.dyson_index)
         if largest is not None:
-            _checks.integer("largest", largest, low=1, high=n, high_label="n")
+            largest = _checks.integer("largest", largest, low=1, high=n, high_label="n")
         keep = _corner(n, largest)
         diagonal = source.standard_normal(keep) * math.sqrt(2.0 / beta)
         off = _chi(source, beta * np.arange(n - 1.0, n - keep, -1.0)) / math.sqrt(beta)
@@ -206,9 +211,8 @@ class Wishart:
     dyson_index: float = 1
 
     def __post_init__(self) -> None:
-        _checks.integer("n", self.n, low=1)
-        _checks.integer("p", self.p, low=1)
-        _checks.real("dyson_index", self.dyson_index, low=0.0, low_open=True)
+        n, p = _checks.integer("n", self.n, low=1), _checks.integer("p", self.p, low=1)
+        _checks.keep(self, n=n, p=p, dyson_index=_index(self))
 
     def matrix(self, rng: Any) -> Matrix:
         """Draw a dense matrix.
@@ -244,7 +248,7 @@ class Wishart:
         source, beta = _checks.random_source("rng", rng), float(self.dyson_index)
         high, low = max(self.n, self.p), min(self.n, self.p)
         if largest is not None:
-            _checks.integer("largest", largest, low=1, high=low, high_label="min(n, p)")
+            largest = _checks.integer("largest", largest, low=1, high=low, high_label="min(n, p)")
         keep = _corner(low, largest)
         count = np.arange(keep, dtype=float)
         diagonal = _chi(source, beta * (high - count))
@@ -296,10 +300,9 @@ class Jacobi:
     dyson_index: float = 1
 
     def __post_init__(self) -> None:
-        _checks.integer("p", self.p, low=1)
-        _checks.integer("n1", self.n1, low=self.p)
-        _checks.integer("n2", self.n2, low=self.p)
-        _checks.real("dyson_index", self.dyson_index, low=0.0, low_open=True)
+        p = _checks.integer("p", self.p, low=1)
+        n1, n2 = (_checks.integer(name, getattr(self, name), low=p) for name in ("n1", "n2"))
+        _checks.keep(self, n1=n1, n2=n2, p=p, dyson_index=_index(self))
 
     def matrix(self, rng: Any) -> Matrix:
         """Draw a dense symmetric matrix with these eigenvalues.

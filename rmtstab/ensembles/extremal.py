@@ -264,7 +264,7 @@ def isotropic_frame(
     for s, (name, n) in enumerate((("n_retain", n_retain), ("n_forget", n_forget))):
         if s == 1 and n == 0:
             continue
-        _checks.integer(name, n, low=d)
+        n = _checks.integer(name, n, low=d)
         norm, a, (c, e) = (1.0, 0.5)[s], noise.weights[s], noise.coefficients[s]
         drift += (a, -a)[s] * norm / d
         spread += a * a * n * norm**2 * (c / d - e / d**2)

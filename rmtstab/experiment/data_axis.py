@@ -70,14 +70,25 @@ class Setting:
     alpha: float = 0.3
 
     def __post_init__(self) -> None:
-        for name, least in (("n", 4), ("dim", 2), ("filters", 1)):
+        n, dim, filters = (
             _checks.integer(name, getattr(self, name), low=least)
-        _checks.integer("n_forget", self.n_forget, low=2, high=self.n - 2, high_label="n - 2")
-        _checks.real("snr", self.snr, low=0.0, high=1e100)
-        _checks.real("label_noise", self.label_noise, low=0.0, high=0.5)
-        _checks.real("positive", self.positive, low=0.0, high=1.0, low_open=True, high_open=True)
-        _checks.real("alpha", self.alpha, low=0.0, high=1.0, low_open=True, high_open=True)
-        _checks.choice("forget", self.forget, FORGET_KINDS)
+            for name, least in (("n", 4), ("dim", 2), ("filters", 1))
+        )
+        positive, alpha = (
+            _checks.real(
+                name, getattr(self, name), low=0.0, high=1.0, low_open=True, high_open=True
+            )
+            for name in ("positive", "alpha")
+        )
+        _checks.keep(
+            self, n=n, dim=dim, filters=filters, positive=positive, alpha=alpha,
+            n_forget=_checks.integer(
+                "n_forget", self.n_forget, low=2, high=n - 2, high_label="n - 2"
+            ),
+            snr=_checks.real("snr", self.snr, low=0.0, high=1e100),
+            label_noise=_checks.real("label_noise", self.label_noise, low=0.0, high=0.5),
+            forget=_checks.choice("forget", self.forget, FORGET_KINDS),
+        )  # fmt: skip
 
 
 def variations(base: Setting, **axes: Iterable[Any]) -> list[Setting]:

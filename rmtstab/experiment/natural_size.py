@@ -97,7 +97,7 @@ def displaced_maps(
     >>> len(found), len(found[0]["cells"]), found[0]["cells"][0]["function_space"]["outcome"]
     (2, 2, 'keeps')
     """
-    _checks.real("step_size", step_size, low=0.0, low_open=True)
+    step_size = _checks.real("step_size", step_size, low=0.0, low_open=True)
     batch_sizes = [
         _checks.integers(f"batch_sizes[{k}]", pair, 2, low=1)
         for k, pair in enumerate(_checks.each("batch_sizes", batch_sizes))

@@ -76,13 +76,18 @@ class Plane:
         axes = tuple(map(str, _checks.items("axes", self.axes, 2)))
         if axes not in AXES:
             raise ValueError(f"axes must be one of {AXES}, got {self.axes!r}")
-        object.__setattr__(self, "axes", axes)
-        for field in ("columns", "rows"):
-            _checks.integer(field, getattr(self, field), low=2)
-        object.__setattr__(self, "digits", _checks.flag("digits", self.digits))
-        _checks.real("share", self.share, low=0.0, high=1.0, low_open=True, high_open=True)
-        _checks.real("alpha", self.alpha, low=0.0, high=1.0)
-        _checks.real("reach", self.reach, low=0.0, low_open=True, high=1e3)
+        _checks.keep(
+            self,
+            axes=axes,
+            columns=_checks.integer("columns", self.columns, low=2),
+            rows=_checks.integer("rows", self.rows, low=2),
+            digits=_checks.flag("digits", self.digits),
+            share=_checks.real(
+                "share", self.share, low=0.0, high=1.0, low_open=True, high_open=True
+            ),
+            alpha=_checks.real("alpha", self.alpha, low=0.0, high=1.0),
+            reach=_checks.real("reach", self.reach, low=0.0, low_open=True, high=1e3),
+        )
         steps = _checks.integers("horizons", self.horizons, low=10)
         if list(steps) != sorted(set(steps)):
             raise ValueError(f"horizons must ascend, got {tuple(self.horizons)}")

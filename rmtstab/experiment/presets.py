@@ -153,10 +153,13 @@ class Preset:
         for field in ("natural_others", "axis_all", "long_checks", "mutations"):
             object.__setattr__(self, field, _checks.flag(field, getattr(self, field)))
         for field, least in LEAST.items():
-            _checks.integer(field, getattr(self, field), low=least)
-        _checks.integer("n_forget", self.n_forget, low=2, high=self.n - 2, high_label="n - 2")
+            _checks.keep(self, **{field: _checks.integer(field, getattr(self, field), low=least)})
+        most = self.n - 2
+        n_forget = _checks.integer("n_forget", self.n_forget, low=2, high=most, high_label="n - 2")
+        _checks.keep(self, n_forget=n_forget)
         for field, low, high in POSITIVE:
-            _checks.real(field, getattr(self, field), low=low, high=high, low_open=True)
+            value = _checks.real(field, getattr(self, field), low=low, high=high, low_open=True)
+            _checks.keep(self, **{field: value})
         for field, high in (
             ("snrs", 1e100),
             ("escape_snrs", 1e100),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rmtstab import _checks
 from rmtstab.figures import _style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Record = dict[str, Any]
+Path = tuple[str, ...]  # of keys, to a number or None
 Kind = tuple[str, dict[str, Any]]
 EXACT: dict[str, Any] = {"marker": "o", "linestyle": "none"}
 MEASURED: dict[str, Any] = {"marker": "o", "linestyle": "none", "markerfacecolor": "white"}
@@ -29,6 +31,7 @@ KINDS_OF_TIME: tuple[Kind, ...] = (
     ("closed form", {}),
 )
 BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2}
+PROTOCOLS = tuple(_style.PROTOCOL_STYLE)
 BREAK = 0.45  # where 0 stands, in decades left of the smallest positive ratio
 
 
@@ -50,17 +53,26 @@ def resistance_against_snr(
     Returns
     -------
     matplotlib Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a record lacks one of these, or it is no number.
     """
     _style.check_axes(ax)
+    kinds = "resistance", "finite_resistance"
+    networks = _read("networks", networks, [("protocols", p, x) for p in PROTOCOLS for x in kinds])
+    escapes = _read("escapes", escapes, [("resistance",)], protocols=True)
+    curves = _read("curves", curves, [("resistance",)], every=True)
     for k, (name, (colour, marker, _)) in enumerate(_style.PROTOCOL_STYLE.items()):
-        exact = _by_snr(networks, _at("protocols", name, "resistance"))
-        seen = _by_snr([e for e in escapes if e["protocol"] == name], _at("resistance"))
-        soon = _by_snr(networks, _at("protocols", name, "finite_resistance"))
+        exact = _by_snr(networks, ("protocols", name, "resistance"))
+        seen = _by_snr([e for e in escapes if e["protocol"] == name], ("resistance",))
+        soon = _by_snr(networks, ("protocols", name, "finite_resistance"))
         middle = 4.0 * k - 3.0
         _points(ax, exact, middle - 1.0, color=colour, marker=marker)
         _points(ax, soon, middle, color=colour, marker="x")
         _points(ax, seen, middle + 1.0, color=colour, marker=marker, markerfacecolor="white")
-    ax.plot(*_curve(networks, curves, _at("resistance")), color="k")
+    ax.plot(*_curve(networks, curves, ("resistance",)), color="k")
     _axes(ax, "resistance Ψ (retain / forget loss)", _ratios(networks))
     ax.legend(handles=_legend(KINDS_OF_RESISTANCE), **BELOW)
     return ax
@@ -84,14 +96,22 @@ def escape_against_snr(
     Returns
     -------
     matplotlib Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a record lacks one of these, or it is no number.
     """
     _style.check_axes(ax)
+    networks = _read("networks", networks, [("protocols", p, "escape_time") for p in PROTOCOLS])
+    escapes = _read("escapes", escapes, [("escape_time",)], protocols=True)
+    curves = _read("curves", curves, [("escape_time", p) for p in PROTOCOLS], every=True)
     for k, (name, (colour, marker, _)) in enumerate(_style.PROTOCOL_STYLE.items()):
-        exact = _by_snr(networks, _at("protocols", name, "escape_time"))
-        seen = _by_snr([e for e in escapes if e["protocol"] == name], _at("escape_time"))
+        exact = _by_snr(networks, ("protocols", name, "escape_time"))
+        seen = _by_snr([e for e in escapes if e["protocol"] == name], ("escape_time",))
         _points(ax, exact, k, color=colour, marker=marker)
         _points(ax, seen, k + 0.5, color=colour, marker=marker, markerfacecolor="white")
-        ax.plot(*_curve(networks, curves, _at("escape_time", name)), color=colour)
+        ax.plot(*_curve(networks, curves, ("escape_time", name)), color=colour)
     ax.set_yscale("log")
     _style.plain_ticks(ax.yaxis)
     _axes(ax, "escape time (steps)", _ratios(networks))
@@ -113,6 +133,11 @@ def coherence_against_snr(ax: Axes, networks: list[Record], curves: list[Record]
     Returns
     -------
     matplotlib Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a record lacks one of these, or it is no number.
     """
     _style.check_axes(ax)
     axes = {
@@ -120,12 +145,16 @@ def coherence_against_snr(ax: Axes, networks: list[Record], curves: list[Record]
         "forget": (_style.VERMILION, "s"),
         "cross": (_style.PINK, "^"),
     }
+    paths = [("coherence", axis) for axis in axes]
+    networks, curves = (
+        _read("networks", networks, paths), _read("curves", curves, paths, every=True)
+    )  # fmt: skip
     for k, (axis, (colour, marker)) in enumerate(axes.items()):
         _points(
-            ax, _by_snr(networks, _at("coherence", axis)), k,
+            ax, _by_snr(networks, ("coherence", axis)), k,
             color=colour, marker=marker, label=f"{axis}, measured",
         )  # fmt: skip
-        ax.plot(*_curve(networks, curves, _at("coherence", axis)), color=colour)
+        ax.plot(*_curve(networks, curves, ("coherence", axis)), color=colour)
     ax.plot([], [], color=_style.GREY, label="closed form")
     ax.set_yscale("log")
     _style.plain_ticks(ax.yaxis)
@@ -134,8 +163,8 @@ def coherence_against_snr(ax: Axes, networks: list[Record], curves: list[Record]
     return ax
 
 
-def _ratios(networks: list[Record]) -> list[float]:
-    return sorted({float(network["snr"]) for network in networks})
+def _ratios(networks: list[Any]) -> list[float]:
+    return sorted({network["snr"] for network in networks})
 
 
 def _legend(kinds: tuple[Kind, ...]) -> list[Any]:
@@ -150,25 +179,32 @@ def _legend(kinds: tuple[Kind, ...]) -> list[Any]:
     return colours + shapes
 
 
-def _at(*path: str) -> Callable[[Record], Any]:
-    """Return a function that follows a path of keys."""
+def _read(
+    name: str, records: Any, paths: Sequence[Path], *, protocols: bool = False, every: bool = False
+) -> list[Any]:
+    """Ratio and numbers of each record, by their path; None only where not every one is needed."""
+    found = []
+    for k, record in enumerate(_checks.records(name, records, ("snr",))):
+        place = f"{name}[{k}]"
+        read: dict[Any, Any] = {"snr": _checks.real(f"{place}['snr']", record["snr"], low=0.0)}
+        if protocols:
+            _checks.mapping(place, record, ("protocol",))
+            read["protocol"] = _checks.choice(f"{place}['protocol']", record["protocol"], PROTOCOLS)
+        for path in paths:
+            value, where = record, place
+            for key in path:
+                value, where = _checks.mapping(where, value, (key,))[key], f"{where}[{key!r}]"
+            read[path] = value if value is None and not every else _checks.real(where, value)
+        found.append(read)
+    return found
 
-    def value(record: Record) -> Any:
-        found: Any = record
-        for key in path:
-            found = found[key]
-        return found
 
-    return value
-
-
-def _by_snr(records: list[Record], value: Callable[[Record], Any]) -> list[tuple[float, Any]]:
+def _by_snr(records: list[Any], path: Path) -> list[tuple[float, Any]]:
     """Collect (snr, values over repeats), leaving out what was not reached."""
     found: dict[float, list[float]] = {}
     for record in records:
-        number = value(record)
-        if number is not None:
-            found.setdefault(record["snr"], []).append(float(number))
+        if record[path] is not None:
+            found.setdefault(record["snr"], []).append(record[path])
     return [(snr, np.array(values)) for snr, values in sorted(found.items())]
 
 
@@ -189,14 +225,12 @@ def _place(ratios: list[float]) -> Callable[[float], float]:
     return lambda snr: snr if snr > 0.0 else zero
 
 
-def _curve(
-    networks: list[Record], curves: list[Record], value: Callable[[Record], float]
-) -> tuple[Any, Any]:
+def _curve(networks: list[Any], curves: list[Any], path: Path) -> tuple[Any, Any]:
     """Closed form over the ratios that stand right of the break."""
     ratios = _ratios(networks)
     start = _place(ratios)(0.0) * 10.0 ** (0.6 * BREAK) if 0.0 in ratios else 0.0
     shown = [c for c in curves if c["snr"] >= start]
-    return np.array([c["snr"] for c in shown]), np.array([value(c) for c in shown])
+    return np.array([c["snr"] for c in shown]), np.array([c[path] for c in shown])
 
 
 def _axes(ax: Axes, label: str, ratios: list[float]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rmtstab import _checks
 from rmtstab.figures import _style
 
 if TYPE_CHECKING:
@@ -27,21 +28,31 @@ def gram_spectrum(ax: Axes, eigenvalues: Any, theory: dict[str, Any]) -> Axes:
     Returns
     -------
     matplotlib Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one of these is missing or holds no numbers.
     """
     _style.check_axes(ax)
-    values = np.sort(np.asarray(eigenvalues, dtype=float))
-    grid = np.asarray(theory["grid"])
+    values = np.sort(_checks.array("eigenvalues", eigenvalues, ndim=1))
+    if not values.size:
+        raise ValueError("eigenvalues must hold one number or more, got none")
+    curves = _checks.series("theory", theory, ("grid", "limit", "finite"))
+    _checks.mapping("theory", theory, ("outliers",))
+    predicted = _checks.array("theory['outliers']", theory["outliers"], ndim=1).tolist()
+    grid = curves["grid"]
     inside = values[values <= grid[-1]]
     heights, edges = np.histogram(inside, bins=14)
-    shown = [v for v in (*inside, *theory["outliers"]) if v <= grid[-1]]
+    shown = [v for v in (*inside, *predicted) if v <= grid[-1]]
     right = min(grid[-1], 1.25 * max([*shown, grid[-1] / 4.0]))
     heights = heights / (len(values) * np.diff(edges))
     ax.stairs(heights, edges, fill=True, color="0.82", label="eigenvalues (measured)")
-    ax.plot(grid, theory["limit"], "--", color=_style.SKY, label="Marchenko–Pastur, m → ∞ (theory)")
-    ax.plot(grid, theory["finite"], color=_style.BLUE, label="finite m (theory)")
+    ax.plot(grid, curves["limit"], "--", color=_style.SKY, label="Marchenko–Pastur, m → ∞ (theory)")
+    ax.plot(grid, curves["finite"], color=_style.BLUE, label="finite m (theory)")
     beyond = values[values > grid[-1]]
-    outliers = [v for v in theory["outliers"] if v > grid[-1]]
-    for v in theory["outliers"]:
+    outliers = [v for v in predicted if v > grid[-1]]
+    for v in predicted:
         if v <= grid[-1]:
             ax.axvline(v, color=_style.VERMILION, linestyle=":", label="outlier (theory)")
     for height, found, words, colour in (

@@ -409,7 +409,7 @@ def bulk_density(
     dim, filters = _checks.integer("dim", dim, low=1), _checks.integer("filters", filters, low=1)
     if not counts.size:
         raise ValueError("counts must hold a sample's count, got none")
-    _checks.real("smoothing", smoothing, low=0.0, low_open=True)
+    smoothing = _checks.real("smoothing", smoothing, low=0.0, low_open=True)
     if counts.size and (counts.min() < 0 or counts.max() > 2 * filters):
         raise ValueError(
             f"counts must lie in [0, 2m={2 * filters}], got {counts.min()}…{counts.max()}"

@@ -15,7 +15,7 @@ from rmtstab import _checks
 from rmtstab.sampling import Scheme
 from rmtstab.theory.coherence_convergence import ConvergenceBound
 from rmtstab.theory.input_checks import ROUNDING, check_coherence, check_mean_sharpness
-from rmtstab.theory.noise import admissible_batch, mixing, weighted_sets
+from rmtstab.theory.noise import admissible_batch, both_sets, mixing, weighted_sets
 
 __all__ = ["CoherenceBound", "ConvergenceBound", "HeavySample", "three_axes", "weighted_axes"]
 
@@ -59,12 +59,14 @@ class HeavySample:
     set_sharpness: tuple[float, float]
 
     def __post_init__(self) -> None:
-        for name in ("sharpness", "set_sharpness"):
-            _checks.items(name, getattr(self, name), 2)
-        for s, n in enumerate(_checks.integers("sizes", self.sizes, 2)):
-            top = _checks.real(f"sharpness[{s}]", self.sharpness[s], low=0.0)
-            if n:
-                check_mean_sharpness(f"set_sharpness[{s}]", self.set_sharpness[s], top, n)
+        sizes = _checks.integers("sizes", self.sizes, 2)
+        tops = _checks.reals("sharpness", self.sharpness, 2, low=0.0)
+        means = _checks.items("set_sharpness", self.set_sharpness, 2)
+        kept = tuple(
+            check_mean_sharpness(f"set_sharpness[{s}]", mean, top, n)
+            for s, (n, top, mean) in enumerate(zip(sizes, tops, means, strict=True))
+        )
+        _checks.keep(self, sizes=sizes, sharpness=tops, set_sharpness=kept)
 
     def growth(
         self, step_size: float, batch_size: tuple[float, float], alpha: float, sampling: str
@@ -177,7 +179,7 @@ class HeavySample:
         """
         eta = _checks.real("step_size", step_size, low=0.0)
         reach = [math.inf, math.inf]  # largest weight of each set
-        for s, _, c, e, n in weighted_sets(0.5, self.sizes, batch_size, sampling):
+        for s, _, c, e, n in both_sets(self.sizes, batch_size, sampling):
             unit = eta * math.sqrt(c) * self._weight(s, n, bool(e))
             reach[s] = 1.0 / unit if unit > 0.0 else math.inf
         if 1.0 - reach[0] > reach[1]:
@@ -213,7 +215,8 @@ class HeavySample:
             if a > 0.0:
                 n = self.sizes[s]
                 kappa, offset = scheme.inverse_batch(n)
-                unit = kappa * (eta * a * self._weight(s, n, scheme.fixed_size)) ** 2
+                weight = eta * a * self._weight(s, n, scheme.fixed_size)
+                unit = kappa * weight * weight  # may be infinite: no batch is large enough
                 if unit > 0.0:
                     least = max(least, 1.0 / (1.0 / unit + offset))
         return admissible_batch(least, self.sizes, alpha)
@@ -283,9 +286,15 @@ class CoherenceBound:
     outputs: int = 1
 
     def __post_init__(self) -> None:
-        _checks.real("mean_sharpness", self.mean_sharpness, low=0.0)
-        samples = sum(_checks.integers("sizes", self.sizes, 2))
-        check_coherence("coherence", self.coherence, samples, self.outputs)
+        sizes = _checks.integers("sizes", self.sizes, 2)
+        _checks.keep(
+            self,
+            sizes=sizes,
+            mean_sharpness=_checks.real("mean_sharpness", self.mean_sharpness, low=0.0),
+            outputs=_checks.integer("outputs", self.outputs, low=1),
+        )
+        coherence = check_coherence("coherence", self.coherence, sum(sizes), self.outputs)
+        _checks.keep(self, coherence=coherence)
 
     def growth(
         self, step_size: float, batch_size: tuple[float, float], alpha: float, sampling: str

@@ -10,7 +10,7 @@ import numpy as np
 from rmtstab import _checks
 from rmtstab.sampling import Scheme
 from rmtstab.theory.input_checks import check_coherence
-from rmtstab.theory.noise import admissible_batch, mixing, weighted_sets
+from rmtstab.theory.noise import admissible_batch, both_sets, mixing, weighted_sets
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,18 @@ class ConvergenceBound:
     outputs: int = 1
 
     def __post_init__(self) -> None:
-        _checks.reals("sample_sharpness", self.sample_sharpness, 2, low=0.0)
-        samples = sum(_checks.integers("sizes", self.sizes, 2))
-        check_coherence("coherence", self.coherence, samples, self.outputs)
-        if not (isinstance(self.forget_ratio, float) and self.forget_ratio == math.inf):
-            _checks.real("forget_ratio", self.forget_ratio, low=0.0)
+        sizes = _checks.integers("sizes", self.sizes, 2)
+        _checks.keep(
+            self,
+            sizes=sizes,
+            sample_sharpness=_checks.reals("sample_sharpness", self.sample_sharpness, 2, low=0.0),
+            outputs=_checks.integer("outputs", self.outputs, low=1),
+        )
+        coherence = check_coherence("coherence", self.coherence, sum(sizes), self.outputs)
+        ratio = self.forget_ratio
+        if not (isinstance(ratio, float) and ratio == math.inf):
+            ratio = _checks.real("forget_ratio", ratio, low=0.0)
+        _checks.keep(self, coherence=coherence, forget_ratio=ratio)
 
     def critical_step_size(
         self,
@@ -211,7 +218,7 @@ class ConvergenceBound:
         if not self.sizes[1] or self.forget_ratio == math.inf:
             return alone
         b, sigma = self.forget_ratio, max(self.coherence, 1.0)
-        sets = weighted_sets(0.5, self.sizes, batch_size, sampling)
+        sets = both_sets(self.sizes, batch_size, sampling)
         q = max(c * n * n for _, _, c, _, n in sets)
         limit = 1.0 / (1.0 + b)
         low, high = 0.0, limit

@@ -9,7 +9,7 @@ from rmtstab import _checks
 ROUNDING = 1e-9  # relative slack of input checks: numbers come out of eigen-solvers
 
 
-def check_coherence(name: str, sigma: float, n: int, outputs: int) -> None:
+def check_coherence(name: str, sigma: float, n: int, outputs: int) -> float:
     """Refuse a coherence outside ``[1, n√C]``, naming the inequality that it breaks.
 
     Parameters
@@ -21,6 +21,10 @@ def check_coherence(name: str, sigma: float, n: int, outputs: int) -> None:
         Number of samples.
     outputs : int
         C.
+
+    Returns
+    -------
+    float
 
     Raises
     ------
@@ -39,9 +43,10 @@ def check_coherence(name: str, sigma: float, n: int, outputs: int) -> None:
             f"{name} must be at most n*sqrt(C) = {most:g} (S_ij <= sqrt(C) max λ_max(H_i)), "
             f"got {sigma:g}"
         )
+    return sigma
 
 
-def check_mean_sharpness(name: str, mean: float, sample: float, n: int) -> None:
+def check_mean_sharpness(name: str, mean: float, sample: float, n: int) -> float:
     """Refuse a set's sharpness outside ``[ℓ/n, ℓ]``, naming the inequality that it breaks.
 
     Parameters
@@ -53,7 +58,11 @@ def check_mean_sharpness(name: str, mean: float, sample: float, n: int) -> None:
     sample : float
         ℓ, the largest sample's.
     n : int
-        Size of the set.
+        Size of the set; nothing more is known of an empty one's.
+
+    Returns
+    -------
+    float
 
     Raises
     ------
@@ -61,6 +70,8 @@ def check_mean_sharpness(name: str, mean: float, sample: float, n: int) -> None:
         If the sharpness is no number or outside that range.
     """
     mean = _checks.real(name, mean, low=0.0)
+    if n == 0:
+        return mean
     if mean > sample * (1.0 + ROUNDING):
         raise ValueError(
             f"{name} must be at most the largest sample's (λ_max(mean) <= max λ_max = {sample:g}), "
@@ -70,3 +81,4 @@ def check_mean_sharpness(name: str, mean: float, sample: float, n: int) -> None:
         raise ValueError(
             f"{name} must be at least ℓ/n = {sample / n:g} (the mean holds H_i/n), got {mean:g}"
         )
+    return mean

@@ -107,3 +107,28 @@ def weighted_sets(
             c, e = scheme.coefficients(n, scheme.check_batch("batch_size", b, n))
             parts.append((index, a, c, e, n))
     return parts
+
+
+def both_sets(
+    sizes: tuple[int, int], batch_sizes: tuple[float, float], sampling: str
+) -> list[tuple[int, float, float, float, int]]:
+    """List `weighted_sets` at equal weights, for what is asked over all mixings.
+
+    Parameters
+    ----------
+    sizes : (int, int)
+    batch_sizes : (float, float)
+    sampling : {"bernoulli", "without_replacement", "with_replacement"}
+
+    Returns
+    -------
+    list of (int, float, float, float, int)
+
+    Raises
+    ------
+    ValueError
+        If a set is empty: then there is one mixing.
+    """
+    if 0 in sizes:
+        raise ValueError(f"sizes must be of two sets for a critical alpha, got {sizes}")
+    return weighted_sets(0.5, sizes, batch_sizes, sampling)

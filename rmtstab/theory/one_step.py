@@ -147,7 +147,7 @@ class OneStepBound:
     forget_squares: FloatArray
 
     def __post_init__(self) -> None:
-        _checks.integers("sizes", self.sizes, 2)
+        _checks.keep(self, sizes=_checks.integers("sizes", self.sizes, 2))
         for name in ("retain", "forget", "retain_squares", "forget_squares"):
             given = _checks.array(name, getattr(self, name), ndim=2)
             if given.shape != (len(given), len(given)) or len(given) != len(self.retain):

@@ -21,7 +21,7 @@ import numpy as np
 from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.sampling import Scheme
-from rmtstab.theory.noise import least_batch, mixing, weighted_sets
+from rmtstab.theory.noise import both_sets, least_batch, mixing, weighted_sets
 
 __all__ = ["RayleighBound"]
 ROUNDING = 1e-14  # relative: drifts of the two sets that cancel this far are equal
@@ -73,11 +73,14 @@ class RayleighBound:
     spreads: tuple[float, float]
 
     def __post_init__(self) -> None:
-        _checks.integers("sizes", self.sizes, 2)
-        _checks.reals("drifts", self.drifts, 2)
-        _checks.reals("squares", self.squares, 3)
-        _checks.reals("samples", self.samples, 2, low=0.0)
-        _checks.reals("spreads", self.spreads, 2, low=0.0)
+        _checks.keep(
+            self,
+            sizes=_checks.integers("sizes", self.sizes, 2),
+            drifts=_checks.reals("drifts", self.drifts, 2),
+            squares=_checks.reals("squares", self.squares, 3),
+            samples=_checks.reals("samples", self.samples, 2, low=0.0),
+            spreads=_checks.reals("spreads", self.spreads, 2, low=0.0),
+        )
 
     @classmethod
     def direction(cls, retain: Any, forget: Any) -> RayleighBound:
@@ -259,7 +262,7 @@ class RayleighBound:
         if eta == 0.0:
             return 1.0
         noise = [0.0, 0.0]
-        for s, _, c, e, _ in weighted_sets(0.5, self.sizes, batch_size, sampling):
+        for s, _, c, e, _ in both_sets(self.sizes, batch_size, sampling):
             noise[s] = c * (self.spreads[s] if e else self.samples[s])
         # (bound − 1)/η, without the 1 that would swallow small steps
         retain = eta * (self.squares[0] + noise[0])

@@ -99,8 +99,7 @@ def sgd_sharpness(
     0.75
     """
     eta = _checks.real("step_size", step_size, low=0.0, low_open=True)
-    check_coherence("coherence", coherence, n, 1)
-    coherence = float(coherence)
+    coherence = check_coherence("coherence", coherence, n, 1)
     ratio = n / max(coherence, 1.0)  # ℓ/λ
     return 2.0 / (eta * (1.0 + _sgd_noise(1.0, ratio, n, batch_size, sampling)))
 
@@ -153,6 +152,5 @@ def _sgd_noise(sharpness: float, sample: float, n: int, batch_size: float, sampl
     scheme = Scheme.named(sampling)
     n = _checks.integer("n", n, low=1)
     c, e = scheme.coefficients(n, scheme.check_batch("batch_size", batch_size, n))
-    check_mean_sharpness("sharpness", sharpness, sample, n)
-    sharpness = float(sharpness)
+    sharpness = check_mean_sharpness("sharpness", sharpness, sample, n)
     return c * n * max(sample - (sharpness if e else 0.0), 0.0)

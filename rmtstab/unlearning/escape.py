@@ -194,7 +194,7 @@ class HasEscape(HasStability):
         1.0
         """
         if horizon is None:
-            _checks.real("kappa", kappa, low=1.0)
+            _checks.real("kappa", kappa, low=1.0)  # unused without a horizon
             return paths.resistance(self, self._enclosure)
         return paths.resistance_within(self, horizon, kappa)
 

@@ -212,3 +212,53 @@ def test_curves_and_maps_of_networks(axes):
     assert [label.get_text() for label in other.get_yticklabels()] == ["0.2", "0.5", "0.9"]
     with pytest.raises(ValueError, match=r"observed must have the map's shape \(3, 2\)"):
         figures.predicted_outcomes(other, found, found.outcome.T)
+
+
+LINE, RISING = [0.0, 0.1], [1.0, 1.1]
+LAW = {"grid": [0.0, 1.0], "limit": [1.0, 1.0], "finite": [1.0, 1.0], "outliers": [2.0]}
+RUNS = {
+    "log_quantiles": [LINE] * 3, "mean_square": RISING, "mean_square_predicted": RISING,
+    "linear_median": LINE, "lyapunov": 0.1,
+}  # fmt: skip
+LOSSES = {
+    f"{name}_loss{kind}": RISING
+    for name in ("retain", "forget")
+    for kind in ("", "_error", "_predicted")
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("resistance_against_snr", ({}, ESCAPES, CURVES), "networks"),
+        ("resistance_against_snr", ([{"snr": 1.0}], ESCAPES, CURVES), r"networks\[0\] must have p"),
+        ("escape_against_snr", (NETWORKS, [{"snr": 1.0}], CURVES), r"escapes\[0\] must have proto"),
+        (
+            "escape_against_snr",
+            (NETWORKS, ESCAPES, [{"snr": 1.0, "escape_time": {"sgd_scaled": "9"}}]),
+            r"curves\[0\]\['escape_time'\]\['sgd_scaled'\] must be a real number",
+        ),
+        ("coherence_against_snr", (NETWORKS, [{"snr": -1.0}]), r"curves\[0\]\['snr'\] must be >= "),
+        ("gram_spectrum", ([], LAW), "eigenvalues must hold one number or more, got none"),
+        ("gram_spectrum", ([1.0], LAW | {"grid": [0.0]}), "theory must hold series of one length"),
+        ("gram_spectrum", ([1.0], {"grid": [1.0]}), "theory must have limit, finite, got"),
+        ("trajectories", (RUNS | {"log_quantiles": [LINE]},), r"must have shape \(3, 2\), got"),
+        ("trajectories", (RUNS | {"lyapunov": "0"},), r"data\['lyapunov'\] must be a real number"),
+        ("losses", (LOSSES | {"retain_loss": [1.0]},), "data must hold series of one length"),
+        ("losses", ([1.0],), "data must be a dictionary with text keys"),
+    ],
+)
+def test_evidence_that_is_none_is_refused_by_name(axes, name, arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        getattr(rmtstab.figures, name)(axes, *arguments)
+
+
+def test_runs_and_losses_are_drawn_as_they_are(axes):
+    rmtstab.figures.trajectories(axes, RUNS)
+    median, mean, *_, slope = (line.get_ydata() for line in axes.get_lines())
+    np.testing.assert_allclose(median, np.exp(LINE))
+    np.testing.assert_allclose(mean, np.sqrt(RISING))
+    np.testing.assert_allclose(slope, np.exp(LINE), rtol=1e-12)  # at this rate, through the end
+    other = axes.figure.add_subplot()
+    rmtstab.figures.losses(other, LOSSES)
+    np.testing.assert_allclose(other.get_lines()[1].get_ydata(), RISING)

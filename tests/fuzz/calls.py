@@ -9,11 +9,13 @@ import io
 import pkgutil
 import shutil
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 import rmtstab
 from tests import public
@@ -51,6 +53,12 @@ class Call:
                 before.append(given.pop(parameter.name))
         return self.function(*before, *positional, **given, **named)
 
+    def on(self, receiver):
+        """The same call of another instance's method."""
+        if receiver is getattr(self.function, "__self__", None):
+            return self
+        return replace(self, function=getattr(receiver, self.function.__name__))
+
     def put(self, name, value):
         """What ``__call__`` takes for one argument replaced: one of those that ``*`` gathers."""
         if name == self.variadic:
@@ -76,12 +84,12 @@ class Recorded:
         if not made and "/rmtstab/" not in code.co_filename:
             return
         if event == "return" and type(value).__module__.startswith("rmtstab"):
-            kept = self.instances.setdefault(type(value), [])
-            if len(kept) < 2 and not any(value is item for item in kept):
-                kept.append(value)
+            self.met(value)
         elif event == "call":
             info = inspect.getargvalues(frame)
             receiver = info.locals.get("self", info.locals.get("cls"))
+            if by_user and type(receiver).__module__.startswith("rmtstab"):
+                self.met(receiver)
             kept = self.arguments.setdefault(type(receiver) if made else code, [])
             if made and receiver is not None and len(kept) < 2:
                 self.instances.setdefault(type(receiver), []).append(receiver)
@@ -94,6 +102,12 @@ class Recorded:
                 # what a data class makes anew when nothing is given
                 values = {k: v for k, v in values.items() if repr(v) != "<factory>"}
                 kept.append((receiver, _copy(values), info.varargs or "", info.keywords or ""))
+
+    def met(self, value):
+        """Keep two instances of each class."""
+        kept = self.instances.setdefault(type(value), [])
+        if len(kept) < 2 and not any(value is item for item in kept):
+            kept.append(value)
 
     def keep(self, value):
         """A path to a copy, of the path of a file that is there; all else as it is."""
@@ -194,6 +208,9 @@ def _resolve(name):
 def _copy(values):
     copied = {}
     for name, value in values.items():
+        if isinstance(value, Axes):  # not what was drawn into them
+            copied[name] = Figure().add_subplot()
+            continue
         try:
             copied[name] = copy.deepcopy(value)
         except Exception:  # a generator, a lock, a tensor within a graph: used as it is

@@ -71,8 +71,11 @@ def attempt(call, seconds, **changed):
 
 
 def words(call, changed):
-    """What a refusal may call an argument: its name, one of many, or a name given as text."""
+    """What a refusal may name: an argument, one of many, one of the instance, a name as text."""
     names = set(inspect.signature(call.function).parameters)
+    owner = getattr(call.function, "__self__", None)
+    if dataclasses.is_dataclass(owner) and not inspect.isclass(owner):
+        names |= {field.name for field in dataclasses.fields(owner)}
     for value in (*call.arguments.values(), *changed.values()):
         names |= set(value) if isinstance(value, dict) else {value} if type(value) is str else set()
     return names | {name.removesuffix("s") for name in names if type(name) is str}

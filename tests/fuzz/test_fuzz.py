@@ -15,55 +15,17 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from tests.fuzz import calls, outcomes, values
+from tests.fuzz import calls, outcomes
+from tests.fuzz.judging import SECONDS, cases, judge, recorded
 
 PARTS = "theory", "sampling", "curvature", "ensembles", "unlearning", "dynamics", "bounds"
 CHEAP = tuple(f"rmtstab.{part}" for part in (*PARTS, "verification"))
-SECONDS = 20.0  # of CPU a call may take
-
-
-def cases(call, rng):
-    """``(argument, value, whether it must give the same result)`` of one call."""
-    for name, value in call.arguments.items():
-        yield from ((name, hostile, False) for hostile in values.HOSTILE)
-        if name not in (call.variadic, call.keywords):
-            yield from ((name, form, True) for form in values.forms(value))
-            yield from ((name, bad, False) for bad in values.spoiled(value, rng))
-            yield from ((name, other, False) for other in values.scaled(value))
-
-
-def judge(call, usual, case):
-    """Kind of the outcome ("accepted", "refused"), and a fault in words or None."""
-    name, value, same = case
-    found = outcomes.attempt(call, SECONDS, **call.put(name, value))
-    shown = f"{call.name}({name}={value!r:.80})"
-    flag = isinstance(call.arguments[name], bool) and value is not None
-    flag = flag and not isinstance(value, bool | np.bool_)  # None is some flags' default
-    if flag and found.kind == "accepted":
-        return found.kind, f"{shown} takes for True or False what is neither"
-    if same and found.kind != "accepted":
-        return found.kind, f"{shown}, another form of {call.arguments[name]!r:.80}: {found.text}"
-    if same and not outcomes.equal(usual.result, found.result, 1e-12):
-        return found.kind, f"{shown} gives {found.result!r:.80}, not {usual.result!r:.80}"
-    if found.kind not in ("accepted", "refused"):
-        return found.kind, f"{shown} raises {found.kind}: {found.text:.200}"
-    given = outcomes.not_a_number(usual.result) or outcomes.not_a_number(value) or callable(value)
-    if not given and outcomes.not_a_number(found.result) and not outcomes.says_nan(call, found):
-        return found.kind, f"{shown} gives NaN, which its documentation does not say"
-    return found.kind, None
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     mpl.use("agg")
     return tmp_path_factory.mktemp("examples")
-
-
-def recorded(folder, prefixes=("rmtstab.",)):
-    """Accepted calls by callable, of the modules with a prefix."""
-    chosen = [name for name in calls.modules() if name.startswith(prefixes)]
-    found = calls.accepted(calls.record(chosen, folder))
-    return {name: made for name, made in found.items() if name.startswith(prefixes)}
 
 
 DEAR = [  # pictures, files and networks: longer than a fast test may take
@@ -95,8 +57,8 @@ def test_hostile_arguments_are_refused_by_name(folder, monkeypatch, tmp_path, pr
         if call.name not in usual:
             usual[call.name] = outcomes.attempt(call, SECONDS)
         if usual[call.name].kind == "accepted":
-            kind, fault = judge(call, usual[call.name], case)
-            kinds[kind] += 1
+            found, fault = judge(call, usual[call.name], case)
+            kinds[found.kind] += 1
             faults += [fault] * (fault is not None)
     assert not faults, "\n".join([f"{len(faults)} faults", *faults[:40]])
     assert kinds["accepted"] > size / 10
@@ -158,8 +120,8 @@ def _list_faults(found, rng, counts):
             if usual.kind != "accepted":
                 print(f"{name} refuses its own example: {usual.text}")
             for case in cases(call, rng) if usual.kind == "accepted" else ():
-                kind, fault = judge(call, usual, case)
-                counts[kind] += 1
+                outcome, fault = judge(call, usual, case)
+                counts[outcome.kind] += 1
                 if fault:
                     print(fault, flush=True)
 
