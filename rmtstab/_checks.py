@@ -142,7 +142,8 @@ def each(name: str, value: Any) -> tuple[Any, ...]:
     axes = getattr(value, "ndim", 0)
     if not isinstance(value, list | tuple | range) and not (isinstance(axes, int) and axes):
         raise TypeError(f"{name} must be a list, tuple or array, got {_show(value)}")
-    return tuple(value)
+    # rows of a matrix have two axes again
+    return tuple(np.asarray(value) if isinstance(value, np.matrix) else value)
 
 
 def reals(name: str, value: Any, length: int, *, low: float = -math.inf) -> Any:

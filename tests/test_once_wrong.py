@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rmtstab as rs
-from rmtstab import theory
+from rmtstab import _checks, theory
 from rmtstab.curvature import CoherenceMap, ReducedFactors, coherence_matrix
 from rmtstab.curvature.coherence import per_sample
 from rmtstab.laws import Semicircle, TracyWidom
@@ -89,6 +89,10 @@ def test_escape_at_a_tiny_mixing():
 def test_refused(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+def test_the_rows_of_a_matrix_are_pairs():
+    assert [list(pair) for pair in _checks.each("batch_sizes", np.asmatrix([[4, 2]]))] == [[4, 2]]
 
 
 SMALL = np.uint8

@@ -48,8 +48,9 @@ class Call:
         named = given.pop(self.keywords, {}) if self.keywords else {}
         before = []
         for parameter in inspect.signature(self.function).parameters.values():
-            positional_only = parameter.kind is parameter.POSITIONAL_ONLY
-            if parameter.name in given and (positional_only or positional):
+            first = parameter.kind is parameter.POSITIONAL_ONLY
+            first |= bool(positional) and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            if parameter.name in given and first:
                 before.append(given.pop(parameter.name))
         return self.function(*before, *positional, **given, **named)
 

@@ -1,6 +1,5 @@
 """State of the whole process that no call may leave changed."""
 
-import contextlib
 import decimal
 import locale
 import os
@@ -74,12 +73,3 @@ def changes(before, after):
         if first != second:
             found.append(name)
     return found
-
-
-@contextlib.contextmanager
-def unchanged(of):
-    """Fail if a block leaves anything of the process changed."""
-    before = state()
-    yield
-    changed = changes(before, state())
-    assert not changed, f"{of} changes of the process: {', '.join(changed)}"

@@ -18,7 +18,7 @@ LEAST = 20  # accepted, and refused
 TRIES = 12  # times as many are drawn before a callable is said to accept or refuse too few
 HOSTILE = 60  # hostile cases of each callable, at least
 KEPT = 40  # instances of a class
-SPENT = 6.0  # CPU seconds of varied calls of one callable, after which fewer are enough
+SPENT = 6.0  # CPU seconds of either kind of calls of one callable, after which fewer will do
 
 
 @dataclasses.dataclass
@@ -83,8 +83,10 @@ def _hostile(found, call, usual, rng):
     others = [case for case in listed if not case[2]]
     words = collections.defaultdict(list)
     drawn = [others[k] for k in rng.permutation(len(others))]
+    end = time.process_time() + SPENT
     for k, case in enumerate([*forms, *drawn]):
-        if k - len(forms) >= HOSTILE and len(found.refused) >= LEAST:
+        enough = k - len(forms) >= HOSTILE or time.process_time() > end
+        if enough and len(found.refused) >= LEAST:
             break
         outcome, fault = judge(call, usual, case)
         words[case[0]] += words_of(outcome.text)

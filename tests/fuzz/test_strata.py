@@ -5,7 +5,9 @@ What may happen at each is what `tests.fuzz.test_fuzz` says; besides, nothing of
 """
 
 import inspect
+import random
 import resource
+import warnings
 import zlib
 
 import matplotlib as mpl
@@ -13,10 +15,9 @@ import numpy as np
 import pytest
 
 from tests import public
-from tests.fuzz import strata
+from tests.fuzz import calls, strata
 from tests.fuzz.judging import recorded
 
-pytestmark = pytest.mark.slow
 MEMORY = 3e9  # bytes by which the process may grow
 CLASSES = {name for name, thing in public.objects() if inspect.isclass(thing)}
 GROUPS = {  # by the start of the name
@@ -62,6 +63,7 @@ def counted(found, pool, names):
     return faults, few, calls
 
 
+@pytest.mark.slow
 def test_callables_are_known_by_a_call_or_for_a_reason(found):
     """Results are made by functions, whose calls are counted; the rest has a documented call."""
     unknown = {name for name, made in found.items() if not made and name not in CLASSES}
@@ -75,6 +77,7 @@ def test_callables_are_known_by_a_call_or_for_a_reason(found):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", ["classes", *GROUPS])
 def test_twenty_accepted_and_twenty_refused(found, pool, tmp_path, monkeypatch, group):
     monkeypatch.chdir(tmp_path)  # hostile paths are written to
@@ -91,3 +94,39 @@ def test_twenty_accepted_and_twenty_refused(found, pool, tmp_path, monkeypatch, 
     assert not few, "\n".join(few)
     assert calls > 40 * len(names) / 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEMORY / 1024
+
+
+def positive(value, width=2):
+    if type(value) is not float or not value > 0.0:
+        raise ValueError(f"value must be a positive float, got {value!r:.80}")
+    return [value] * width
+
+
+def anything(value):
+    return None
+
+
+def meddles(value):
+    random.random()
+    np.seterr(over="ignore")
+    warnings.simplefilter("ignore")
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "few", "fault"),
+    [
+        # its refusals are raised here, not in the package; other forms of a float are refused
+        (positive, {"value": 0.5}, "0 refused", "another form of 0.5"),
+        (anything, {"value": 0.5}, "0 refused", ""),
+        (lambda: None, {}, "", ""),
+        (meddles, {"value": 0.5}, "0 refused", "changes NumPy's errors"),
+        (meddles, {"value": 0.5}, "0 refused", "changes python's generator"),
+    ],
+)
+def test_the_harness_sees_what_it_counts(function, arguments, few, fault):
+    made = {"name": [calls.Call("name", function, arguments)]}
+    with np.errstate(), warnings.catch_warnings():
+        faults, seen, number = counted(made, strata.Pool(made), made)
+    assert fault in "\n".join(faults) and bool(fault) == bool(faults)
+    assert few in "\n".join(seen) and bool(few) == bool(seen)
+    assert number > strata.LEAST or not arguments
