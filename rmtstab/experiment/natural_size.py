@@ -31,9 +31,12 @@ from rmtstab.experiment.presets import Preset
 PREDICTORS = ("function_space", "frozen", "other_batches", "scaled")
 WRONG = 1.25  # what the step of the wrong theory is multiplied by
 LOSSES = {"half_squared_error": bridge.half_squared_error, "logistic": bridge.logistic}
-RESIDUAL_STEPS, RESIDUAL_REPLICAS = 60, 2  # at most, of a ResNet-8
+RESIDUAL_STEPS, RESIDUAL_REPLICAS = 150, 2  # at most, of a ResNet-8
 RECORD_EVERY = 2
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of the distance from w*, over ‖w*‖, that runs pass
+# a ResNet-8's losses part from the linearised ones within a hundredth of its norm, and then explode
+RESIDUAL_DISPLACEMENTS = (0.0, 0.005)
+RESIDUAL_LEVELS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, *LEVELS)
 CEILING = 1e12  # losses beyond it are alike
 
 
@@ -50,6 +53,8 @@ def displaced_maps(
     steps: int,
     replicas: int,
     seed: Any,
+    record_every: int = RECORD_EVERY,
+    levels: Sequence[float] = LEVELS,
 ) -> list[dict[str, Any]]:
     """Run and predict a grid of cells from several displacements of one network.
 
@@ -69,6 +74,10 @@ def displaced_maps(
     steps, replicas : int
         Horizon; runs a cell, each with batches of its own.
     seed : int or sequence of int
+    record_every : int, default 2
+        Steps between records.
+    levels : sequence of float
+        Distances from w* over ‖w*‖ at which losses are compared, in increasing order.
 
     Returns
     -------
@@ -80,7 +89,7 @@ def displaced_maps(
         the log losses (``log_retain``, ``log_forget``) at the step ``at`` at which the real
         forget loss passes that of no skill (else the last); ``flipped`` and ``travelled``
         (``‖w − w*‖/‖w*‖``) at the end, and ``log_start``, the forget loss at the start; and
-        ``along``: of each of `LEVELS` beyond the start that the median real run passes, the log
+        ``along``: of each of ``levels`` beyond the start that the median real run passes, the log
         forget losses, real and predicted, when it first does.
 
     Examples
@@ -109,6 +118,11 @@ def displaced_maps(
     ]
     steps = _checks.integer("steps", steps, low=1)
     replicas = _checks.integer("replicas", replicas, low=1)
+    record_every = _checks.integer("record_every", record_every, low=1)
+    levels = [
+        _checks.real(f"levels[{k}]", value, low=0.0, low_open=True)
+        for k, value in enumerate(_checks.each("levels", levels))
+    ]
     rng = _checks.generator("seed", seed, several=True)
     net = bridge.linearise(model, loss, retain, forget)
     reference = net.references[1]
@@ -124,7 +138,7 @@ def displaced_maps(
         shift = displacement * size
         starts = [started_at(n, shift * change) for n in (linear, expanded)]
         common = {
-            "alpha": alphas, "steps": steps, "replicas": replicas, "record_every": RECORD_EVERY,
+            "alpha": alphas, "steps": steps, "replicas": replicas, "record_every": record_every,
         }  # fmt: skip
         initial = np.tile(shift * move, (replicas, 1))
         cells: list[dict[str, Any]] = []
@@ -142,7 +156,8 @@ def displaced_maps(
                 fixed = starts[1].run(pair[:1], batch_size, rng=seeds[0], **common)
             # in the order of PREDICTORS
             predicted = ((here, 0), (fixed, 0), (other, 0), (here, 1))
-            cells += _cells(real, predicted, batch_size, alphas, size, chance, displacement)
+            compared = [level for level in levels if level > displacement]
+            cells += _cells(real, predicted, batch_size, alphas, size, chance, compared)
         found.append(
             {
                 "displacement": float(displacement),
@@ -160,7 +175,7 @@ def _cells(
     alphas: FloatArray,
     size: float,
     chance: float,
-    start: float,
+    levels: Sequence[float],
 ) -> list[dict[str, Any]]:
     lost = np.median(real.forget_loss, axis=1) >= chance  # cells × records
     at = np.where(lost.any(axis=1), lost.argmax(axis=1), len(real.steps) - 1)
@@ -181,8 +196,8 @@ def _cells(
             cell[name] = _observe(runs, (row, k), at[k])
         distance = np.median(real.displacement[k], axis=0) / size
         cell["along"] = []
-        for level in LEVELS:
-            if level <= start or not (distance >= level).any():
+        for level in levels:
+            if not (distance >= level).any():
                 continue
             record = int(np.argmax(distance >= level))
             losses = {"real": _log(real.forget_loss[k, :, record])} | {
@@ -258,8 +273,9 @@ def describe(
         ``training_loss``, ``step_size`` (half of plain SGD's threshold at the smallest batch, at
         the largest output curvature that the loss can have; of a ResNet-8 a quarter of the step
         that is safe on the retain set) and ``maps``. A step of a ResNet-8 costs a hundred of the
-        CNN's: its maps have three displacements and batch sizes of the preset's, `RESIDUAL_STEPS`
-        steps and `RESIDUAL_REPLICAS` runs a cell at most.
+        CNN's: its maps start at `RESIDUAL_DISPLACEMENTS`, have the least and largest batch sizes,
+        `RESIDUAL_STEPS` steps and `RESIDUAL_REPLICAS` runs a cell at most. Each step is recorded,
+        and losses are compared from a two-thousandth of ‖w*‖ on: there they part.
     """
     model: nn.Module
     _checks.choice("architecture", architecture, ("cnn", "resnet8"))
@@ -267,12 +283,15 @@ def describe(
     _checks.choice("loss", loss, list(LOSSES) if architecture == "cnn" else ["cross_entropy"])
     displacements, steps = preset.natural_displacements, preset.natural_steps
     replicas = preset.natural_replicas
+    fineness: dict[str, Any] = {}
     if architecture == "resnet8":
-        displacements = _thinned(displacements)
+        displacements = RESIDUAL_DISPLACEMENTS
         steps, replicas = min(steps, RESIDUAL_STEPS), min(replicas, RESIDUAL_REPLICAS)
+        fineness = {"record_every": 1, "levels": RESIDUAL_LEVELS}
         model, value, retain, forget = _residual(preset, spec)
         kind: Any = torch.nn.CrossEntropyLoss()
-        batch_sizes = _thinned(_batch_sizes(preset, spec, len(retain[0]), len(forget[0])))
+        shares = _batch_sizes(preset, spec, len(retain[0]), len(forget[0]))
+        batch_sizes = tuple(dict.fromkeys((shares[0], shares[-1])))
         net = bridge.linearise(model, kind, retain, forget)
         found = frozen_curvature(net, batch_sizes[0][0], predictions.SAMPLING)
         step_size = 0.25 * found.safe_step_size
@@ -291,15 +310,9 @@ def describe(
         model, kind, retain, forget, step_size=step_size, batch_sizes=batch_sizes,
         alphas=np.linspace(0.0, 1.0, preset.natural_alphas),
         displacements=displacements, steps=steps, replicas=replicas,
-        seed=[spec["seed"], spec["index"], 41],
+        seed=[spec["seed"], spec["index"], 41], **fineness,
     )  # fmt: skip
     return {"training_loss": value, "step_size": step_size, "maps": maps}
-
-
-def _thinned(values: Sequence[Any]) -> tuple[Any, ...]:
-    """At most three of the values, the ends among them."""
-    places = np.linspace(0, len(values) - 1, min(3, len(values)))
-    return tuple(values[round(k)] for k in places)
 
 
 def _threshold(network: networks.Network, batch_size: tuple[int, int]) -> float:

@@ -45,8 +45,10 @@ def test_a_residual_network_on_textures():
     spec = {**SPEC, "data": "textures", "snr": None, "forget": "random"}
     found = natural_size.describe(preset, spec, "cross_entropy", "resnet8", "cpu")
     assert found["training_loss"] < preset.natural_loss
-    assert [m["displacement"] for m in found["maps"]] == [0.0, 0.05, 0.2]  # three of four
-    assert found["maps"][0]["flipped"] is None and len(found["maps"][0]["cells"]) == 6
+    assert [m["displacement"] for m in found["maps"]] == [0.0, 0.005]  # its own
+    assert found["maps"][0]["flipped"] is None and len(found["maps"][0]["cells"]) == 4
+    passed = [level["level"] for c in found["maps"][1]["cells"] for level in c["along"]]
+    assert all(level > 0.005 for level in passed)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,8 @@ def test_a_residual_network_on_textures():
             TypeError,
             "displacements must be a list, tuple or array, got 0.1",
         ),
+        ({"levels": [0.1, 0.0]}, ValueError, r"levels\[1\] must be > 0"),
+        ({"record_every": 0}, ValueError, "record_every must"),
         ({"displacements": [-1.0]}, ValueError, r"displacements\[0\] must be >= 0"),
         ({"batch_sizes": 4}, TypeError, "batch_sizes must be a list, tuple or array, got 4"),
         ({"batch_sizes": [4]}, TypeError, r"batch_sizes\[0\] must be a list or tuple, got 4"),

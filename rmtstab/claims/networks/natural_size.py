@@ -120,7 +120,7 @@ def linear_theory(evidence: Evidence) -> Outcome:
 
 
 def other_data(evidence: Evidence) -> Outcome:
-    """Report function space and frozen curvature on images, textures and a ResNet-8."""
+    """Report where both predictions stop on images, textures and a ResNet-8."""
     shown = []
     for n in evidence["natural_size"]:
         if n["data"] == "signal_plus_noise":
@@ -130,10 +130,43 @@ def other_data(evidence: Evidence) -> Outcome:
         near, frozen = (_medians(first, p).get(0.1, math.nan) for p in ("function_space", "frozen"))
         shown.append(
             f"{n['architecture']}, {n['data']}, {n['loss'].replace('_', ' ')}: "
-            f"{math.exp(near):.2f}, frozen {math.exp(frozen):.2f}"
+            f"{math.exp(near):.2f}, frozen {math.exp(frozen):.2f}, {_stopping(first)}"
         )
     text = "; ".join(shown) or "this preset has signal-plus-noise data alone"
-    return Outcome(f"median factor at 10 % of ‖w*‖: {text}", math.nan, math.nan, None)
+    return Outcome(
+        f"median factor at 10 % of ‖w*‖, and the distance at which function space is off by "
+        f"{FACTOR:g} (geometric mean over the cells that get there ×÷ its standard error): {text}",
+        math.nan, math.nan, None,
+    )  # fmt: skip
+
+
+def _stopping(network: Record) -> str:
+    """Where function space stops on one network's cells, in words."""
+    found = [s for cell in _cells(network) if (s := _stop(cell)) is not None]
+    if len(found) < 2:
+        return "it is not, or in one cell alone"
+    logs = [math.log(value) for value in found]
+    mean, error = math.exp(float(np.mean(logs))), math.exp(_error(logs))
+    return f"it is at {mean:.2%} ×÷{error:.2f} ({len(found)} cells)"
+
+
+def _stop(cell: Record) -> float | None:
+    """Distance at which the log error passes that of `FACTOR`, by interpolation; None: never.
+
+    Where the first distance compared is beyond it, that distance: an upper bound.
+    """
+    limit = math.log(FACTOR)
+    before: tuple[float, float] | None = None
+    for passed in cell["along"]:
+        gap = abs(passed["function_space"] - passed["real"])
+        if gap > limit:
+            if before is None:
+                return float(passed["level"])
+            level, inside = before
+            share = (limit - inside) / (gap - inside)
+            return float(level * (passed["level"] / level) ** share)
+        before = passed["level"], gap
+    return None
 
 
 def stopping_displacement(errors: dict[float, list[float]], limit: float) -> tuple[float, float]:

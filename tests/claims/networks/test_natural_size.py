@@ -121,3 +121,18 @@ def test_other_data_are_reported_and_not_judged():
     outcome = natural_size.other_data(found)
     assert outcome.holds is None and "digits" in outcome.measured
     assert np.isnan(outcome.value)
+
+
+def test_other_networks_say_where_function_space_stops():
+    """By hand: 1.5 is passed at half of the logarithm between 2 and 5 % at (0, 2 log 1.5)."""
+    limit = math.log(1.5)
+    rising = cell([0.0, 2.0 * limit, 5.0, 5.0, 5.0, 5.0])
+    assert natural_size._stop(rising) == pytest.approx(math.sqrt(0.02 * 0.05))
+    assert natural_size._stop(cell([-3.0] * 6)) == 0.02  # beyond it from the first
+    assert natural_size._stop(cell([0.1] * 6)) is None
+    found = {"architecture": "resnet8", "data": "digits", "loss": "cross_entropy",
+             "maps": [{"cells": [rising, rising, cell([0.1] * 6)]}]}  # fmt: skip
+    text = natural_size.other_data({"natural_size": [found]}).measured
+    assert "it is at 3.16% ×÷1.00 (2 cells)" in text
+    found["maps"][0]["cells"] = [rising]
+    assert "in one cell alone" in natural_size.other_data({"natural_size": [found]}).measured
