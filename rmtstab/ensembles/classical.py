@@ -342,7 +342,7 @@ class Jacobi:
         """
         source, p = _checks.random_source("rng", rng), self.p
         if largest is not None:
-            _checks.integer("largest", largest, low=1, high=p, high_label="p")
+            largest = _checks.integer("largest", largest, low=1, high=p, high_label="p")
         keep = p if largest is None else min(p, _corner(p, largest))
         angles = self._angles(source, 0, keep)
         values = self._corner_values(angles, largest)
