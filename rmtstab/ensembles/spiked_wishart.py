@@ -94,6 +94,12 @@ class SpikedWishart:
         Returns
         -------
         ndarray, shape (p, p), float64
+
+        Examples
+        --------
+        >>> from rmtstab.ensembles import SpikedWishart
+        >>> SpikedWishart(8, 3, shifts=[5.0]).matrix(0).shape
+        (3, 3)
         """
         noise = _checks.random_source("rng", rng).standard_normal((self.p, self.n))
         noise[: len(self.spikes)] *= np.sqrt(self.spikes)[:, None]
