@@ -17,6 +17,7 @@ with replacement  1/(nB)                 c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from rmtstab import _checks
@@ -156,7 +157,7 @@ class Scheme:
         if not self.fixed_size:
             return _checks.real(name, value, low=0, high=n, low_open=True, high_label=label)
         whole = value.item() if getattr(value, "ndim", None) == 0 else value
-        if isinstance(whole, float) and whole.is_integer():
+        if isinstance(whole, float | Fraction) and whole == whole // 1:
             whole = int(whole)
         return float(_checks.integer(name, whole, low=1, high=n, high_label=label))
 

@@ -1,6 +1,7 @@
 """Calls that once gave NaN, infinity, zero or a crash in silence, as they were found."""
 
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -91,8 +92,32 @@ def test_refused(build, error, message):
         build()
 
 
-def test_the_rows_of_a_matrix_are_pairs():
-    assert [list(pair) for pair in _checks.each("batch_sizes", np.asmatrix([[4, 2]]))] == [[4, 2]]
+def test_other_forms_of_batches_and_counts(problem):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's, of the class
+        matrix = np.asmatrix([[2, 1]])
+        maps = [problem.frontier(0.1, batches, [0.1]).values for batches in ([(2, 1)], matrix)]
+    assert [list(pair) for pair in _checks.each("batch_sizes", matrix)] == [[2, 1]]
+    np.testing.assert_array_equal(*maps)
+    assert problem.critical_step_size(Fraction(2), 0.1) == problem.critical_step_size(2, 0.1)
+    with pytest.raises(TypeError, match=r"batch_size must be an integer, got Fraction\(3, 2\)"):
+        problem.critical_step_size(Fraction(3, 2), 0.1)
+    update = problem.dynamics(0.1, 2, 0.1)
+    moments = [update.second_moment(extra=kind(1))(np.eye(4)) for kind in (int, np.uint16)]
+    np.testing.assert_array_equal(*moments)
+
+
+def test_what_was_refused_from_inside(problem, tmp_path):
+    pytest.importorskip("flint")
+    alone = rs.UnlearningProblem.from_factors(np.eye(3))
+    with pytest.raises(ValueError, match="n_forget must be at least 1 for a frontier, got 0"):
+        alone.frontier_laws(0.1, [1, 2])
+    for path in (0, None, [], b"certificate"):
+        with pytest.raises(TypeError, match="path must be"):
+            problem.dynamics(0.1, 2, 0.1).certificate().save(path)
+    for names in ([], ("a", "b"), (1,), "a"):
+        with pytest.raises((TypeError, ValueError), match="names must"):
+            ReducedFactors.from_factors(np.eye(3), names=names)
 
 
 SMALL = np.uint8

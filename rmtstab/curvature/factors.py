@@ -273,7 +273,11 @@ def split_coordinates(
 
 
 def _labels(sets: Sequence[Any], names: Sequence[str] | None) -> list[str]:
-    return [f"sets[{k}]" for k in range(len(sets))] if names is None else list(names)
+    if names is None:
+        return [f"sets[{k}]" for k in range(len(sets))]
+    return [
+        _checks.instance("names", name, str) for name in _checks.items("names", names, len(sets))
+    ]
 
 
 def _rows(name: str, given: Any) -> tuple[FloatArray, list[int]]:

@@ -229,7 +229,7 @@ class Update:
         -------
         SecondMoment
         """
-        active = _checks.flag("active", active)
+        active, extra = _checks.flag("active", active), _checks.integer("extra", extra, low=0)
         noise = self.noise(active, extra)
         basis = self.basis.padded(extra)
         mix = basis.mix[: basis.n_active] if active else basis.mix

@@ -48,7 +48,7 @@ class Certificate(Record):
         -------
         Path
         """
-        target = Path(path)
+        target = _checks.path("path", path)
         target.write_text(json.dumps(self.content, allow_nan=False) + "\n")
         return target
 

@@ -152,6 +152,8 @@ class HasFrontiers(SampleCurvatures):
         >>> found.mean_square.round(4).tolist(), found.is_valid.tolist()
         ([0.3927, 0.3939], [True, True])
         """
+        if self.n_forget == 0:
+            raise ValueError("n_forget must be at least 1 for a frontier, got 0")
         updates = [
             Update.of(self, step_size, b, 0.5, sampling, 0.0, 0.0)
             for b in _checks.each("batch_sizes", batch_sizes)

@@ -73,11 +73,16 @@ def attempt(call, seconds, **changed):
 def words(call, changed):
     """What a refusal may name: an argument, one of many, one of the instance, a name as text."""
     names = set(inspect.signature(call.function).parameters)
+    if not names:
+        return names
     owner = getattr(call.function, "__self__", None)
-    if dataclasses.is_dataclass(owner) and not inspect.isclass(owner):
-        names |= {field.name for field in dataclasses.fields(owner)}
+    if owner is not None and not inspect.isclass(owner):  # what the instance says of itself
+        kind = type(owner)
+        names |= {n for n in dir(kind) if not n.startswith("_") and not callable(getattr(kind, n))}
+        names |= set(getattr(kind, "__dataclass_fields__", ()))
     for value in (*call.arguments.values(), *changed.values()):
-        names |= set(value) if isinstance(value, dict) else {value} if type(value) is str else set()
+        listed = value if isinstance(value, dict | list | tuple) else (value,)
+        names |= {word for word in listed if type(word) is str}
     return names | {name.removesuffix("s") for name in names if type(name) is str}
 
 
@@ -89,7 +94,8 @@ def refuses(error, names):
     last = traceback.extract_tb(error.__traceback__)[-1]
     line = linecache.getline(last.filename, last.lineno).strip()
     ours = "/rmtstab/" in last.filename and line.startswith("raise")
-    return ours and bool(set(re.findall(r"\w+", str(error))) & names)
+    # a call without arguments is refused for what its instance is
+    return ours and (not names or bool(set(re.findall(r"\w+", str(error))) & names))
 
 
 def equal(first, second, rtol):
