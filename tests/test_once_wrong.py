@@ -10,8 +10,9 @@ import rmtstab as rs
 from rmtstab import _checks, theory
 from rmtstab.curvature import CoherenceMap, ReducedFactors, coherence_matrix
 from rmtstab.curvature.coherence import per_sample
+from rmtstab.dynamics import Update
 from rmtstab.laws import Semicircle, TracyWidom
-from rmtstab.sweeps import Cell
+from rmtstab.sweeps import Cell, experiment
 from rmtstab.theory import sufficient
 
 
@@ -92,7 +93,7 @@ def test_refused(build, error, message):
         build()
 
 
-def test_other_forms_of_batches_and_counts(problem):
+def test_other_forms_of_batches_and_counts(problem, rng):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy's, of the class
         matrix = np.asmatrix([[2, 1]])
@@ -103,8 +104,9 @@ def test_other_forms_of_batches_and_counts(problem):
     with pytest.raises(TypeError, match=r"batch_size must be an integer, got Fraction\(3, 2\)"):
         problem.critical_step_size(Fraction(3, 2), 0.1)
     update = problem.dynamics(0.1, 2, 0.1)
-    moments = [update.second_moment(extra=kind(1))(np.eye(4)) for kind in (int, np.uint16)]
-    np.testing.assert_array_equal(*moments)
+    moments = [update.second_moment(extra=kind(1)) for kind in (int, np.uint16)]
+    probe = rng.standard_normal((moments[0].side,) * 2)
+    np.testing.assert_array_equal(*(moment(probe) for moment in moments))
 
 
 def test_what_was_refused_from_inside(problem, tmp_path):
@@ -149,3 +151,23 @@ def test_a_heavy_sample_at_the_ends():
     alone = theory.coherence_bounds.HeavySample((8, 0), (2.0, 0.0), (1.0, 0.0))
     with pytest.raises(ValueError, match=r"sizes must be of two sets .* got \(8, 0\)"):
         alone.critical_alpha(0.1, (2, 1), "bernoulli")
+
+
+def test_an_update_and_an_experiment_take_what_they_are_told_or_say_no(problem):
+    """Both kept anything: text as a step size, a number as a name."""
+    update = Update.of(problem, 0.1, 2, 0.1, "without_replacement", 0.0, 0.0)
+    assert update.at(step_size=np.float32(0.5), batch_size=[1, 1.5]).batch_size == (1.0, 1.5)
+    for name in ("step_size", "alpha", "weight_decay", "momentum"):
+        with pytest.raises(TypeError, match=f"{name} must be a real number, got 'text'"):
+            update.at(**{name: "text"})
+    for name in ("scheme", "curvatures"):
+        with pytest.raises(TypeError, match=f"{name} must be a"):
+            update.at(**{name: "bernoulli"})
+    with pytest.raises(TypeError, match="name must be text, got 3"):
+        experiment(3, {})
+    with pytest.raises(TypeError, match=r"units\['x'\] must be a str, got 1"):
+        experiment("new", {"x": 1})
+    with pytest.raises(TypeError, match="dimensions must be a list or tuple, got 'step'"):
+        experiment("new", {}, {"x": "step"})
+    with pytest.raises(TypeError, match="function must be a function, got 1"):
+        experiment("new", {})(1)

@@ -18,6 +18,7 @@ from rmtstab.dynamics.second_moment import NoiseMap, SecondMoment
 from rmtstab.sampling import Pair, Scheme
 
 MOST = 1e150  # of a multiplier: second moments hold its square
+NUMBERS = "step_size", "alpha", "weight_decay", "momentum"  # fields
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,27 @@ class Update:
         Parameters
         ----------
         **changes
-            Fields of the class, taken as they are: a root-finder's batch sizes may be
-            real numbers under every scheme.
+            Fields of the class: finite numbers, but within no range, as a root-finder's batch
+            sizes may be real numbers under every scheme.
 
         Returns
         -------
         Update
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a change is of another kind than its field, or no field.
         """
+        for name, value in changes.items():
+            if name in NUMBERS:
+                changes[name] = _checks.real(name, value)
+            elif name == "batch_size":
+                changes[name] = _checks.reals(name, value, 2)
+            elif name == "scheme":
+                _checks.instance(name, value, Scheme)
+            elif name == "curvatures":
+                _checks.instance(name, value, SampleCurvatures)
         return replace(self, **changes)
 
     # --- the mean dynamics -------------------------------------------------------------------

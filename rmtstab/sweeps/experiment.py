@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rmtstab.sweeps.grid import Cell
+from rmtstab import _checks
+from rmtstab.sweeps.grid import Cell, check_task
 
 Function = Callable[..., dict[str, Any]]
 
@@ -108,8 +109,8 @@ def experiment(
 
     Raises
     ------
-    ValueError
-        If another function has the name.
+    TypeError, ValueError
+        If an argument is of another kind, or another function has the name.
 
     Examples
     --------
@@ -120,13 +121,22 @@ def experiment(
     >>> Sweep("cube", {"x": [2.0]}).run()["volume"].attrs["units"]
     'm³'
     """
+    check_task("name", name)
+    units = dict(_checks.mapping("units", units))
+    for key, unit in units.items():
+        _checks.instance(f"units[{key!r}]", unit, str)
+    axes = {
+        key: tuple(_checks.instance("dimensions", x, str) for x in _checks.items("dimensions", of))
+        for key, of in _checks.mapping("dimensions", dimensions or {}).items()
+    }
 
     def register(function: Function) -> Function:
-        Cell(name, 0, {})  # the same rule for names
+        _checks.function("function", function)
         known = REGISTERED.get(name)
-        if known is not None and known.function.__qualname__ != function.__qualname__:
+        names = [getattr(f, "__qualname__", f) for f in (known and known.function, function)]
+        if known is not None and names[0] != names[1]:
             raise ValueError(f"name must be new, got {name!r}: another experiment has it")
-        REGISTERED[name] = Experiment(name, function, dict(units), dict(dimensions or {}))
+        REGISTERED[name] = Experiment(name, function, units, axes)
         return function
 
     return register

@@ -18,6 +18,17 @@ from rmtstab import _checks
 TASK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")  # part of a file's name: no folders
 
 
+def check_task(name: str, value: Any) -> None:
+    """Refuse what cannot be the name of a file."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be text, got {value!r:.120} ({type(value).__name__})")
+    if not TASK.fullmatch(value):
+        raise ValueError(
+            f"{name} must be 1 to 100 letters, digits, '_', '.' or '-' and begin with none of "
+            f"the last two, got {value[:120]!r}"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Cell:
     """One unit of work: a task name, a seed, and the parameters that tell it apart.
@@ -52,13 +63,7 @@ class Cell:
     parameters: dict[str, Any]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.task, str):
-            raise TypeError(f"task must be text, got {self.task!r} ({type(self.task).__name__})")
-        if not TASK.fullmatch(self.task):
-            raise ValueError(
-                "task must be 1 to 100 letters, digits, '_', '.' or '-' and begin with none of "
-                f"the last two, got {self.task[:120]!r}"
-            )
+        check_task("task", self.task)
         object.__setattr__(self, "seed", _checks.seed("seed", self.seed, 128))
 
     @classmethod

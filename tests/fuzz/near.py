@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from tests.fuzz.values import forms
 
@@ -50,6 +52,8 @@ def near(value, rng, pool, words=()):
         return _sequence(value, rng, pool)
     if hasattr(value, "detach"):
         return _tensor(value, rng)
+    if isinstance(value, Axes):
+        return Figure(figsize=rng.uniform(2.0, 9.0, size=2)).add_subplot()
     if isinstance(value, type) or callable(value):
         same = type(value) in pool and not isinstance(value, type)
         return _member(value, rng, pool) if same else functools.partial(value)

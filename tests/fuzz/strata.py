@@ -9,12 +9,14 @@ import collections
 import dataclasses
 import inspect
 import time
+import zlib
 
 from tests.fuzz import outcomes, state
 from tests.fuzz.judging import SECONDS, cases, fault_of, judge
 from tests.fuzz.near import near, words_of
 
 LEAST = 20  # accepted, and refused
+VARIED = 10  # of those accepted, that are no other form of a documented call
 TRIES = 12  # times as many are drawn before a callable is said to accept or refuse too few
 HOSTILE = 60  # hostile cases of each callable, at least
 KEPT = 40  # instances of a class
@@ -69,6 +71,10 @@ def tally(made, pool, rng):
         _count(found, call, {}, result)
         if result.kind == "accepted":
             pool.add(result.result)
+    if not good:  # a guess of arguments, which another instance may take
+        tried = [call.on(other) for call in made for other in _others(call, pool)]
+        usual = [(call, outcomes.attempt(call, SECONDS)) for call in tried]
+        good = [(call, result) for call, result in usual if result.kind == "accepted"]
     if good:
         words = _hostile(found, *good[0], rng)
         _varied(found, good, pool, words, rng)
@@ -97,9 +103,10 @@ def _hostile(found, call, usual, rng):
 
 def _varied(found, made, pool, words, rng):
     """Calls with near values of some arguments, on some instance, until enough are accepted."""
-    end = time.process_time() + SPENT
+    end, varied = time.process_time() + SPENT, 0
     for k in range(TRIES * LEAST):
-        if len(found.accepted) >= LEAST or time.process_time() > end:
+        enough = len(found.accepted) >= LEAST and varied >= VARIED
+        if enough or time.process_time() > end:
             return
         call, usual = made[k % len(made)]
         names = [n for n in call.arguments if n not in (call.variadic, call.keywords)]
@@ -114,6 +121,7 @@ def _varied(found, made, pool, words, rng):
         _count(found, call, changed, outcome)
         if outcome.kind == "accepted":
             pool.add(outcome.result)
+            varied += 1
         shown = f"{call.name}({', '.join(f'{n}={v!r:.60}' for n, v in changed.items())})"
         fault = fault_of(call, usual, changed, outcome, shown)
         found.faults += [fault] * (fault is not None)
@@ -137,7 +145,7 @@ def _count(found, call, changed, outcome):
     """Add a call to those accepted or refused, if it is another one."""
     found.calls += 1
     owner = getattr(call.function, "__self__", None)
-    parts = [f"{name}:{type(v).__name__}:{_shape(v)}:{v!r:.150}" for name, v in changed.items()]
+    parts = [f"{name}:{type(v).__name__}:{_shape(v)}:{_digest(v)}" for name, v in changed.items()]
     key = f"{id(owner)} {sorted(parts)} {sorted(call.arguments)}"
     if outcome.kind == "accepted":
         found.accepted.add(key)
@@ -146,5 +154,13 @@ def _count(found, call, changed, outcome):
 
 
 def _shape(value):
-    flags = getattr(value, "flags", "")
-    return f"{getattr(value, 'dtype', '')}{getattr(value, 'strides', '')}{str(flags)[:200]}"
+    """What the text of an array or of axes does not tell."""
+    return [str(getattr(value, name, "")) for name in ("dtype", "strides", "flags", "bbox")]
+
+
+def _digest(value):
+    """Of an object's text, where it has one."""
+    try:
+        return zlib.crc32(repr(value).encode())
+    except Exception:  # what a changed field of a record makes of its text
+        return id(value)
