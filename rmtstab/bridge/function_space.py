@@ -101,11 +101,14 @@ class Coefficients:
     scale : ndarray, shape (n_cells, n_steps), float64
     moved : ndarray, shape (n_cells, n_steps, N·C), float64
         How far all outputs have gone down: ``K values`` where the kernel does not move.
+    leap : ndarray, shape (n_cells,), float64
+        Furthest that a single step has moved an output, up to the last kept step.
     """
 
     values: FloatArray
     scale: FloatArray
     moved: FloatArray
+    leap: FloatArray
 
 
 def run(
@@ -211,8 +214,9 @@ class _Runs:
         if self.snapshots is not None:
             kept = self.snapshots.shape
             self.kept = Coefficients(
-                np.zeros((*kept, n, width)), np.ones(kept), np.zeros((*kept, columns))
-            )
+                np.zeros((*kept, n, width)), np.ones(kept), np.zeros((*kept, columns)),
+                np.zeros(kept[0]),
+            )  # fmt: skip
 
     def _empty(self, shape: tuple[int, int]) -> Tensor:
         size = *shape, len(self.plan.recorded)
@@ -228,7 +232,10 @@ class _Runs:
             if self.snapshots is not None:
                 self._keep(step)
             if step < self.last:
+                before = None if self.snapshots is None else self.h[0].clone()
                 self._step(step, next(batches))
+                if before is not None:
+                    self._measure_leap(before)
         records = [record.transpose(0, 1).cpu().numpy() for record in self.records]
         curves = [SetCurves(records[k], records[k + 1]) for k in (0, 2, 4)]
         steps = self.plan.recorded.copy()
@@ -370,6 +377,11 @@ class _Runs:
             square = square + (shrunk * self.space.weight_norm) ** 2
         length: Tensor = square.clamp(min=0.0).sqrt().nan_to_num(nan=torch.inf)
         return length
+
+    def _measure_leap(self, before: Tensor) -> None:
+        """Take note of the furthest that any output of each cell was moved by a step."""
+        moved = (self.h[0] - before).abs_().amax(dim=1).nan_to_num_(nan=torch.inf)
+        np.maximum(self.kept.leap, moved.double().cpu().numpy(), out=self.kept.leap)
 
     def _keep(self, step: int) -> None:
         """Copy the coefficients of the cells that are to be kept at this step."""
