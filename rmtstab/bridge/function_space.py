@@ -101,11 +101,14 @@ class Coefficients:
     scale : ndarray, shape (n_cells, n_steps), float64
     moved : ndarray, shape (n_cells, n_steps, N·C), float64
         How far all outputs have gone down: ``K values`` where the kernel does not move.
+    leap : ndarray, shape (n_cells,), float64
+        Furthest that a single step has moved an output, up to the last kept step.
     """
 
     values: FloatArray
     scale: FloatArray
     moved: FloatArray
+    leap: FloatArray
 
 
 def run(
@@ -212,7 +215,7 @@ class _Runs:
             kept = self.snapshots.shape
             self.kept = (
                 torch.zeros(*kept, n, width, **like), torch.ones(kept, **like),
-                torch.zeros(*kept, columns, **like),
+                torch.zeros(*kept, columns, **like), torch.zeros(kept[0], **like),
             )  # fmt: skip
 
     def _empty(self, shape: tuple[int, int]) -> Tensor:
@@ -229,14 +232,17 @@ class _Runs:
             if self.snapshots is not None:
                 self._keep(step)
             if step < self.last:
+                before = None if self.snapshots is None else self.h[0].clone()
                 self._step(step, next(batches))
+                if before is not None:
+                    self._measure_leap(before)
         records = [record.transpose(0, 1).cpu().numpy() for record in self.records]
         curves = [SetCurves(records[k], records[k + 1]) for k in (0, 2, 4)]
         steps = self.plan.recorded.copy()
         result = Curves(steps, curves[0], curves[1], curves[2], records[6])
         if self.snapshots is None:
             return result, None
-        return result, Coefficients(*(part.cpu().numpy() for part in self.kept))
+        return result, Coefficients(*(part.double().cpu().numpy() for part in self.kept))
 
     def _step(self, step: int, batches: tuple[Batch | None, Batch | None]) -> None:
         beta, decay = self.plan.momentum, self.plan.weight_decay
@@ -374,13 +380,19 @@ class _Runs:
         length: Tensor = square.clamp(min=0.0).sqrt().nan_to_num(nan=torch.inf)
         return length
 
+    def _measure_leap(self, before: Tensor) -> None:
+        """Take note of the furthest that any output of each cell was moved by a step."""
+        moved = (self.h[0] - before).abs_().amax(dim=1).nan_to_num_(nan=torch.inf)
+        leap = self.kept[-1]
+        torch.maximum(leap, moved, out=leap)
+
     def _keep(self, step: int) -> None:
         """Copy the coefficients of the cells that are to be kept at this step."""
         cells, columns = (
             torch.as_tensor(k) for k in np.nonzero(np.asarray(self.snapshots) == step)
         )
         if len(cells):
-            for kept, now in zip(self.kept, (self.c[0], self.a, self.h[0]), strict=True):
+            for kept, now in zip(self.kept[:3], (self.c[0], self.a, self.h[0]), strict=True):
                 kept[cells, columns] = now[cells]
 
 
