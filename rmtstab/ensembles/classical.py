@@ -12,6 +12,7 @@ from scipy.linalg import eigh_tridiagonal
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
+from rmtstab.ensembles.chi import chi
 
 Matrix = NDArray[Any]
 
@@ -52,11 +53,6 @@ def gaussian_entries(rng: Any, shape: tuple[int, ...], dyson_index: float) -> Ma
         return np.asarray(source.standard_normal(shape))
     pair = source.standard_normal((2, *shape))
     return np.asarray((pair[0] + 1j * pair[1]) / math.sqrt(2.0))
-
-
-def _chi(source: Any, degrees: FloatArray) -> FloatArray:
-    """Draw chi variables; of 0 degrees, 0."""
-    return np.asarray(np.sqrt(2.0 * source.standard_gamma(0.5 * degrees)))
 
 
 def _index(ensemble: Gaussian | Wishart | Jacobi) -> float:
@@ -169,7 +165,7 @@ class Gaussian:
             largest = _checks.integer("largest", largest, low=1, high=n, high_label="n")
         keep = _corner(n, largest)
         diagonal = source.standard_normal(keep) * math.sqrt(2.0 / beta)
-        off = _chi(source, beta * np.arange(n - 1.0, n - keep, -1.0)) / math.sqrt(beta)
+        off = chi(source, beta * np.arange(n - 1.0, n - keep, -1.0)) / math.sqrt(beta)
         return _top(diagonal, off, largest)
 
 
@@ -251,8 +247,8 @@ class Wishart:
             largest = _checks.integer("largest", largest, low=1, high=low, high_label="min(n, p)")
         keep = _corner(low, largest)
         count = np.arange(keep, dtype=float)
-        diagonal = _chi(source, beta * (high - count))
-        below = _chi(source, beta * (low - 1.0 - count[: keep - 1]))
+        diagonal = chi(source, beta * (high - count))
+        below = chi(source, beta * (low - 1.0 - count[: keep - 1]))
         squares = diagonal**2
         squares[1:] += below**2
         values = _top(squares / beta, diagonal[:-1] * below / beta, largest)

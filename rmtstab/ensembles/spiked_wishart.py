@@ -10,7 +10,7 @@ from scipy.linalg import eig_banded
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray
-from rmtstab.ensembles.classical import _chi
+from rmtstab.ensembles.chi import chi
 
 FIRST = 32  # rows of the first corner tried
 SAME = 16 * float(np.finfo(float).eps)  # what a larger corner moves its eigenvalues by at the end
@@ -148,8 +148,8 @@ class SpikedWishart:
         k = self._width
         i = np.arange(start, stop, dtype=float)
         rows = source.standard_normal((i.size, k + 1))
-        rows[:, 0] = _chi(source, self.p - i)
-        rows[:, k] = _chi(source, np.maximum(self.n - i, 0.0))
+        rows[:, 0] = chi(source, self.p - i)
+        rows[:, k] = chi(source, np.maximum(self.n - i, 0.0))
         column = i[:, None] + np.arange(-k, 1)
         rows[(column < 0) | (column >= self.n)] = 0.0
         marked = self.spikes[start:stop]

@@ -75,11 +75,11 @@ def test_a_corner_holds_the_top(model, largest, monkeypatch):
 
     with monkeypatch.context() as patch:  # the same draws, more rows than the corner keeps
         corner = classical._corner(2000, largest)
-        patch.setattr(classical, "_chi", lambda source, degrees: np.sqrt(degrees))
+        patch.setattr(classical, "chi", lambda source, degrees: np.sqrt(degrees))
         patch.setattr(classical, "_corner", lambda n, k: min(n, 3 * corner))
         wide = model.eigenvalues(Still(), largest)
     with monkeypatch.context() as patch:
-        patch.setattr(classical, "_chi", lambda source, degrees: np.sqrt(degrees))
+        patch.setattr(classical, "chi", lambda source, degrees: np.sqrt(degrees))
         narrow = model.eigenvalues(Still(), largest)
     np.testing.assert_allclose(narrow, wide, rtol=1e-12)
 
