@@ -52,7 +52,7 @@ def growth(
         still = max(still, update.momentum)
         return Enclosure(still, still, 0.0, np.zeros((0, 0)), 0)
     if update.momentum:
-        return momentum.growth(update).widened(update.rounding)
+        return momentum.growth(update).widened(0.0)  # its rounding is amplified, and counted there
     if route == "sample_space":
         return sample_space.growth(update).widened(update.rounding)
     phi, rounding = centred.second_moment(update)

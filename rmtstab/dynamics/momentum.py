@@ -21,7 +21,7 @@ import numpy as np
 
 from rmtstab._results import FloatArray
 from rmtstab.dynamics import eigen
-from rmtstab.dynamics.certificate import Enclosure
+from rmtstab.dynamics.certificate import ROUNDING, TINY, Enclosure
 from rmtstab.dynamics.second_moment import NoiseMap, SecondMoment
 from rmtstab.dynamics.update import Update
 
@@ -40,6 +40,8 @@ class HeavyBall:
         self.noise: NoiseMap = update.noise(active, extra)
         self.beta, self.gain = update.momentum, update.step_size**2
         self.a = 1.0 + self.beta - update.step_size * (self.mix + update.weight_decay)
+        self.blur = update.multiplier_rounding  # of each a
+        self.noise_blur = update.roundings[1]  # of ⟨M, η²N(M)⟩, ‖M‖ = 1
 
     @property
     def side(self) -> int:
@@ -75,12 +77,23 @@ class HeavyBall:
         out[r:, r:] = m11
         return out
 
-    def mean_radius(self) -> float:
-        """Largest squared modulus of the mean multipliers ``z² − a z + β = 0``."""
+    def mean_radius(self, shift: float = 0.0) -> float:
+        """Largest squared modulus of the mean multipliers ``z² − a z + β = 0``.
+
+        Parameters
+        ----------
+        shift : float
+            Added to every ``|a|``, with which it rises.
+
+        Returns
+        -------
+        float
+        """
         if not len(self.a):
             return 0.0
-        square = self.a**2 - 4.0 * self.beta
-        real = 0.5 * (np.abs(self.a) + np.sqrt(np.maximum(square, 0.0)))
+        a = np.maximum(np.abs(self.a) + shift, 0.0)
+        square = a**2 - 4.0 * self.beta
+        real = 0.5 * (a + np.sqrt(np.maximum(square, 0.0)))
         return float(np.where(square >= 0.0, real**2, self.beta).max())
 
     def denominator(self, level: float) -> FloatArray:
@@ -100,6 +113,36 @@ class HeavyBall:
         result: FloatArray = level * total / (1.0 - b * b)
         return result
 
+    def denominator_blur(self, level: float) -> FloatArray:
+        """What `blur` changes `denominator` by, at most.
+
+        Parameters
+        ----------
+        level : float
+
+        Returns
+        -------
+        ndarray, shape (r, r), float64
+        """
+        b, size = self.beta / level, np.abs(self.a) + self.blur
+        slope = (1.0 - b) ** 2 * (size[:, None] + size)
+        slope += 4.0 * b * (np.abs(self.a[:, None] - self.a) + 2.0 * self.blur)
+        result: FloatArray = self.blur / (1.0 - b * b) * slope
+        return result
+
+    def is_resolved(self, level: float) -> bool:
+        """Whether every denominator is positive, whatever rounding did to it.
+
+        Parameters
+        ----------
+        level : float
+
+        Returns
+        -------
+        bool
+        """
+        return bool((self.denominator(level) > self.denominator_blur(level)).all())
+
 
 def growth(update: Update) -> Enclosure:
     """Growth factor of ``Φ_β``, with the block M₁₁ of its top eigenmatrix.
@@ -111,19 +154,26 @@ def growth(update: Update) -> Enclosure:
     Returns
     -------
     Enclosure
+        Rounding of the mean's multipliers and of the noise is counted in both ends: near
+        critical damping, ``a² = 4β``, a change ε of these moves ρ by ``ε^{1/2}`` and ``ε^{1/3}``.
     """
     ball = HeavyBall(update)
     r = len(ball.a)
     least = ball.mean_radius()
+    lowest = ball.mean_radius(-ball.blur)
     eye = np.eye(r)
     spent = 1
-    if float(np.abs(ball.kick(eye)).max(initial=0.0)) <= 1e-15 * max(least, 1e-300):
+    loudness = float(np.abs(ball.kick(eye)).sum(axis=1).max(initial=0.0))  # ‖N‖ at most
+    if loudness <= ball.noise_blur:
         top = int(np.argmax(np.abs(ball.a)))
-        return Enclosure(least, least * (1.0 + 1e-13), 0.0, np.outer(eye[top], eye[top]), spent)
+        upper = _beyond_noise(ball, ball.mean_radius(ball.blur), loudness + ball.noise_blur)
+        return Enclosure(lowest, upper, 0.0, np.outer(eye[top], eye[top]), spent)
     level = max(least * (1.0 + 1e-3), 1e-12)
     x = eye
     change = math.inf
     for _ in range(ROUNDS):
+        if not ball.is_resolved(level):
+            break
         found = _problem(ball, level, certify=False)
         spent += found.applications
         x = found.matrix / np.sqrt(ball.denominator(level))
@@ -135,10 +185,12 @@ def growth(update: Update) -> Enclosure:
         level = updated
         if change <= 1e-13 * level or level <= least * (1.0 + 1e-12):
             break
+    surely = _scalar_root(ball, x, level, least, blurred=True)
+    spent += 1
     upper = math.inf
     for delta in (1e-9, 1e-7, 1e-5, 1e-3, 1e-1):
         at = max(level, least) * (1.0 + delta)
-        if ball.denominator(at).min() <= 0.0:
+        if not ball.is_resolved(at):
             continue
         found = _problem(ball, at, certify=True)
         spent += found.applications
@@ -147,30 +199,57 @@ def growth(update: Update) -> Enclosure:
             break
     x = 0.5 * (x + x.T)
     x /= np.linalg.norm(x)
-    return Enclosure(level, upper, change, x if np.trace(x) > 0.0 else -x, spent)
+    value = max(lowest, surely or 0.0)
+    return Enclosure(value, upper, change, x if np.trace(x) > 0.0 else -x, spent)
+
+
+def _beyond_noise(ball: HeavyBall, least: float, loudness: float) -> float:
+    """Level above the mean's radius at which a noise of this norm has no eigenvalue 1."""
+    delta = ROUNDING
+    while delta < 1.0:
+        at = max(least, TINY) * (1.0 + delta)
+        if (ball.denominator(at) - ball.denominator_blur(at)).min() > loudness:
+            return at
+        delta *= 2.0
+    return math.inf
 
 
 def _problem(ball: HeavyBall, level: float, certify: bool) -> Enclosure:
-    """Top eigenvalue of ``√g ∘ η²N(√g ∘ ·)/λ``, at most 1 exactly when ρ ≤ λ."""
-    root = 1.0 / np.sqrt(ball.denominator(level))
-    shift = ball.noise.shift * ball.gain * np.outer(ball.mix, ball.mix)
-    psi = SecondMoment(ball.noise, shift * root * root, ball.gain, root)
+    """Top eigenvalue of ``√g ∘ η²N(√g ∘ ·)/λ``, at most 1 exactly when ρ ≤ λ.
+
+    Certified, it is of the least denominators and the loudest noise that rounding leaves.
+    """
+    denominator = ball.denominator(level)
+    if certify:
+        denominator -= ball.denominator_blur(level)
+    root = 1.0 / np.sqrt(denominator)
+    elementwise = ball.noise.shift * ball.gain * np.outer(ball.mix, ball.mix)
+    if certify:
+        elementwise += ball.noise_blur
+    psi = SecondMoment(ball.noise, elementwise * root * root, ball.gain, root)
     start = np.diag(root)
     return eigen.leading(psi.symmetric, start, certify=certify, weights=lambda _: (root, root))
 
 
-def _scalar_root(ball: HeavyBall, x: FloatArray, level: float, least: float) -> float | None:
+def _scalar_root(
+    ball: HeavyBall, x: FloatArray, level: float, least: float, blurred: bool = False
+) -> float | None:
     """Zero of ``Σ (λ/g_λ) X² − ⟨X, η²N(X)⟩`` nearest to ``level``, None if none.
 
-    ρ is above every λ where the difference is negative.
+    ρ is above every λ where the difference is negative; blurred, whatever rounding did to it.
     """
     from scipy.optimize import brentq
 
-    target = float(np.vdot(x, ball.kick(x)))
     squares = x * x
+    target = float(np.vdot(x, ball.kick(x)))
+    if blurred:
+        target -= ball.noise_blur * float(squares.sum())
 
     def excess(at: float) -> float:
-        return float(np.vdot(ball.denominator(at), squares)) - target
+        denominator = ball.denominator(at)
+        if blurred:
+            denominator += ball.denominator_blur(at)
+        return float(np.vdot(denominator, squares)) - target
 
     if excess(level) < 0.0:
         low, high = level, 2.0 * level

@@ -258,24 +258,30 @@ class Update:
         return sum(self.roundings)
 
     @cached_property
+    def multiplier_rounding(self) -> float:
+        """Absolute rounding of each ``1 − ημ``, which inherits it from curvatures that cancel."""
+        basis, r = self.basis, self.basis.n_active
+        if r == 0:
+            return 0.0
+        rows = np.einsum("ik,ik->i", basis.rows, basis.rows)
+        retain = float(rows[: basis.split].sum()) / basis.sizes[0]
+        forget = float(rows[basis.split :].sum()) / max(basis.sizes[1], 1)
+        mixed = (1.0 - self.alpha) * retain + self.alpha * forget + self.weight_decay
+        j = float(np.abs(self.mean_multipliers).max())
+        return 4.0 * EPS * math.sqrt(r) * (1.0 + j + self.step_size * mixed)
+
+    @cached_property
     def roundings(self) -> Pair:
         """The two parts of `rounding`: 4ε√r times the terms that cancel in Φ.
 
-        These are the mean's ``j_p²`` with what ``1 − ημ`` inherits from two curvatures that
-        may cancel in D, and the two parts of fixed-size noise. About 1e-15 unless ``η H`` is
-        large.
+        These are the mean's ``j_p²`` with `multiplier_rounding`, and the two parts of
+        fixed-size noise. About 1e-15 unless ``η H`` is large.
         """
         basis, r, eta = self.basis, self.basis.n_active, self.step_size
         if r == 0:
             return 0.0, 0.0
-        rows = np.einsum("ik,ik->i", basis.rows, basis.rows)
-        retain = float(rows[: basis.split].sum()) / basis.sizes[0]
-        forget = float(rows[basis.split :].sum()) / max(basis.sizes[1], 1)
-        unsigned = eta * ((1.0 - self.alpha) * retain + self.alpha * forget + self.weight_decay)
-        j = float(np.abs(self.mean_multipliers).max())
-        noise = self.judged_noise
+        noise, of_j = self.judged_noise, self.multiplier_rounding
         fixed = noise.kappa * float(np.vdot(noise.square, noise.square)) if noise.kappa else 0.0
         fixed += abs(noise.shift) * float(np.square(basis.mix[:r]).max())
-        unit = 4.0 * EPS * math.sqrt(r)
-        of_j = unit * (1.0 + j + unsigned)
-        return of_j * (j + of_j), unit * eta * eta * fixed
+        j = float(np.abs(self.mean_multipliers).max())
+        return of_j * (j + of_j), 4.0 * EPS * math.sqrt(r) * eta * eta * fixed
