@@ -32,11 +32,11 @@ PREDICTORS = ("function_space", "frozen", "other_batches", "scaled")
 WRONG = 1.25  # what the step of the wrong theory is multiplied by
 LOSSES = {"half_squared_error": bridge.half_squared_error, "logistic": bridge.logistic}
 RESIDUAL_STEPS, RESIDUAL_REPLICAS = 150, 2  # at most, of a ResNet-8
+RESIDUAL_DISPLACEMENTS = (0.0, 0.005)  # over ‖w*‖
 RECORD_EVERY = 2
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of the distance from w*, over ‖w*‖, that runs pass
-# a ResNet-8's losses part from the linearised ones within a hundredth of its norm, and then explode
-RESIDUAL_DISPLACEMENTS = (0.0, 0.005)
-RESIDUAL_LEVELS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, *LEVELS)
+# beyond signal plus noise losses may part within a hundredth of the norm, and then explode
+FINE_LEVELS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, *LEVELS)
 CEILING = 1e12  # losses beyond it are alike
 
 
@@ -274,8 +274,8 @@ def describe(
         the largest output curvature that the loss can have; of a ResNet-8 a quarter of the step
         that is safe on the retain set) and ``maps``. A step of a ResNet-8 costs a hundred of the
         CNN's: its maps start at `RESIDUAL_DISPLACEMENTS`, have the least and largest batch sizes,
-        `RESIDUAL_STEPS` steps and `RESIDUAL_REPLICAS` runs a cell at most. Each step is recorded,
-        and losses are compared from a two-thousandth of ‖w*‖ on: there they part.
+        `RESIDUAL_STEPS` steps and `RESIDUAL_REPLICAS` runs a cell at most. Beyond signal plus
+        noise each step is recorded, and losses are compared from a two-thousandth of ‖w*‖ on.
     """
     model: nn.Module
     _checks.choice("architecture", architecture, ("cnn", "resnet8"))
@@ -283,11 +283,11 @@ def describe(
     _checks.choice("loss", loss, list(LOSSES) if architecture == "cnn" else ["cross_entropy"])
     displacements, steps = preset.natural_displacements, preset.natural_steps
     replicas = preset.natural_replicas
-    fineness: dict[str, Any] = {}
+    synthetic = spec["data"] == "signal_plus_noise"
+    fineness: dict[str, Any] = {} if synthetic else {"record_every": 1, "levels": FINE_LEVELS}
     if architecture == "resnet8":
         displacements = RESIDUAL_DISPLACEMENTS
         steps, replicas = min(steps, RESIDUAL_STEPS), min(replicas, RESIDUAL_REPLICAS)
-        fineness = {"record_every": 1, "levels": RESIDUAL_LEVELS}
         model, value, retain, forget = _residual(preset, spec)
         kind: Any = torch.nn.CrossEntropyLoss()
         shares = _batch_sizes(preset, spec, len(retain[0]), len(forget[0]))

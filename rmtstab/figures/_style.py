@@ -57,7 +57,8 @@ def check_axes(ax: Any) -> None:
 def plain_ticks(axis: Any, steps: tuple[float, ...] = (1.0, 2.0, 5.0)) -> None:
     """Label a logarithmic axis at steps times the powers of ten, as numbers.
 
-    Over more than three decades the powers alone are labelled, as usual.
+    Over more than three decades, or more than two beside each other, where numbers would meet,
+    the powers alone are labelled, as usual.
 
     Parameters
     ----------
@@ -67,7 +68,8 @@ def plain_ticks(axis: Any, steps: tuple[float, ...] = (1.0, 2.0, 5.0)) -> None:
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     low, high = axis.get_view_interval()
-    if axis.get_scale() != "log" or not 0.0 < low < high <= 1e3 * low:
+    decades = 2.0 if axis.axis_name == "x" else 3.0
+    if axis.get_scale() != "log" or not 0.0 < low < high <= 10.0**decades * low:
         return
     axis.set_major_locator(LogLocator(subs=steps))
     axis.set_major_formatter(FormatStrFormatter("%g"))

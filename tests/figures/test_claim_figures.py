@@ -1,5 +1,7 @@
 """Bounds against growth, and a check's series: axes in, axes out, what is vacuous left out."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -86,6 +88,28 @@ def test_claimed_slopes_are_drawn(axes):
     other = axes.figure.add_subplot()
     rmtstab.figures.check_series(other, figure_of("n", "gap", [edge], logarithmic="xy"))
     assert other.get_legend_handles_labels()[1] == ["edge (claimed slope −2/3)"]
+
+
+@pytest.mark.parametrize("largest", [900, 20_480, 65_536])
+def test_labels_beside_each_other_do_not_meet(largest):
+    """One journal column wide; numbers of five digits met at 80 to 20,480."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    sizes = np.geomspace(80, largest, 5)
+    figure = Figure(figsize=(3.4, 3.0), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    lines = [series("edge", sizes, sizes**-0.5, slope=-0.5)]
+    rmtstab.figures.check_series(axes, figure_of("n", "error", lines, logarithmic="xy"))
+    canvas.draw()
+    low, high = axes.get_xlim()
+    labels = [
+        t for t in axes.get_xticklabels() if t.get_text() and low <= t.get_position()[0] <= high
+    ]
+    boxes = [label.get_window_extent(canvas.get_renderer()) for label in labels]
+    assert len(boxes) >= 2
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_a_box_a_bound(axes):

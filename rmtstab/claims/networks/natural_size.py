@@ -58,7 +58,7 @@ def errors_along(evidence: Evidence, loss: str, predictor: str) -> dict[float, l
 def _medians(network: Record, predictor: str) -> dict[float, float]:
     """Median log error of one network at each distance that its runs pass."""
     errors: dict[float, list[float]] = {}
-    for cell in _cells(network):
+    for cell in _cells({"maps": _started(network)}):
         for passed in cell["along"]:
             said = cell["log_start"] if predictor == "constant" else passed[predictor]
             errors.setdefault(passed["level"], []).append(abs(said - passed["real"]))
@@ -125,8 +125,8 @@ def other_data(evidence: Evidence) -> Outcome:
     for n in evidence["natural_size"]:
         if n["data"] == "signal_plus_noise":
             continue
-        # from w* itself where gradients move it, else from the least displacement
-        first = {"maps": [next((m for m in n["maps"] if _passes(m)), n["maps"][0])]}
+        maps = _started(n)
+        first = {**n, "maps": [next((m for m in maps if _passes(m)), maps[0])]}
         near, frozen = (_medians(first, p).get(0.1, math.nan) for p in ("function_space", "frozen"))
         shown.append(
             f"{n['architecture']}, {n['data']}, {n['loss'].replace('_', ' ')}: "
@@ -206,6 +206,16 @@ def _error(values: list[float]) -> float:
 
 def _cells(network: Record) -> list[Record]:
     return [cell for shown in network["maps"] for cell in shown["cells"]]
+
+
+def _started(network: Record) -> list[Record]:
+    """Maps whose runs something starts.
+
+    At an exact interpolator gradients vanish: runs from w* itself grow from rounding, of which
+    no prediction speaks.
+    """
+    exact = network["loss"] == SQUARED
+    return [m for m in network["maps"] if m["displacement"] > 0.0 or not exact]
 
 
 def _passes(shown: Record) -> bool:

@@ -130,9 +130,21 @@ def test_other_networks_say_where_function_space_stops():
     assert natural_size._stop(rising) == pytest.approx(math.sqrt(0.02 * 0.05))
     assert natural_size._stop(cell([-3.0] * 6)) == 0.02  # beyond it from the first
     assert natural_size._stop(cell([0.1] * 6)) is None
+    cells = [rising, rising, cell([0.1] * 6)]
     found = {"architecture": "resnet8", "data": "digits", "loss": "cross_entropy",
-             "maps": [{"cells": [rising, rising, cell([0.1] * 6)]}]}  # fmt: skip
+             "maps": [{"displacement": 0.0, "cells": cells}]}  # fmt: skip
     text = natural_size.other_data({"natural_size": [found]}).measured
     assert "it is at 3.16% ×÷1.00 (2 cells)" in text
     found["maps"][0]["cells"] = [rising]
     assert "in one cell alone" in natural_size.other_data({"natural_size": [found]}).measured
+
+
+def test_what_rounding_starts_is_no_evidence():
+    """Under half squared error runs from w* itself grow from rounding; the logistic loss moves."""
+    found = evidence(RISING)
+    alone = natural_size.linear_theory(found), natural_size.function_space(found)
+    for network in found["natural_size"]:
+        rounding = [cell([9.0] * 6) for _ in range(4)]
+        network["maps"].insert(0, {"displacement": 0.0, "flipped": 0.0, "cells": rounding})
+    assert natural_size.linear_theory(found).value == alone[0].value
+    assert natural_size.function_space(found).value != alone[1].value
