@@ -267,7 +267,7 @@ def refined(net, row):
     row["points"] = len(net.space.bends)
     row["flags"] = {
         name: getattr(check, name).astype(int).tolist()
-        for name in ("beyond", "fragile", "tips", "drifts")
+        for name in ("beyond", "fragile", "tips", "drifts", "leaps")
     }
 
 

@@ -149,6 +149,11 @@ def _trust(answer: Any) -> list[str]:
             "The kernel moves, and the verdict depends on it: with that of the trained weights it "
             "would be another."
         )
+    if answer.check.leaps:
+        lines.append(
+            "Single steps move an output further than a network is linear; the predicted run comes "
+            "back, the true one may not."
+        )
     if answer.robust:
         lines.append("The outcome stays when step size or alpha moves by a third.")
     else:

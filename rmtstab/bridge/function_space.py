@@ -101,11 +101,14 @@ class Coefficients:
     scale : ndarray, shape (n_cells, n_steps), float64
     moved : ndarray, shape (n_cells, n_steps, N·C), float64
         How far all outputs have gone down: ``K values`` where the kernel does not move.
+    leap : ndarray, shape (n_cells,), float64
+        Furthest that a single step has moved an output, up to the last kept step.
     """
 
     values: FloatArray
     scale: FloatArray
     moved: FloatArray
+    leap: FloatArray
 
 
 def run(
@@ -214,6 +217,7 @@ class _Runs:
                 torch.zeros(*kept, n, width, **like), torch.ones(kept, **like),
                 torch.zeros(*kept, columns, **like),
             )  # fmt: skip
+            self.leap = torch.zeros(kept[0], **like)
 
     def _empty(self, shape: tuple[int, int]) -> Tensor:
         size = *shape, len(self.plan.recorded)
@@ -229,14 +233,17 @@ class _Runs:
             if self.snapshots is not None:
                 self._keep(step)
             if step < self.last:
+                before = None if self.snapshots is None else self.h[0].clone()
                 self._step(step, next(batches))
+                if before is not None:
+                    self._measure_leap(before)
         records = [record.transpose(0, 1).cpu().numpy() for record in self.records]
         curves = [SetCurves(records[k], records[k + 1]) for k in (0, 2, 4)]
         steps = self.plan.recorded.copy()
         result = Curves(steps, curves[0], curves[1], curves[2], records[6])
         if self.snapshots is None:
             return result, None
-        return result, Coefficients(*(part.cpu().numpy() for part in self.kept))
+        return result, Coefficients(*(part.cpu().numpy() for part in (*self.kept, self.leap)))
 
     def _step(self, step: int, batches: tuple[Batch | None, Batch | None]) -> None:
         beta, decay = self.plan.momentum, self.plan.weight_decay
@@ -373,6 +380,11 @@ class _Runs:
             square = square + (shrunk * self.space.weight_norm) ** 2
         length: Tensor = square.clamp(min=0.0).sqrt().nan_to_num(nan=torch.inf)
         return length
+
+    def _measure_leap(self, before: Tensor) -> None:
+        """Take note of the furthest that any output of each cell was moved by a step."""
+        moved = (self.h[0] - before).abs_().amax(dim=1).nan_to_num_(nan=torch.inf)
+        self.leap = torch.maximum(self.leap, moved)
 
     def _keep(self, step: int) -> None:
         """Copy the coefficients of the cells that are to be kept at this step."""

@@ -17,6 +17,7 @@ from rmtstab.bridge.linearisation import Linearisation
 from rmtstab.bridge.runs import FunctionSpaceRun
 
 THIRD = (2.0 / 3.0, 4.0 / 3.0)
+LEAP = 5.0  # standard deviations of the outputs at the start, for one output in one step
 SIDES, POINTS = ("predicted", "observed"), ("...", "point")
 CHECKED = tuple(f"{name}_{kind}" for name in ("retain", "forget") for kind in ("loss", "accuracy"))
 NEIGHBOURS = ("step_size × 2/3", "step_size × 4/3", "alpha × 2/3", "alpha × 4/3")
@@ -50,6 +51,10 @@ class RangeCheck(Record):
     drifts : ndarray, shape cells, bool
         Whether the cell's collapse verdict is another without the refinement of the kernel;
         False where there is none (see `LinearisedNetwork.refine`).
+    leaps : ndarray, shape cells, bool
+        Whether a cell that is predicted not to collapse has a step that moves an output by more
+        than five standard deviations of all outputs at the start: no network is linear that far,
+        and its run may not come back. Not among the flags.
     evaluations : int
         Backward and forward passes spent, one of each a point.
     """
@@ -62,6 +67,7 @@ class RangeCheck(Record):
         "fragile": ("...",),
         "tips": ("...",),
         "drifts": ("...",),
+        "leaps": ("...",),
         "neighbours": ("...", "neighbour"),
         **{f"{side}_{name}": POINTS for side in SIDES for name in CHECKED},
     }
@@ -76,6 +82,7 @@ class RangeCheck(Record):
     fragile: NDArray[np.bool_]
     tips: NDArray[np.bool_]
     drifts: NDArray[np.bool_]
+    leaps: NDArray[np.bool_]
     evaluations: int
 
     def _fields(self) -> dict[str, Any]:
@@ -149,6 +156,8 @@ def check_range(
         fragile = (neighbours != own).any(axis=1)
         tips = (_collapses(neighbours) != _collapses(own)).any(axis=1)
 
+    spread = float(net.space.outputs.std(correction=0))
+    leaps = (kept.leap > LEAP * spread) & np.isinf(collapsed)
     drifts = np.zeros(cells, dtype=bool)
     if net.space.bends:
         drifts = _drifts(net, run)
@@ -167,6 +176,7 @@ def check_range(
         shaped(fragile),
         shaped(tips),
         shaped(drifts),
+        shaped(leaps),
         evaluations,
     )
 

@@ -97,6 +97,28 @@ def test_predicted_weights_are_read_in_eval_mode_and_the_mode_is_restored(tmp_pa
     assert model.training and model[0].training
 
 
+def test_a_step_that_moves_an_output_far_is_found():
+    """One sample with an input fifty times as large: a batch that holds it moves its output far."""
+    rng = np.random.default_rng(0)
+    x = torch.tensor(rng.standard_normal((20, 6)), dtype=torch.float32)
+    y = torch.tensor(rng.integers(3, size=20))
+    x[3] *= 50.0
+    torch.manual_seed(0)
+    model = torch.nn.Linear(6, 3)
+    y[3] = model(x[3]).argmin()
+    net = bridge.linearise(model, LOSS, (x[:16], y[:16]), (x[16:], y[16:]))
+    steps = np.tile(np.arange(13), (2, 1))
+    run = net.run([1e-5, 0.1], (4, 2), 0.1, steps=12, rng=0, replicas=2, collapse_level=0.0)
+    kept = net.coefficients(run, steps, replica=1)
+    np.testing.assert_allclose(kept.leap, np.abs(np.diff(kept.moved, axis=1)).max(axis=(1, 2)))
+    check = net.check(run, replica=1)
+    limit = 5.0 * net.outputs.std()
+    assert kept.leap[0] < limit < kept.leap[1] and np.isinf(run.collapse_step).all()
+    assert check.leaps.tolist() == [False, True]
+    gone = replace(run, turns=replace(run.turns, collapse_step=np.zeros((2, 2))))
+    assert not net.check(gone, margin=False).leaps.any()
+
+
 def test_margin_finds_the_cells_beside_the_frontier(case):
     _, _, net = case
     etas = np.geomspace(0.02, 20.0, 13)
