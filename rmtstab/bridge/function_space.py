@@ -215,8 +215,9 @@ class _Runs:
             kept = self.snapshots.shape
             self.kept = (
                 torch.zeros(*kept, n, width, **like), torch.ones(kept, **like),
-                torch.zeros(*kept, columns, **like), torch.zeros(kept[0], **like),
+                torch.zeros(*kept, columns, **like),
             )  # fmt: skip
+            self.leap = torch.zeros(kept[0], **like)
 
     def _empty(self, shape: tuple[int, int]) -> Tensor:
         size = *shape, len(self.plan.recorded)
@@ -242,7 +243,7 @@ class _Runs:
         result = Curves(steps, curves[0], curves[1], curves[2], records[6])
         if self.snapshots is None:
             return result, None
-        return result, Coefficients(*(part.double().cpu().numpy() for part in self.kept))
+        return result, Coefficients(*(p.double().cpu().numpy() for p in (*self.kept, self.leap)))
 
     def _step(self, step: int, batches: tuple[Batch | None, Batch | None]) -> None:
         beta, decay = self.plan.momentum, self.plan.weight_decay
@@ -383,8 +384,7 @@ class _Runs:
     def _measure_leap(self, before: Tensor) -> None:
         """Take note of the furthest that any output of each cell was moved by a step."""
         moved = (self.h[0] - before).abs_().amax(dim=1).nan_to_num_(nan=torch.inf)
-        leap = self.kept[-1]
-        torch.maximum(leap, moved, out=leap)
+        self.leap = torch.maximum(self.leap, moved)
 
     def _keep(self, step: int) -> None:
         """Copy the coefficients of the cells that are to be kept at this step."""
@@ -392,7 +392,7 @@ class _Runs:
             torch.as_tensor(k) for k in np.nonzero(np.asarray(self.snapshots) == step)
         )
         if len(cells):
-            for kept, now in zip(self.kept[:3], (self.c[0], self.a, self.h[0]), strict=True):
+            for kept, now in zip(self.kept, (self.c[0], self.a, self.h[0]), strict=True):
                 kept[cells, columns] = now[cells]
 
 
