@@ -260,7 +260,7 @@ class Network:
 
         other.weights, other.fixed = cast(self.weights), cast(self.fixed)
         other.dtype = other.input_dtype = dtype
-        other.notes, other.vmap_proved, other.met = list(self.notes), set(), set()
+        other.notes, other.vmap_proved, other.met = list(self.notes), set(), set(self.met)
         if self.preconditioner is not None and self.scale is not None:
             other.preconditioner, other.scale = cast(self.preconditioner), self.scale.to(dtype)
         return other
@@ -400,10 +400,8 @@ class Network:
         ValueError
             As `learn_shape`.
         """
-        shapes = tuple((tuple(t.shape[1:]), t.dtype) for t in tensors(samples.inputs))
-        if (self.output_shape is None or shapes not in self.met) and len(samples):
+        if len(samples) and (self.output_shape is None or _shapes(samples) not in self.met):
             self.learn_shape(samples)
-            self.met.add(shapes)
 
     def learn_shape(self, samples: Samples) -> None:
         """Learn one sample's output shape from a batch of two: batches of one may be squeezed.
@@ -451,6 +449,7 @@ class Network:
                 f"{shape[1:]}; pad inputs to one shape"
             )
         self.output_shape = shape[1:]
+        self.met.add(_shapes(samples))
 
     def _as_input(self, tensor: Tensor) -> Tensor:
         """Copy an input, in the network's precision: layers that work in place write into it."""
@@ -475,3 +474,8 @@ def batch_size(inputs: Any) -> int:
     while not isinstance(inputs, Tensor):
         inputs = next(iter(inputs.values() if isinstance(inputs, Mapping) else inputs))
     return len(inputs)
+
+
+def _shapes(samples: Samples) -> tuple[tuple[tuple[int, ...], torch.dtype], ...]:
+    """Shape and type of every input of one sample."""
+    return tuple((tuple(t.shape[1:]), t.dtype) for t in tensors(samples.inputs))
