@@ -459,9 +459,9 @@ CLAIMS = (
         "which cells collapse: balanced agreement of at least .95 with real runs of the same "
         "batches.",
         latex=r"f_{t+1}=f_t-\eta K(\omega_t\circ\nabla\ell(f_t))",
-        fails="on a perceptron on tumours, .82 to 1.00 at six seeds: single steps move single "
-        "outputs further than the network is linear, at step sizes where plain SGD leaves; and with "
-        "the curvature frozen as well (the failing value: its weakest agreement)",
+        fails="on a perceptron on tumours, .82 to 1.00 at six seeds: single steps move outputs "
+        "further than the network is linear, at step sizes where plain SGD leaves; and with the "
+        "curvature frozen as well (the failing value: its weakest agreement)",
         judge=plain_networks_agree,
         **COMMON,
     ),
@@ -502,8 +502,8 @@ CLAIMS = (
         "where ηα exceeds c, with c fitted on the other networks.",
         latex=r"\eta\alpha\ge c",
         fails="on a residual net whose kernel moves early, where c from the other networks does as "
-        "well or better, by which these are (-.001 without the tumours of seeds 4 and 5); and "
-        "where c may be fitted on the very cells it is judged on",
+        "well or better, depending on which these are (-.001 without the tumours of seeds 4 and "
+        "5); and where c may be fitted on the very cells it is judged on",
         judge=beats_one_number,
         **COMMON,
     ),
