@@ -33,6 +33,12 @@ class Reference(NamedTuple):
     accuracy: float
 
 
+def _numbers(name: str, values: Any) -> Any:
+    """An array as it is, anything else as one of numbers; they may be NaN."""
+    plain = type(values) is np.ndarray and values.dtype.kind in "iuf"
+    return values if plain else _checks.array(name, values, finite=False)
+
+
 @dataclass(frozen=True, repr=False)
 class Curves(Record):
     """Loss and accuracy of every cell and replica over the recorded steps.
@@ -59,6 +65,15 @@ class Curves(Record):
     forget: SetCurves
     test: SetCurves
     displacement: FloatArray
+
+    def __post_init__(self) -> None:
+        kept = {name: _numbers(name, getattr(self, name)) for name in ("steps", "displacement")}
+        for name in SETS:
+            pair = _checks.each(name, getattr(self, name))
+            if len(pair) != len(SetCurves._fields):
+                raise ValueError(f"{name} must hold loss and accuracy, got {len(pair)} items")
+            kept[name] = SetCurves(*(_numbers(name, values) for values in pair))
+        _checks.keep(self, **kept)
 
     def _fields(self) -> dict[str, Any]:
         """Return every array under a name of its own, such as ``retain_loss``."""

@@ -16,6 +16,8 @@ from rmtstab._record import Record
 from rmtstab._results import Estimate, FloatArray
 from rmtstab.bridge.estimates import check_operator
 
+WIDTHS = 1e-150, 1e150  # of smoothing: squares of densities are doubles
+
 
 @dataclass(frozen=True, repr=False)
 class SpectralDensity(Record):
@@ -81,15 +83,16 @@ class SpectralDensity(Record):
         ----------
         x : array_like
         width : float
-            > 0, in the units of eigenvalues.
+            In [1e-150, 1e150], in the units of eigenvalues.
 
         Returns
         -------
         tuple of ndarray, of the shape of x
         """
         points = _checks.array("x", x)
-        width = _checks.real("width", width, low=0.0, low_open=True)
-        steps = (points.ravel() - self.nodes[:, :, None]) / (width * math.sqrt(2.0))
+        width = _checks.real("width", width, low=WIDTHS[0], high=WIDTHS[1])
+        with np.errstate(over="ignore"):  # infinitely far: 0 or 1
+            steps = (points.ravel() - self.nodes[:, :, None]) / (width * math.sqrt(2.0))
         value, error = self._over_probes(
             (self.weights[:, :, None] * 0.5 * (1 + erf(steps))).sum(axis=1)
         )
@@ -102,16 +105,17 @@ class SpectralDensity(Record):
         ----------
         x : array_like
         width : float
-            Standard deviation of the smoothing, > 0, in the units of eigenvalues.
+            Standard deviation of the smoothing, in [1e-150, 1e150], in the units of eigenvalues.
 
         Returns
         -------
         tuple of ndarray, of the shape of x
         """
         points = _checks.array("x", x)
-        width = _checks.real("width", width, low=0.0, low_open=True)
-        steps = (points.ravel() - self.nodes[:, :, None]) / width
-        kernel = np.exp(-0.5 * steps**2) / (width * math.sqrt(2.0 * math.pi))
+        width = _checks.real("width", width, low=WIDTHS[0], high=WIDTHS[1])
+        with np.errstate(over="ignore"):  # infinitely far: 0
+            steps = (points.ravel() - self.nodes[:, :, None]) / width
+            kernel = np.exp(-0.5 * steps**2) / (width * math.sqrt(2.0 * math.pi))
         value, error = self._over_probes((self.weights[:, :, None] * kernel).sum(axis=1))
         return value.reshape(points.shape), error.reshape(points.shape)
 

@@ -136,7 +136,7 @@ def problem(
     >>> bridge.problem(model, bridge.half_squared_error, (x[:4], y[:4]), (x[4:], y[4:])).n_forget
     2
     """
-    progress = _checks.flag("progress", progress)
+    progress, seed = _checks.flag("progress", progress), _checks.seed("seed", seed)
     if chunk_size is not None:
         chunk_size = _checks.integer("chunk_size", chunk_size, low=1)
     reading = read(

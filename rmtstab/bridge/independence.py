@@ -32,12 +32,11 @@ def check_network(network: Network, samples: Samples, *, repeats: bool = True) -
     ValueError
         As the checks below.
     """
+    if not len(samples) and not network.is_checked:
+        raise ValueError("samples must hold at least one sample, got 0")
+    network.meet(samples)
     if network.is_checked:
         return
-    if not len(samples):
-        raise ValueError("samples must hold at least one sample, got 0")
-    if network.output_shape is None:
-        network.learn_shape(samples)
     if repeats:
         check_repeats(network, samples)
     check_independent(network, samples)

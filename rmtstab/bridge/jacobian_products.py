@@ -127,7 +127,7 @@ def pushforward(
     chunk_size = _checks.integer("chunk_size", chunk_size, low=1)
     samples = _checks.instance("samples", samples, Samples).to(network.device)
     check_network(network, samples)
-    _checks.mapping("tangent", tangent, network.names)
+    network.check_like_weights("tangent", tangent)
     parts = []
     with untouched(network.model), network.differentiable():
         for chunk in samples.chunks(chunk_size):

@@ -333,6 +333,8 @@ class LinearisedNetwork:
     def weights(self, values: FloatArray, scale: float = 1.0) -> dict[str, Tensor]:
         """Weights ``scale·w* − P Jᵀ values`` of coefficients (n, C), in the network's precision.
 
+        Infinite or NaN where these are, or are too large for it: of runs that have diverged.
+
         Parameters
         ----------
         values : array_like

@@ -77,6 +77,11 @@ class TwoLayerReLUCNN(nn.Module):
 
     def _preactivations(self, patches: Tensor) -> Tensor:
         check_tensor("patches", patches, 3)
-        n, n_patches, _ = patches.shape
+        n, n_patches, dim = patches.shape
+        if dim != self.weights.shape[2]:
+            raise ValueError(
+                f"patches must have shape (n, P, dim={self.weights.shape[2]}), got "
+                f"{tuple(patches.shape)}"
+            )
         products = patches @ self.weights.flatten(0, 1).T
         return products.view(n, n_patches, 2, -1)

@@ -118,6 +118,7 @@ class Network:
         self.model_dtype = available[self.names[0]].dtype
         self.n_parameters = sum(weight.numel() for weight in self.weights.values())
         self.output_shape: tuple[int, ...] | None = None
+        self.met: set[Any] = set()  # shapes and dtypes of inputs that the model has taken
         self.is_checked = False  # whether it was seen to be a function of one sample
         self.notes: list[str] = []
         self.vmap_proved: set[tuple[int, int, tuple[str, ...]]] = set()  # shapes it is right for
@@ -223,12 +224,9 @@ class Network:
         chunk_size : int, optional
         """
         weights = self.weights if weights is None else weights
-        _checks.mapping("weights", weights, self.names)
         if chunk_size is not None:
             chunk_size = _checks.integer("chunk_size", chunk_size, low=1)
         samples = _checks.instance("samples", samples, Samples).to(self.device)
-        if self.output_shape is None:
-            self.learn_shape(samples)
         with torch.no_grad(), untouched(self.model), self.differentiable():
             return self.forward(samples, weights, chunk_size or FORWARD_CHUNK)
 
@@ -241,7 +239,9 @@ class Network:
         weights : dict of str to Tensor
         size : int
         """
-        _checks.instance("samples", samples, Samples)
+        self.meet(_checks.instance("samples", samples, Samples))
+        self.check_like_weights("weights", weights)
+        size = _checks.integer("size", size, low=1)
         parts = [self.apply(weights, chunk.inputs) for chunk in samples.chunks(size)]
         return torch.cat(parts).detach()
 
@@ -260,7 +260,7 @@ class Network:
 
         other.weights, other.fixed = cast(self.weights), cast(self.fixed)
         other.dtype = other.input_dtype = dtype
-        other.notes, other.vmap_proved = list(self.notes), set()
+        other.notes, other.vmap_proved, other.met = list(self.notes), set(), set()
         if self.preconditioner is not None and self.scale is not None:
             other.preconditioner, other.scale = cast(self.preconditioner), self.scale.to(dtype)
         return other
@@ -282,8 +282,7 @@ class Network:
         if chunk_size is not None:
             chunk_size = _checks.integer("chunk_size", chunk_size, low=1)
         samples = _checks.instance("samples", samples, Samples).to(self.device)
-        if self.output_shape is None:
-            self.learn_shape(samples)
+        self.meet(samples)
         width = self.n_outputs * self.n_parameters * self.dtype.itemsize
         size = chunk_size or max(1, int(JACOBIAN_BYTES / max(width, 1)))
         with untouched(self.model), self.differentiable():
@@ -368,6 +367,43 @@ class Network:
                 for value in values
             ]
         return torch.stack([torch.cat([slope.reshape(-1) for slope in row]) for row in rows])
+
+    def check_like_weights(self, label: str, given: Weights) -> None:
+        """Refuse tensors that are not of the names and shapes of the weights.
+
+        Parameters
+        ----------
+        label : str
+            What the error calls them.
+        given : dict of str to Tensor
+
+        Raises
+        ------
+        TypeError, ValueError
+        """
+        _checks.mapping(label, given, self.names)
+        for name, weight in self.weights.items():
+            place = f"{label}[{name!r}]"
+            shape = tuple(_checks.instance(place, given[name], Tensor).shape)
+            if shape != tuple(weight.shape):
+                raise ValueError(f"{place} must have shape {tuple(weight.shape)}, got {shape}")
+
+    def meet(self, samples: Samples) -> None:
+        """Learn the shape of outputs, or see once that the model takes inputs of other shapes.
+
+        Parameters
+        ----------
+        samples : Samples
+
+        Raises
+        ------
+        ValueError
+            As `learn_shape`.
+        """
+        shapes = tuple((tuple(t.shape[1:]), t.dtype) for t in tensors(samples.inputs))
+        if (self.output_shape is None or shapes not in self.met) and len(samples):
+            self.learn_shape(samples)
+            self.met.add(shapes)
 
     def learn_shape(self, samples: Samples) -> None:
         """Learn one sample's output shape from a batch of two: batches of one may be squeezed.

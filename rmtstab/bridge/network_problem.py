@@ -178,8 +178,7 @@ class NetworkDynamics(Dynamics):
     @property
     def problem(self) -> NetworkProblem:
         """The `NetworkProblem` whose dynamics these are."""
-        found = self.curvatures
-        assert isinstance(found, NetworkProblem)
+        found: NetworkProblem = _checks.instance("curvatures", self.curvatures, NetworkProblem)
         return found
 
     def trajectory(

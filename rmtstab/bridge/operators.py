@@ -100,7 +100,13 @@ class CurvatureOperator(LinearOperator):  # type: ignore[misc]
         ValueError
             If nothing has such a name.
         """
-        wanted = [parameters] if isinstance(parameters, str) else list(parameters)
+        listed = (parameters,) if isinstance(parameters, str) else parameters
+        wanted = [
+            _checks.instance("parameters", name, str)
+            for name in _checks.items("parameters", listed)
+        ]
+        if not wanted:
+            raise ValueError("parameters must hold a name or more, got none")
         places = []
         start = 0
         for name in self.network.names:

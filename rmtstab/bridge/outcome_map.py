@@ -77,8 +77,11 @@ class OutcomeMap(Record):
         ValueError
             If it is of another shape, or holds what is no outcome.
         """
+        from matplotlib.axes import Axes
+
         from rmtstab.bridge.pictures import draw_map
 
+        _checks.instance("ax", ax, Axes, words="matplotlib Axes")
         if observed is not None:
             observed = np.asarray(observed)
             if observed.shape != self.outcome.shape:
@@ -141,7 +144,10 @@ def _pairs(batch_sizes: Any) -> list[Any]:
     """A list of batch sizes, each a number or a pair; a tuple of two is one pair."""
     if isinstance(batch_sizes, tuple) and len(batch_sizes) == 2:
         return [batch_sizes]
-    if not isinstance(batch_sizes, list | tuple | np.ndarray):
+    if (
+        not isinstance(batch_sizes, list | tuple | np.ndarray)
+        or getattr(batch_sizes, "ndim", 1) == 0
+    ):
         return [batch_sizes]
     return [tuple(size) if isinstance(size, list | np.ndarray) else size for size in batch_sizes]
 

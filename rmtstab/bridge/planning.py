@@ -134,6 +134,8 @@ def plan(
     'layers'
     """
     sides, _ = read_sides(network, samples, other)
+    for side in sides:
+        network.meet(side.samples)
     budget = read_budget(memory_budget, network)
     if n_functions is not None:
         n_functions = _checks.integer("n_functions", n_functions, low=1)

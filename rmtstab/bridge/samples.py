@@ -54,10 +54,10 @@ class Samples:
             given = _checks.whole("indices", listed) if listed else np.zeros(0, dtype=np.int64)
             if given.ndim != 1:
                 raise ValueError(f"indices must have one axis, got shape {given.shape}")
-            if given.size and not -len(self) <= given.min() <= given.max() < len(self):
-                raise ValueError(f"indices must lie within {len(self)} samples, got {given.max()}")
             indices = given
         at = torch.as_tensor(indices, dtype=torch.int64)
+        if at.numel() and not -len(self) <= int(at.min()) <= int(at.max()) < len(self):
+            raise ValueError(f"indices must lie within {len(self)} samples, got {int(at.max())}")
         return self._map(lambda t: t[at.to(t.device)])
 
     def chunks(self, size: int) -> Iterator[Samples]:
@@ -91,8 +91,11 @@ class Samples:
         other : Samples
         """
         _checks.instance("other", other, Samples)
-        pairs = list(zip(tensors(self.inputs), tensors(other.inputs), strict=True))
-        return all(a.shape[1:] == b.shape[1:] and a.dtype == b.dtype for a, b in pairs)
+        first, second = tensors(self.inputs), tensors(other.inputs)
+        pairs = list(zip(first, second, strict=False))
+        return len(first) == len(second) and all(
+            a.shape[1:] == b.shape[1:] and a.dtype == b.dtype for a, b in pairs
+        )
 
     def join(self, other: Samples) -> Samples:
         """Inputs of both sets one after the other; their places stand for targets.
@@ -102,6 +105,8 @@ class Samples:
         other : Samples
         """
         _checks.instance("other", other, Samples)
+        if not self.joins(other):
+            raise ValueError("other must have inputs of the same shapes and dtypes, got others")
         inputs = concatenated([self.inputs, other.inputs])
         indices = torch.arange(len(self) + len(other))
         return Samples(inputs, indices, indices, len(indices))

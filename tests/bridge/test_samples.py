@@ -18,6 +18,7 @@ from torch.utils.data import (  # noqa: E402
     TensorDataset,
 )
 
+from rmtstab import bridge  # noqa: E402
 from rmtstab.bridge.data_sets import read_samples  # noqa: E402
 from rmtstab.bridge.samples import Samples, shared_samples  # noqa: E402
 
@@ -223,3 +224,45 @@ def test_an_iterable_dataset_gives_its_samples():
     found = read_samples("retain", Stream())
     assert torch.equal(found.inputs, torch.arange(12.0).view(6, 2))
     assert torch.equal(found.targets, torch.arange(6))
+
+
+def test_samples_of_another_shape_are_refused_by_name():
+    """Once a network had seen samples, others reached torch, whose error named no argument."""
+    network = bridge.Network(torch.nn.Linear(3, 2))
+    first, other = (
+        bridge.read_samples("data", (torch.ones(4, width), torch.zeros(4))) for width in (3, 5)
+    )
+    network.outputs(first)
+    for call in (
+        lambda: network.outputs(other),
+        lambda: network.jacobian(other),
+        lambda: bridge.jacobian_gram(network, other),
+        lambda: bridge.plan(network, other),
+    ):
+        with pytest.raises(ValueError, match="model must accept the samples' inputs"):
+            call()
+    wrong = {"weight": torch.ones(2, 4), "bias": torch.ones(2)}
+    with pytest.raises(
+        ValueError, match=r"weights\['weight'\] must have shape \(2, 3\), got \(2, 4"
+    ):
+        network.outputs(first, wrong)
+    assert not first.joins(other)
+    with pytest.raises(ValueError, match="other must have inputs of the same shapes"):
+        first.join(other)
+    for places in (torch.tensor([4]), [4], [-5]):
+        with pytest.raises(ValueError, match="indices must lie within 4 samples"):
+            first.take(places)
+    with pytest.raises(
+        ValueError, match=r"patches must have shape \(n, P, dim=3\), got \(1, 2, 4\)"
+    ):
+        bridge.TwoLayerReLUCNN(3, 2)(torch.ones(1, 2, 4, dtype=torch.float64))
+
+
+def test_blocks_curves_and_maps_refuse_by_name():
+    x, y = torch.eye(3), torch.tensor([0, 1, 0])
+    operator = bridge.hessian_operator(torch.nn.Linear(3, 2), torch.nn.CrossEntropyLoss(), (x, y))
+    for wrong in (1, None, [], [1]):
+        with pytest.raises((TypeError, ValueError), match="parameters must"):
+            operator.block(wrong)
+    with pytest.raises(TypeError, match="retain must be a list, tuple or array, got 1"):
+        bridge.Curves(np.arange(2), 1, 1, 1, np.ones((1, 1, 2)))

@@ -384,3 +384,16 @@ def test_gram_with_roots_has_the_spectrum_of_the_gauss_newton_matrix(case, loss,
     exact = np.linalg.eigvalsh(explicit_gauss_newton(model, loss, x, targets))[::-1]
     count = min(len(ours), len(exact))
     np.testing.assert_allclose(ours[:count], exact[:count], atol=1e-10 * exact[0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_density_far_away_and_at_the_ends_of_smoothing():
+    density = bridge.spectral_density(aslinearoperator(np.diag([1.0, 2.0])), 2, 4, rng=0)
+    for width in (1e-150, 0.1, 1e150):
+        value, error = density.pdf([-1e308, 1e308], width)
+        assert (value == 0.0).all() and (error == 0.0).all()
+        value, _ = density.smooth_cdf([-1e308, 1e308], width)
+        np.testing.assert_allclose(value, [0.0, 1.0], atol=1e-12)
+    for width in (5e-324, 0.0, 1e308):
+        with pytest.raises(ValueError, match=r"width must lie in \[1e-150, 1e\+150\]"):
+            density.pdf([1.0], width)

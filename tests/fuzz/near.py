@@ -91,7 +91,7 @@ def _sequence(value, rng, pool):
     if items and rng.random() < 0.6:
         place = rng.integers(len(items))
         items[place] = near(items[place], rng, pool)
-    elif rng.random() < 0.3:
+    elif rng.random() < 0.3 and len(set(map(type, items))) == 1 and not hasattr(items[0], "grad"):
         items = [items[k] for k in rng.permutation(len(items))]
     return kind(items)
 

@@ -78,11 +78,13 @@ def words(call, changed):
     owner = getattr(call.function, "__self__", None)
     if owner is not None and not inspect.isclass(owner):  # what the instance says of itself
         kind = type(owner)
-        names |= {n for n in dir(kind) if not n.startswith("_") and not callable(getattr(kind, n))}
+        names |= {n for n in dir(owner) if not callable(getattr(kind, n, None))} | {"retain"}
         names |= set(getattr(kind, "__dataclass_fields__", ()))
     for value in (*call.arguments.values(), *changed.values()):
         listed = value if isinstance(value, dict | list | tuple) else (value,)
         names |= {word for word in listed if type(word) is str}
+    if any(hasattr(value, "activation_pattern") for value in changed.values()):
+        names.add("patches")  # of our own model, which is called
     return names | {name.removesuffix("s") for name in names if type(name) is str}
 
 
