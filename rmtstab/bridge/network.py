@@ -400,6 +400,7 @@ class Network:
         ValueError
             As `learn_shape`.
         """
+        _checks.instance("samples", samples, Samples)
         shapes = tuple((tuple(t.shape[1:]), t.dtype) for t in tensors(samples.inputs))
         if (self.output_shape is None or shapes not in self.met) and len(samples):
             self.learn_shape(samples)
