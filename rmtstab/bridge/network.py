@@ -400,6 +400,7 @@ class Network:
         ValueError
             As `learn_shape`.
         """
+        _checks.instance("samples", samples, Samples)
         if len(samples) and (self.output_shape is None or _shapes(samples) not in self.met):
             self.learn_shape(samples)
 

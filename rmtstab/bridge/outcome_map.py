@@ -107,6 +107,7 @@ def outcome_map(
     """Run one grid a batch size; see `LinearisedNetwork.map`."""
     etas = np.atleast_1d(_checks.array("step_sizes", step_sizes, ndim=(0, 1)))
     mixings = np.atleast_1d(_checks.array("alphas", alphas, ndim=(0, 1)))
+    _checks.no_mask("batch_sizes", batch_sizes)
     pairs = _pairs(batch_sizes)
     if not pairs:
         raise ValueError("batch_sizes must hold at least one, got none")

@@ -127,7 +127,9 @@ def experiment(
         _checks.instance(f"units[{key!r}]", unit, str)
     axes = {
         key: tuple(_checks.instance("dimensions", x, str) for x in _checks.items("dimensions", of))
-        for key, of in _checks.mapping("dimensions", dimensions or {}).items()
+        for key, of in _checks.mapping(
+            "dimensions", {} if dimensions is None else dimensions
+        ).items()
     }
 
     def register(function: Function) -> Function:

@@ -20,6 +20,7 @@ VARIED = 10  # of those accepted, that are no other form of a documented call
 TRIES = 12  # times as many are drawn before a callable is said to accept or refuse too few
 HOSTILE = 60  # hostile cases of each callable, at least
 KEPT = 40  # instances of a class
+HUGE = "rmtstab.ensembles"  # whose matrices may have a million rows, and all eigenvalues asked
 SPENT = 6.0  # CPU seconds of either kind of calls of one callable, after which fewer will do
 
 
@@ -46,7 +47,9 @@ class Pool(dict):
         """Keep what a call returned, and the items of a short sequence."""
         for item in result if isinstance(result, list | tuple) else (result,):
             kept = self.setdefault(type(item), [])
-            if type(item).__module__.startswith("rmtstab") and len(kept) < KEPT:
+            home = type(item).__module__
+            ours = home.startswith("rmtstab") and not home.startswith(HUGE)
+            if ours and len(kept) < KEPT:
                 kept.append(item)
 
 
