@@ -502,8 +502,8 @@ CLAIMS = (
         "where ηα exceeds c, with c fitted on the other networks.",
         latex=r"\eta\alpha\ge c",
         fails="on a residual net whose kernel moves early, where c from the other networks does as "
-        "well or better, depending on which these are (-.001 without the tumours of seeds 4 and "
-        "5); and where c may be fitted on the very cells it is judged on",
+        "well or better, depending on which these are (the lead was -.001 once, before the last "
+        "networks came); and where c may be fitted on the very cells it is judged on",
         judge=beats_one_number,
         **COMMON,
     ),
