@@ -151,6 +151,12 @@ def test_a_heavy_sample_at_the_ends():
     alone = theory.coherence_bounds.HeavySample((8, 0), (2.0, 0.0), (1.0, 0.0))
     with pytest.raises(ValueError, match=r"sizes must be of two sets .* got \(8, 0\)"):
         alone.critical_alpha(0.1, (2, 1), "bernoulli")
+    eye, zero = np.eye(2), np.zeros((2, 2))
+    step = theory.one_step.OneStepBound((8, 0), eye, zero, eye, zero)
+    gone = theory.coherence_bounds.ConvergenceBound((0, 4), (0.0, 1.0), coherence=2.0)
+    for bound in (step, gone):
+        with pytest.raises(ValueError, match="sizes must"):
+            bound.critical_alpha(0.1, (2, 1), "bernoulli")
 
 
 def test_an_update_and_an_experiment_take_what_they_are_told_or_say_no(problem):

@@ -213,6 +213,10 @@ class ConvergenceBound:
             If an argument is outside its range.
         """
         eta = _checks.real("step_size", step_size, low=0.0)
+        if not self.sizes[0]:
+            raise ValueError(
+                f"sizes must hold a retain sample for a critical alpha, got {self.sizes}"
+            )
         start = eta < self.critical_step_size(batch_size, 0.0, sampling)
         alone = 0.0 if start else math.nan
         if not self.sizes[1] or self.forget_ratio == math.inf:

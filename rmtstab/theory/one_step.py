@@ -16,7 +16,7 @@ from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.sampling import Scheme
 from rmtstab.theory.matrix_tops import matrix_pair, top_value, two_over_top
-from rmtstab.theory.noise import mixing, weighted_sets
+from rmtstab.theory.noise import both_sets, mixing, weighted_sets
 
 __all__ = ["OneStepBound", "one_step", "one_step_growth"]
 
@@ -309,6 +309,7 @@ class OneStepBound:
             If an argument is outside its range.
         """
         eta = _checks.real("step_size", step_size, low=0.0)
+        both_sets(self.sizes, batch_size, sampling)
 
         def excess(alpha: float) -> float:
             """``λ_max(Φ(P) − I)/η``, without the 1 that would swallow small steps."""

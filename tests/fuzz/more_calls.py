@@ -34,7 +34,7 @@ The two objects:
 >>> problem = rs.UnlearningProblem.from_factors(np.eye(4) + 0.1, 0.5 * np.ones((2, 4)))
 >>> _ = problem.from_sample_space(np.ones(6)), problem.from_predictions(0.5 * np.ones(6))
 >>> folder = Path(tempfile.mkdtemp(dir="."))
->>> _ = problem.dynamics(0.1, (2, 1), alpha=0.1).certificate().save(folder / "certificate.json")
+>>> _ = problem.dynamics(0.1, (2, 1), alpha=0.1).certificate().save("certificate.json")
 
 Networks:
 
@@ -48,6 +48,8 @@ Networks:
 >>> net = bridge.linearise(model, loss, (x[:8], y[:8]), (x[8:], y[8:]))
 >>> found = net.map([0.1, 0.2], [0.1, 0.5], (2, 1), 5, rng=0)
 >>> _ = found.draw(Figure().add_subplot(), observed=found.outcome)
+>>> own = bridge.problem(model, loss, (x[:8], y[:8]), (x[8:], y[8:])).dynamics(0.1, (2, 1), 0.1)
+>>> _ = own.apply(np.eye(own.problem.rank))
 >>> operator = bridge.hessian_operator(model, loss, (x, y))
 >>> _ = operator.block("2")
 >>> _ = bridge.spectral_density(operator, 3, 10, rng=0).smooth_cdf([0.1, 0.5], 0.1)

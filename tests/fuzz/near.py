@@ -33,7 +33,7 @@ def near(value, rng, pool, words=()):
         moved = (value, value + 1, value - 1, 2 * value, value + int(rng.integers(2, 6)))
         return _form(moved[rng.integers(len(moved))], rng)
     if isinstance(value, float | np.floating):
-        if value == 0.0 or rng.random() < 0.2:
+        if rng.random() < (0.6 if value == 0.0 else 0.2):
             return _form(float(rng.choice((0.0, 1e-3, 1.0)) + rng.random()), rng)
         return _form(float(value) * (1.0 + rng.choice((0.3, 1e-2)) * rng.uniform(-1, 1)), rng)
     if isinstance(value, str):

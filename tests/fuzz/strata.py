@@ -112,7 +112,7 @@ def _varied(found, made, pool, words, rng):
         if enough or time.process_time() > end:
             return
         call, usual = made[k % len(made)]
-        names = [n for n in call.arguments if n not in (call.variadic, call.keywords)]
+        names = list(call.arguments)
         if not names and k >= len(_others(call, pool)):
             return  # nothing to vary but the instance
         call = call.on(_receiver(call, pool, rng, None if names else k))

@@ -28,8 +28,42 @@ GROUPS = {  # by the start of the name
     "evidence": ("rmtstab.figures", "rmtstab.claims", "rmtstab.sweeps", "rmtstab.experiment"),
     "bridge": ("rmtstab.bridge",),
 }  # fmt: skip
-# (accepted, refused) where twenty of each cannot be, and why
-FEW: dict[str, tuple[int, int, str]] = {}
+WORDS = "its one argument is one of a few words"
+FILES = "its one argument is a file or a function, and few of these are at hand"
+WHOLE = "its one argument is a record, a network or evidence made by others"
+TOKENS = "takes whole numbers below the size of a vocabulary"
+ALPHA = "its one argument is 0 where there is no forget set"
+DEAR = "a call draws a figure, or builds a law anew"
+FEW = {  # where twenty of each cannot be: how many of each at least, and why
+    "rmtstab.sampling.Scheme.named": (3, 20, WORDS),
+    "rmtstab.laws.spiked.Spiked.overlaps": (4, 20, WORDS),
+    "rmtstab.sweeps.sweep.Sweep.from_toml": (2, 20, FILES),
+    "rmtstab.sweeps.provenance.fingerprint": (4, 20, FILES),
+    "rmtstab.unlearning.certificate.Certificate.save": (2, 20, FILES),
+    "rmtstab.claims.claim.Claim.record": (1, 20, WHOLE),
+    "rmtstab.claims.claim.Claim.judge_mutated": (1, 20, WHOLE),
+    "rmtstab.experiment.data_axis.of_preset": (4, 20, WHOLE),
+    "rmtstab.bridge.expansions.frozen": (1, 20, WHOLE),
+    "rmtstab.bridge.curves.Curves.concatenate": (5, 20, WHOLE),
+    "rmtstab.bridge.architectures.Recurrent.forward": (8, 20, TOKENS),
+    "rmtstab.bridge.transformer.Transformer.forward": (8, 20, TOKENS),
+    "rmtstab.bridge.operators.CurvatureOperator.block": (5, 20, WORDS),
+    "rmtstab.curvature.coherence_map.CoherenceMap.tile": (3, 20, "places in a small grid"),
+    "rmtstab.curvature.factors.ReducedFactors.from_factors": (10, 20, WHOLE),
+    "rmtstab.theory.mirror.MirrorLaw.curvature": (5, 20, ALPHA),
+    "rmtstab.theory.coherence_convergence.ConvergenceBound.heaviest": (5, 20, ALPHA),
+    "rmtstab.sweeps.experiment.experiment": (10, 20, WORDS),
+    "rmtstab.bridge.Network": (10, 20, WHOLE),
+    "rmtstab.bridge.network_problem.NetworkDynamics.stationary": (2, 20, "of stable updates"),
+    **{
+        f"rmtstab.figures.{name}": (4, 20, DEAR)
+        for name in (
+            "frontier_laws.frontier_laws", "network_runs.learning_curves",
+            "network_runs.predicted_outcomes", "outcome_map.outcome_map",
+            "results.participation", "results.trajectory", "stability_map.stability_map",
+        )
+    },
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
