@@ -177,3 +177,12 @@ def test_an_update_and_an_experiment_take_what_they_are_told_or_say_no(problem):
         experiment("new", {}, {"x": "step"})
     with pytest.raises(TypeError, match="function must be a function, got 1"):
         experiment("new", {})(1)
+
+
+def test_an_expectation_given_what_cannot_be():
+    law = Semicircle()
+    with pytest.raises(
+        ValueError, match=r"conditional needs a probability between lb and ub, got 0"
+    ):
+        law.expect(lb=3.0, conditional=True)
+    assert law.expect(lb=3.0) == 0.0 and law.expect(lb=0.0, conditional=True) > 0.0

@@ -345,7 +345,14 @@ class Law(abc.ABC):
             _checks.function("function", function)
         given = (lambda x: x) if function is None else function
         value = expectation(self, given, lower, upper)
-        return value / expectation(self, np.ones_like, lower, upper) if conditional else value
+        if not conditional:
+            return value
+        inside = expectation(self, np.ones_like, lower, upper)
+        if inside == 0.0:
+            raise ValueError(
+                f"conditional needs a probability between lb and ub, got 0 in [{lb}, {ub}]"
+            )
+        return value / inside
 
     def entropy(self) -> float:
         r"""Differential entropy :math:`-\int f\log f`; ``-inf`` for a law with atoms.
