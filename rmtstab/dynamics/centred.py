@@ -41,6 +41,23 @@ def second_moment(update: Update) -> tuple[SecondMoment, float]:
     return SecondMoment(noise, np.outer(j, j), gain), of_mean + left
 
 
+def second_moment_of_all(update: Update) -> SecondMoment:
+    """Φ on the full range; as `second_moment` where that is the judged one too.
+
+    Parameters
+    ----------
+    update : Update
+        Without momentum.
+
+    Returns
+    -------
+    SecondMoment
+    """
+    if update.basis.n_active == len(update.basis.mix):
+        return second_moment(update)[0]
+    return update.second_moment(active=False)
+
+
 @dataclass(frozen=True)
 class CentredNoise:
     """``N(M) = Σ_i w_i B_i M B_i`` with ``B_i = H_i − H_s`` formed sample by sample.

@@ -16,6 +16,7 @@ import math
 import numpy as np
 
 from rmtstab._results import FloatArray
+from rmtstab.dynamics import centred
 from rmtstab.dynamics.certificate import EPS
 from rmtstab.dynamics.eigen import BASIS_BYTES, Krylov, Map
 from rmtstab.dynamics.moment_bounds import MomentBounds
@@ -56,7 +57,7 @@ def first_passage(
     ----------
     Derived in docs/theory/trajectories.
     """
-    phi = update.second_moment(active=False)
+    phi = centred.second_moment_of_all(update)
     if math.isinf(growth):  # Collatz and Wielandt's bound at X = I
         growth = max(1.0, float(np.linalg.eigvalsh(phi.symmetric(np.eye(phi.side)))[-1]))
     integrals = [(factor, _krylov(phi.symmetric, x)) for factor, x in _starts(start)]

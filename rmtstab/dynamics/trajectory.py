@@ -10,6 +10,7 @@ import numpy as np
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray, Trajectory
+from rmtstab.dynamics import centred
 from rmtstab.dynamics.certificate import Enclosure
 from rmtstab.dynamics.first_passage import first_passage
 from rmtstab.dynamics.gradients import GradientSource
@@ -75,7 +76,11 @@ class Walker:
             m = np.block([[m, m], [m, m]])
             self.mean = np.concatenate([self.mean, self.mean])
         else:
-            self.map = update.second_moment(active=False, extra=extra)
+            self.map = (
+                update.second_moment(active=False, extra=extra)
+                if extra
+                else centred.second_moment_of_all(update)
+            )
         self.state = m
         self.exponent = 0.0
 
