@@ -112,7 +112,7 @@ class _Bracket:
     """Values tried in ascending order, and where between two of them the budget is left."""
 
     def __init__(self, tried: FloatArray, kept: NDArray[np.bool_]) -> None:
-        count = len(tried) if kept.all() else int(np.argmin(kept))
+        count = _leading(kept)
         self.found = float(tried[count - 1]) if count else float("nan")
         self.between = tried[:0]
         if 0 < count < len(tried):
@@ -122,8 +122,12 @@ class _Bracket:
         """Largest value up to which all that lie between keep the budget."""
         if not self.between.size:
             return self.found
-        count = len(kept) if kept.all() else int(np.argmin(kept))
-        return float(self.between[max(count, 1) - 1])
+        return float(self.between[max(_leading(kept), 1) - 1])
+
+
+def _leading(kept: NDArray[np.bool_]) -> int:
+    """How many are true before the first that is not."""
+    return len(kept) if kept.all() else int(np.argmin(kept))
 
 
 class _Search:

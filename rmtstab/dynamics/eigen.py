@@ -60,11 +60,8 @@ def leading(
     -------
     Enclosure
     """
-    r = len(start)
-    dimension = r * (r + 1) // 2
-    width = int(min(dimension, 120, max(12, BASIS_BYTES / (8.0 * dimension))))
-    krylov = Krylov(psi, np.diag(start), width)
-    check = 1 if r > LARGE else 4
+    krylov = Krylov.in_memory(psi, np.diag(start), 120)
+    check = 1 if len(start) > LARGE else 4
     while True:
         steps = min(check, max_applications - krylov.applications)
         exhausted = krylov.extend(max(steps, 1))
@@ -96,6 +93,12 @@ class Krylov:
         self.restarted = False
         self._known: tuple[FloatArray, FloatArray] | None = None  # Ritz pairs
         self.basis[0] = self._pack(start / np.linalg.norm(start))
+
+    @classmethod
+    def in_memory(cls, psi: Map, start: FloatArray, widest: int) -> Krylov:
+        """Return the start of a space of so many steps, or of as many as `BASIS_BYTES` holds."""
+        dimension = len(start) * (len(start) + 1) // 2
+        return cls(psi, start, int(min(dimension, widest, max(12, BASIS_BYTES / 8.0 / dimension))))
 
     def extend(self, steps: int) -> bool:
         """Take Lanczos steps; True when the Krylov space is exhausted."""

@@ -18,7 +18,7 @@ import numpy as np
 from rmtstab._results import FloatArray
 from rmtstab.dynamics import centred
 from rmtstab.dynamics.certificate import EPS
-from rmtstab.dynamics.eigen import BASIS_BYTES, Krylov, Map
+from rmtstab.dynamics.eigen import Krylov, Map
 from rmtstab.dynamics.moment_bounds import MomentBounds
 from rmtstab.dynamics.update import Update
 
@@ -87,10 +87,7 @@ def _starts(m: FloatArray) -> list[tuple[float, FloatArray]]:
 
 
 def _krylov(psi: Map, start: FloatArray) -> Krylov:
-    r = len(start)
-    dimension = r * (r + 1) // 2
-    width = int(min(dimension, WIDEST, max(12, BASIS_BYTES / (8.0 * dimension))))
-    krylov = Krylov(psi, start, width)
+    krylov = Krylov.in_memory(psi, start, WIDEST)
     krylov.extend(1)
     return krylov
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from rmtstab._results import FloatArray
 from rmtstab.dynamics.certificate import EPS
-from rmtstab.dynamics.eigen import BASIS_BYTES, Krylov
+from rmtstab.dynamics.eigen import Krylov
 from rmtstab.dynamics.update import Update
 
 WIDEST = 240
@@ -33,10 +33,7 @@ class IsotropicPowers:
 
     def __init__(self, update: Update) -> None:
         phi = update.second_moment(active=False)
-        r = phi.side
-        dimension = r * (r + 1) // 2
-        width = int(min(dimension, WIDEST, max(12, BASIS_BYTES / (8.0 * dimension))))
-        self._krylov, self._width = Krylov(phi.symmetric, np.eye(r), width), width
+        self._krylov = Krylov.in_memory(phi.symmetric, np.eye(phi.side), WIDEST)
         self._whole = self._krylov.extend(1)
         self._nodes, self._weights = self._krylov.quadrature()
 
@@ -69,7 +66,7 @@ class IsotropicPowers:
 
     def _more(self) -> bool:
         """A Lanczos step or a few more; False where the basis is full."""
-        room = self._width - self._krylov.size
+        room = len(self._krylov.projected) - self._krylov.size
         if room <= 0:
             return False
         self._whole = self._krylov.extend(min(1 + self._krylov.size // SLOW, room))

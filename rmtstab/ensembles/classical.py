@@ -13,6 +13,7 @@ from scipy.linalg import eigh_tridiagonal
 from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.ensembles.chi import chi
+from rmtstab.ensembles.corners import top_of_corners
 
 Matrix = NDArray[Any]
 
@@ -339,16 +340,11 @@ class Jacobi:
         source, p = _checks.random_source("rng", rng), self.p
         if largest is not None:
             largest = _checks.integer("largest", largest, low=1, high=p, high_label="p")
-        keep = p if largest is None else min(p, _corner(p, largest))
-        angles = self._angles(source, 0, keep)
-        values = self._corner_values(angles, largest)
-        while keep < p:
-            before, start, keep = values, keep, min(p, 2 * keep)
-            angles = np.concatenate([angles, self._angles(source, start, keep)], axis=1)
-            values = self._corner_values(angles, largest)
-            if (np.abs(values - before) <= _SAME * values).all():
-                break
-        return values
+        return top_of_corners(
+            lambda start, stop: self._angles(source, start, stop),
+            lambda angles: self._corner_values(angles, largest),
+            _corner(p, largest), p, _SAME,
+        )  # fmt: skip
 
     def _angles(self, source: Any, start: int, stop: int) -> FloatArray:
         """Squared cosines of both kinds of angles, rows ``start`` to ``stop``; the last is 0."""
@@ -357,11 +353,11 @@ class Jacobi:
         second = np.zeros(i.size)
         j = i[i > 1.0] - 1.0
         second[: j.size] = source.beta(half * j, half * (a + b + 1.0 + j))
-        return np.stack([source.beta(half * (a + i), half * (b + i)), second])
+        return np.stack([source.beta(half * (a + i), half * (b + i)), second], axis=1)
 
     def _corner_values(self, angles: FloatArray, largest: int | None) -> FloatArray:
         """Eigenvalues of the corner of so many rows."""
-        c2, d2 = angles
+        c2, d2 = angles.T
         # rows (c_p, -s_p c'_{p-1}), (c_{p-1} s'_{p-1}, ...): the Gram matrix is tridiagonal
         diagonal = np.concatenate([c2[:1], c2[1:] * (1.0 - d2[:-1])])
         upper = (1.0 - c2) * d2

@@ -11,6 +11,7 @@ from scipy.linalg import eig_banded
 from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.ensembles.chi import chi
+from rmtstab.ensembles.corners import top_of_corners
 
 FIRST = 32  # rows of the first corner tried
 SAME = 16 * float(np.finfo(float).eps)  # what a larger corner moves its eigenvalues by at the end
@@ -78,10 +79,8 @@ class SpikedWishart:
                 raise ValueError(f"{name} must number at most p={rows}, got {values.size}")
         if (variances <= 0.0).any():
             raise ValueError(f"spikes must be > 0, got {float(variances.min())!r}")
-        for name, value in (("n", size), ("p", rows)):
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "spikes", tuple(variances.tolist()))
-        object.__setattr__(self, "shifts", tuple(added.tolist()))
+        spiked, shifted = tuple(variances.tolist()), tuple(added.tolist())
+        _checks.keep(self, n=size, p=rows, spikes=spiked, shifts=shifted)
 
     def matrix(self, rng: Any) -> FloatArray:
         """Draw a dense matrix.
@@ -128,16 +127,11 @@ class SpikedWishart:
         if largest is None:
             return self._top(self._rows(source, 0, p), p)
         largest = _checks.integer("largest", largest, low=1, high=p, high_label="p")
-        keep = min(p, FIRST * largest * self._width)
-        rows = self._rows(source, 0, keep)
-        values = self._top(rows, largest)
-        while keep < p:
-            before, start, keep = values, keep, min(p, 2 * keep)
-            rows = np.concatenate([rows, self._rows(source, start, keep)])
-            values = self._top(rows, largest)
-            if (np.abs(values - before) <= SAME * np.abs(values)).all():
-                break
-        return values
+        return top_of_corners(
+            lambda start, stop: self._rows(source, start, stop),
+            lambda rows: self._top(rows, largest),
+            min(p, FIRST * largest * self._width), p, SAME,
+        )  # fmt: skip
 
     @property
     def _width(self) -> int:
