@@ -31,8 +31,8 @@ page.
 
 """
 OWN_ORDER = (
-    "import_time", "laws", "finite_n", "second_moment", "growth", "stability_map", "bounds",
-    "coherence", "simulation", "cnn_gram", "bridge", "peers", "diagnosis", "sweeps",
+    "import_time", "laws", "finite_n", "second_moment", "growth", "stability_map", "horizon_map",
+    "bounds", "coherence", "simulation", "cnn_gram", "bridge", "peers", "diagnosis", "sweeps",
 )  # fmt: skip
 
 

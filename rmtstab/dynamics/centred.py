@@ -41,7 +41,7 @@ def second_moment(update: Update) -> tuple[SecondMoment, float]:
     return SecondMoment(noise, np.outer(j, j), gain), of_mean + left
 
 
-def second_moment_of_all(update: Update) -> SecondMoment:
+def second_moment_of_all(update: Update) -> tuple[SecondMoment, float]:
     """Φ on the full range; as `second_moment` where that is the judged one too.
 
     Parameters
@@ -51,11 +51,13 @@ def second_moment_of_all(update: Update) -> SecondMoment:
 
     Returns
     -------
-    SecondMoment
+    phi : SecondMoment
+    rounding : float
+        As of `second_moment`.
     """
     if update.basis.n_active == len(update.basis.mix):
-        return second_moment(update)[0]
-    return update.second_moment(active=False)
+        return second_moment(update)
+    return update.second_moment(active=False), update.rounding
 
 
 @dataclass(frozen=True)

@@ -105,10 +105,21 @@ def is_certificate(x: FloatArray, image: FloatArray, shift: float) -> bool:
     r = len(x)
     size = float(np.linalg.norm(x))
     margin = 8.0 * EPS * np.sqrt(r) * size
-    return _positive(x, margin) and _positive(image, 2.0 * margin * shift)
+    return is_positive(x, margin) and is_positive(image, 2.0 * margin * shift)
 
 
-def _positive(m: FloatArray, margin: float) -> bool:
+def is_positive(m: FloatArray, margin: float) -> bool:
+    """Whether the eigenvalues of a symmetric matrix lie above the margin.
+
+    Parameters
+    ----------
+    m : ndarray, shape (r, r)
+    margin : float
+
+    Returns
+    -------
+    bool
+    """
     if not np.isfinite(m).all():
         return False
     shifted = m.copy()

@@ -177,6 +177,11 @@ class Krylov:
         last = 0.0 if m == self.dimension else self.beta
         return part.diagonal().copy(), np.append(part.diagonal(-1), last)
 
+    def first_image(self) -> FloatArray:
+        """``Ψ(P)/‖P‖`` of the start P, after the first step."""
+        along = self.projected[0, :1]
+        return self._combine(np.append(along, self.beta) if self.beta else along)
+
     def ritz_matrix(self) -> FloatArray:
         """Symmetric top Ritz matrix with positive trace."""
         _, vectors = self._pairs()

@@ -57,7 +57,7 @@ def first_passage(
     ----------
     Derived in docs/theory/trajectories.
     """
-    phi = centred.second_moment_of_all(update)
+    phi = centred.second_moment_of_all(update)[0]
     if math.isinf(growth):  # Collatz and Wielandt's bound at X = I
         growth = max(1.0, float(np.linalg.eigvalsh(phi.symmetric(np.eye(phi.side)))[-1]))
     integrals = [(factor, _krylov(phi.symmetric, x)) for factor, x in _starts(start)]

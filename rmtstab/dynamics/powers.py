@@ -1,8 +1,8 @@
-r"""``E‖w_k‖²`` from an isotropic start at every k at once, by Gauss quadrature.
+r"""``E‖w_k‖²`` from an isotropic start at any k, enclosed by Gauss quadrature.
 
-``tr Φᵏ(I)/r = ⟨I, Φᵏ(I)⟩/‖I‖² = Σ_i ω_i θ_iᵏ`` with the Ritz values θ of m Lanczos steps from I
-and the squared first components ω of their vectors: exact for ``k < 2m``, and long before
-that to rounding, as only the spectrum's top is seen by a high power (docs/theory/trajectories).
+``tr Φᵏ(I)/r = ⟨I, Φᵏ(I)⟩/‖I‖²`` is an integral of ``θᵏ``, which `MomentBounds` encloses from m
+Lanczos steps: exactly for ``k < 2m``, and long before that to rounding, as only the spectrum's top
+is seen by a high power (docs/theory/trajectories).
 """
 
 from __future__ import annotations
@@ -12,90 +12,112 @@ import math
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.dynamics.certificate import EPS
-from rmtstab.dynamics.eigen import Krylov
+from rmtstab.dynamics import centred
+from rmtstab.dynamics.certificate import COUNTED, EPS, is_positive
+from rmtstab.dynamics.eigen import LARGE, Krylov
+from rmtstab.dynamics.moment_bounds import MomentBounds
 from rmtstab.dynamics.update import Update
 
-WIDEST = 240
-SLOW = 40  # Lanczos steps from which on not every one is looked at
-AGREEMENT = 1e-12  # relative error at which a value is taken, at the least
-FALLING = 0.5  # largest ratio of two changes from which what is left is estimated
+WIDEST = 240  # Lanczos steps
+SPARSE = 8  # a look every step up to so many, then every eighth part of those taken, if cheap
+ROUNDING = 1e-12  # of an enclosure, with Φ's own a step (8ε at least): added to either end
+FINEST = 1e-11  # relative width of an enclosure, with 32ε a step
+FINE = 1e-8  # the same where a Lanczos step is dear
+ABOVE = 1e-5  # relative, by which the bound on the growth factor may be too large
 
 
 class IsotropicPowers:
-    """``E‖w_k‖²`` over k; momentum and decay of directions without curvature not included.
+    """``E‖w_k‖²/E‖w_0‖²``; momentum and decay of directions without curvature not included.
 
     Parameters
     ----------
     update : Update
         Without momentum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rmtstab as rs
+    >>> from rmtstab.dynamics.powers import IsotropicPowers
+    >>> update = rs.UnlearningProblem.from_factors(np.eye(2)).dynamics(1.0, 2, alpha=0.0)
+    >>> lower, upper = np.exp(IsotropicPowers(update).log_between(3))
+    >>> bool(lower < 1 / 64 < upper < lower * (1 + 1e-11))
+    True
     """
 
     def __init__(self, update: Update) -> None:
-        phi = update.second_moment(active=False)
+        phi, rounding = centred.second_moment_of_all(update)
         self._krylov = Krylov.in_memory(phi.symmetric, np.eye(phi.side), WIDEST)
-        self._whole = self._krylov.extend(1)
-        self._nodes, self._weights = self._krylov.quadrature()
+        self._krylov.extend(1)
+        # λ_max(Φ(I)) bounds the growth factor (Collatz and Wielandt)
+        self._bound = math.sqrt(phi.side) * _above_top(self._krylov.first_image())
+        shows = rounding > COUNTED * self._bound
+        self._rounding = rounding / self._bound if shows and self._bound > 0.0 else 8.0 * EPS
 
-    def at(self, step: int) -> float | None:
-        """``E‖w_k‖²/E‖w_0‖²`` at one step.
+    def log_between(self, step: int, width: float | None = None) -> tuple[float, float] | None:
+        """Logarithms of a lower and an upper bound at one step.
 
         Parameters
         ----------
         step : int
             k ≥ 0.
+        width : float, optional
+            Their distance that is asked for, ``width_for(0, step)`` by default.
 
         Returns
         -------
-        float or None
-            ``inf`` beyond the floating-point range; None where the quadrature did not settle.
+        (float, float) or None
+            −inf for nothing left; None where `WIDEST` Lanczos steps do not decide.
         """
-        steps, change = np.array([float(step)]), math.inf
-        value = float(self._log(steps)[0])
-        while not self._settled(step):
-            if not self._more():
+        rounding = ROUNDING + self._rounding * step
+        goal = (width_for(0, step) if width is None else width) - 2.0 * rounding
+        large = self._krylov.side > LARGE
+        while True:
+            lower, upper = self._ends(step)
+            if upper == lower or upper - lower <= max(goal, rounding):
+                return lower - rounding, upper + rounding
+            taken = self._krylov.size
+            room = len(self._krylov.projected) - taken
+            if room <= 0:
                 return None
-            before, value = value, float(self._log(steps)[0])
-            previous, change = change, abs(value - before)
-            if _left(change, previous) <= _agreement(step):
-                break
-        return math.exp(value) if value < 709.0 else math.inf
+            self._krylov.extend(1 if large else min(1 + taken // SPARSE, room))
 
-    def _settled(self, step: int) -> bool:
-        return self._whole or step < 2 * self._krylov.size
-
-    def _more(self) -> bool:
-        """A Lanczos step or a few more; False where the basis is full."""
-        room = len(self._krylov.projected) - self._krylov.size
-        if room <= 0:
-            return False
-        self._whole = self._krylov.extend(min(1 + self._krylov.size // SLOW, room))
-        self._nodes, self._weights = self._krylov.quadrature()
-        return True
-
-    def _log(self, steps: FloatArray) -> FloatArray:
-        """Logarithm of ``Σ ω θᵏ`` at some steps, without overflow."""
-        top = float(np.abs(self._nodes).max())
-        if top == 0.0:
-            return np.where(steps > 0.0, -np.inf, 0.0)
-        ratios = self._nodes / top
-        sums = self._weights @ ratios[:, None] ** steps
+    def _ends(self, step: int) -> tuple[float, float]:
+        if self._bound <= 0.0:  # J = 0 and no noise
+            return (0.0, 0.0) if step == 0 else (-math.inf, -math.inf)
+        odd = step % 2
+        bounds = MomentBounds(*self._krylov.jacobi(), self._bound)
+        ends: FloatArray = np.array(bounds.over(step - odd, 2))[:, odd]
         with np.errstate(divide="ignore"):
-            result: FloatArray = np.log(np.maximum(sums, 0.0)) + steps * math.log(top)
-        return result
+            lower, upper = np.log(np.maximum(ends, 0.0)) + step * math.log(self._bound)
+        return float(lower), float(upper)
 
 
-def _left(change: float, previous: float) -> float:
-    """What a sequence lacks whose changes fall faster than a geometric one's, from the last two.
+def width_for(side: int, step: int) -> float:
+    """Relative width of an enclosure that is worth its Lanczos steps.
 
-    Infinity where they do not fall yet.
+    Parameters
+    ----------
+    side : int
+        Dimensions of the range.
+    step : int
+
+    Returns
+    -------
+    float
     """
-    if change == 0.0 or math.isinf(previous):
-        return previous if change else 0.0
-    ratio = change / previous
-    return change * ratio / (1.0 - ratio) if ratio <= FALLING else math.inf
+    return (FINE if side > LARGE else FINEST) + 32.0 * EPS * step
 
 
-def _agreement(step: int) -> float:
-    """Relative change that is rounding of ``θᵏ``."""
-    return AGREEMENT + 8.0 * EPS * step
+def _above_top(matrix: FloatArray) -> float:
+    """A little above the top eigenvalue of a positive semi-definite matrix."""
+    from scipy.sparse.linalg import eigsh
+
+    if len(matrix) <= LARGE or not matrix.any():
+        return float(np.linalg.eigvalsh(matrix)[-1]) * (1.0 + ROUNDING)
+    start = np.ones(len(matrix))
+    top = float(eigsh(matrix, 1, which="LA", v0=start, tol=ABOVE, return_eigenvectors=False)[0])
+    above, eye = ABOVE, np.eye(len(matrix))
+    while not is_positive((1.0 + above) * top * eye - matrix, 0.5 * ABOVE * top):
+        above *= 4.0
+    return (1.0 + above) * top

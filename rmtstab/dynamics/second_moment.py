@@ -12,7 +12,9 @@ The fixed-size terms of both sets are one term: with ``G = (1−α)H_R``,
     κ = κ_R + κ_F,  E = G − (κ_F/κ) D,
 
 where ``D M D`` is elementwise and ``E M E = Aᵀ w (A M) E`` shares its first
-product with the sum over samples: three dense products in all.
+product with the sum over samples: three dense products in all. As ``E = (κ_R/κ) D + αH_F``
+is a diagonal and a term of the forget set's rank, ``E M E`` costs next to nothing where that
+set has few rows (`Split`; likewise a retain set with few).
 """
 
 from __future__ import annotations
@@ -35,6 +37,105 @@ EMPTY = np.zeros(0)
 PANELS = 8  # of a symmetric product: 9/16 of the full product's work
 FUSED = 1.15  # rows per dimension up to which that pays
 SMALL = 128  # side up to which a symmetric argument is treated like any other
+FEW = 0.4  # rows per dimension up to which a term of their rank costs less than E M E
+LARGER = 2.0  # times E's trace: most that its two terms may have, or they cancel
+
+
+@dataclass(frozen=True)
+class Split:
+    """``E = diag(e) + LᵀL`` with few rows L.
+
+    Attributes
+    ----------
+    diagonal : ndarray, shape (r,)
+        e.
+    rows : ndarray, shape (q, r)
+        L.
+    """
+
+    diagonal: FloatArray
+    rows: FloatArray
+
+    @classmethod
+    def of(cls, basis: MixBasis, theta: float, columns: int) -> Split | None:
+        """E as a multiple of D and a term of one set's rank; None where that does not pay.
+
+        ``E = (1−θ)(1−α)H_R + θαH_F`` is ``(1−θ)D + αH_F`` and ``(1−α)H_R − θD`` too.
+
+        Parameters
+        ----------
+        basis : MixBasis
+        theta : float
+            In [0, 1].
+        columns : int
+            Of its vectors, the first.
+
+        Returns
+        -------
+        Split or None
+        """
+        if columns <= SMALL:
+            return None
+        root = np.sqrt(basis.row_weights())
+        parts = slice(None, basis.split), slice(basis.split, None)  # of (1−α)H_R and αH_F
+        along = root * np.linalg.norm(basis.rows[:, :columns], axis=1)
+        traces = [float(along[part] @ along[part]) for part in parts]
+        size = (1.0 - theta) * traces[0] + theta * traces[1]
+        for s, multiple in ((1, 1.0 - theta), (0, -theta)):
+            rows = basis.rows[parts[s], :columns]
+            cancels = max(traces[s], abs(multiple) * sum(traces)) > LARGER * size
+            if len(rows) <= FEW * columns and not cancels:
+                return cls(multiple * basis.mix[:columns], root[parts[s], None] * rows)
+        return None
+
+    def times(self, factor: float) -> Split:
+        """The same of ``factor · E``, the factor positive.
+
+        Parameters
+        ----------
+        factor : float
+
+        Returns
+        -------
+        Split
+        """
+        return Split(factor * self.diagonal, np.sqrt(factor) * self.rows)
+
+    def square(self) -> FloatArray:
+        """E."""
+        result: FloatArray = self.rows.T @ self.rows
+        result.flat[:: len(result) + 1] += self.diagonal
+        return result
+
+    def half(self, m: FloatArray) -> FloatArray:
+        """Z with ``E M E = (e eᵀ) ∘ M + LᵀZ + ZᵀL``, M symmetric.
+
+        Parameters
+        ----------
+        m : ndarray, shape (r, r)
+
+        Returns
+        -------
+        ndarray, shape (q, r), float64
+        """
+        along = self.rows @ m
+        result: FloatArray = (0.5 * along @ self.rows.T) @ self.rows
+        along *= self.diagonal
+        result += along
+        return result
+
+    def restricted(self, keep: NDArray[np.int64]) -> Split:
+        """The same on some of the basis vectors.
+
+        Parameters
+        ----------
+        keep : ndarray of int
+
+        Returns
+        -------
+        Split
+        """
+        return Split(self.diagonal[keep], np.ascontiguousarray(self.rows[:, keep]))
 
 
 @dataclass(frozen=True)
@@ -55,6 +156,8 @@ class NoiseMap:
     kappa : float
     shift : float
         ``−κ_R κ_F/κ``.
+    split : Split, optional
+        Of E, where that is cheaper.
     """
 
     rows: FloatArray
@@ -64,6 +167,7 @@ class NoiseMap:
     square: FloatArray
     kappa: float
     shift: float
+    split: Split | None = None
 
     @classmethod
     def build(
@@ -97,16 +201,20 @@ class NoiseMap:
         first, last = (0 if a[0] else n_retain), (n if a[1] else n_retain)
         columns = basis.n_active if active else basis.rows.shape[1]
         rows = basis.rows[offsets[first] : offsets[last], :columns]
-        row_weights, square, shift = EMPTY, np.zeros((0, 0)), 0.0
+        row_weights, square, shift, split = EMPTY, np.zeros((0, 0)), 0.0, None
         if kappa > 0.0 and 0.0 in a:  # one set only: E = ±D
             kappa, shift = 0.0, -kappa
         elif kappa > 0.0:
             theta = kappas[1] / kappa
             shift = -kappas[0] * kappas[1] / kappa
             w = basis.row_weights(1.0 - theta, theta)[offsets[first] : offsets[last]]
-            scaled = np.sqrt(w)[:, None] * rows
-            square = scaled.T @ scaled
             row_weights = kappa * w
+            split = Split.of(basis, theta, columns)
+            if split is None:
+                scaled = np.sqrt(w)[:, None] * rows
+                square = scaled.T @ scaled
+            else:
+                square = split.square()
         return cls(
             np.ascontiguousarray(rows),
             np.ascontiguousarray(offsets[first : last + 1] - offsets[first]),
@@ -115,6 +223,7 @@ class NoiseMap:
             square,
             kappa,
             shift,
+            split,
         )
 
     def summed(self) -> NoiseMap:
@@ -124,7 +233,9 @@ class NoiseMap:
         -------
         NoiseMap
         """
-        return replace(self, row_weights=EMPTY, square=np.zeros((0, 0)), kappa=0.0, shift=0.0)
+        return replace(
+            self, row_weights=EMPTY, square=np.zeros((0, 0)), kappa=0.0, shift=0.0, split=None
+        )
 
     def cancelled(self, m: FloatArray) -> float:
         """``κ⟨M, E M E⟩``, which the samples' sum loses to the means' term.
@@ -184,7 +295,7 @@ class NoiseMap:
         if self.kappa:
             square[:, part] = square[:, part] @ turn
             square[part] = turn.T @ square[part]
-        return replace(self, rows=rows, square=square)
+        return replace(self, rows=rows, square=square, split=None)
 
     def restricted(self, keep: NDArray[np.int64]) -> NoiseMap:
         """The same on some of the basis vectors.
@@ -202,6 +313,7 @@ class NoiseMap:
             self,
             rows=np.ascontiguousarray(self.rows[:, keep]),
             square=np.ascontiguousarray(square),
+            split=self.split and self.split.restricted(keep),
         )
 
     def apply(self, m: FloatArray) -> FloatArray:
@@ -251,20 +363,28 @@ class NoiseMap:
             result = self.apply(m)
             mirror(result)
             return result
-        moved: FloatArray | None = None
-        if self.kappa > 0.0 and n <= FUSED * r:  # the sample sum's first product serves twice
+        means: list[tuple[FloatArray, FloatArray]] = []  # P, Q: E M E is ΣPᵀQ + (e eᵀ) ∘ M
+        if self.kappa > 0.0 and self.split is None and n <= FUSED * r:
+            # the sample sum's first product serves twice
             along = self.rows @ m
             out = self._weigh(along, self.row_weights)
             out -= along @ self.square
         else:
             out = self._weigh(_times_half(self.rows, m), EMPTY, folded=True)
-            moved = m @ self.square if self.kappa > 0.0 else None
+            if self.split is not None:
+                few, half = self.split.rows, self.split.half(m)
+                means = [(few, half), (half, few)]
+            elif self.kappa > 0.0:
+                means = [(m @ self.square, self.square)]
         result = np.empty_like(m)
         edges = np.linspace(0, r, PANELS + 1).astype(np.int64)
         for first, last in itertools.pairwise(edges):
             panel = self.rows[:, first:last].T @ out[:, first:]
-            if moved is not None:
-                panel -= self.kappa * (moved[:, first:last].T @ self.square[:, first:])
+            for p, q in means:
+                panel -= self.kappa * (p[:, first:last].T @ q[:, first:])
+            if self.split is not None:
+                e = self.split.diagonal
+                panel -= (self.kappa * e[first:last, None]) * m[first:last, first:] * e[first:]
             result[first:last, first:] = panel
         mirror(result)
         return result

@@ -20,8 +20,8 @@ from rmtstab.dynamics.critical_alpha import critical_alphas
 from rmtstab.dynamics.crossing import smallest_crossing
 from rmtstab.dynamics.davidson import Subspace
 from rmtstab.dynamics.growth import growth
-from rmtstab.dynamics.powers import IsotropicPowers
-from rmtstab.dynamics.second_moment import NoiseMap
+from rmtstab.dynamics.powers import IsotropicPowers, width_for
+from rmtstab.dynamics.second_moment import NoiseMap, Split
 from rmtstab.dynamics.trajectory import iterate
 from rmtstab.dynamics.update import Update
 from rmtstab.sampling import Pair
@@ -62,9 +62,10 @@ def frontier(
     -------
     Frontier
         The curve is the asymptotic α*(B), or with a horizon the smallest mixing
-        at which the ratio crosses ``radius²``, found by bisection (1 if none). Every
-        cell is certified: the enclosures come from the row's subspace, cells that they
-        leave open are solved by themselves, and what stays open is UNDECIDED.
+        at which the ratio crosses ``radius²``, by interpolation (1 if none). Every
+        cell is certified: the enclosures come from the row's subspace or, with a horizon,
+        from two-sided quadrature (to 1e-11, or 1e-8 on more than 400 dimensions); cells
+        that they leave open are solved by themselves, and what stays open is UNDECIDED.
 
     Raises
     ------
@@ -91,7 +92,7 @@ def frontier(
         rows = list(pool.map(plan.row, checked))
         values, uppers = (np.array([row[k] for row in rows]) for k in (0, 1))
         verdicts = np.array([row[2] for row in rows], dtype=object)
-        curve, error = _curve(plan, mixings, values, rows[0], pool)
+        curve, error = _curve(plan, mixings, values, uppers, rows[0], pool)
     # ∞ − ∞ beyond the floating-point range: no bound
     bounds = np.full_like(values, np.inf)
     np.subtract(uppers, values, out=bounds, where=np.isfinite(values))
@@ -105,6 +106,7 @@ class _Plan:
 
     def __init__(self, update: Update, batches: Sequence[Pair], steps: int, level: float) -> None:
         self.update, self.batches, self.steps, self.level = update, batches, steps, level
+        self.log_level = float(np.log(level))
         self.pairs = np.array(batches)
 
     def cell(self, alpha: float, column: int) -> Update:
@@ -113,24 +115,36 @@ class _Plan:
 
     @property
     def slack(self) -> float:
-        """Relative accuracy of `horizon_value`."""
-        return 1e-11 + 4e-16 * self.steps
+        """Distance of `horizon_logs`, at most."""
+        return width_for(self.update.curvatures.rank, self.steps)
 
-    def horizon_value(self, alpha: float, column: int) -> float:
-        """``E‖w_K‖²/E‖w_0‖²``."""
-        cell = self.cell(alpha, column)
-        value = None if cell.momentum else IsotropicPowers(cell).at(self.steps)
-        if value is None:
-            path = iterate(cell, self.steps).displacement
-            return float(path[-1] / path[0])
-        return value
+    def horizon_logs(self, alpha: float, column: int) -> tuple[float, float]:
+        """Logarithms of a lower and an upper bound on ``E‖w_K‖²/E‖w_0‖²`` over the level.
+
+        Where they have the level between them, they are as near as rounding lets them be.
+        """
+        cell, steps, level = self.cell(alpha, column), self.steps, self.log_level
+        ends = None
+        if not cell.momentum:
+            powers = IsotropicPowers(cell)
+            ends = powers.log_between(steps, self.slack)
+            if ends and ends[0] <= level <= ends[1]:
+                ends = powers.log_between(steps)
+        if ends is None:
+            path = iterate(cell, steps).displacement
+            with np.errstate(divide="ignore"):
+                value = float(np.log(path[-1] / path[0]))
+            ends = value - 0.5 * self.slack, value + 0.5 * self.slack
+        return ends[0] - level, ends[1] - level
 
     def row(self, alpha: float) -> tuple[FloatArray, FloatArray, list[Verdict]]:
         """Lower and upper ends, and verdicts, at one mixing."""
         columns = range(len(self.batches))
         if self.steps:
-            values = np.array([self.horizon_value(alpha, k) for k in columns])
-            return values, values, [_side(value / self.level, self.slack) for value in values]
+            logs = np.array([self.horizon_logs(alpha, k) for k in columns])
+            with np.errstate(over="ignore"):
+                ends = self.level * np.exp(logs)
+            return ends[:, 0], ends[:, 1], [_side(*pair) for pair in logs]
         found = None
         if not self.update.momentum:
             found = _row_growth(self.cell(alpha, 0), self.batches)
@@ -229,7 +243,9 @@ def _unit_noise(update: Update, s: int) -> NoiseMap | None:
     r, fixed = basis.n_active, update.scheme.fixed_size
     first, last = (0, n) if s == 0 else (update.sizes[0], sum(update.sizes))
     rows = np.ascontiguousarray(basis.rows[offsets[first] : offsets[last], :r])
-    mean = (basis.retain, basis.forget)[s][:r, :r]
+    split = Split.of(basis, float(s), r) if fixed else None
+    split = split and split.times(1.0 / update.weights[s])
+    mean = split.square() if split else (basis.retain, basis.forget)[s][:r, :r]
     return NoiseMap(
         rows,
         np.ascontiguousarray(offsets[first : last + 1] - offsets[first]),
@@ -238,20 +254,22 @@ def _unit_noise(update: Update, s: int) -> NoiseMap | None:
         np.ascontiguousarray(mean) if fixed else np.zeros((0, 0)),
         float(n) if fixed else 0.0,
         0.0,
+        split,
     )
 
 
-def _side(ratio: float, slack: float) -> Verdict:
-    """Verdict of an exactly known ratio to the level, within rounding."""
-    if abs(ratio - 1.0) <= slack:
+def _side(lower: float, upper: float) -> Verdict:
+    """Verdict of a ratio to the level between such logarithms."""
+    if lower <= 0.0 <= upper:
         return Verdict.UNDECIDED
-    return Verdict.ESCAPES if ratio > 1.0 else Verdict.STABLE
+    return Verdict.ESCAPES if lower > 0.0 else Verdict.STABLE
 
 
 def _curve(
     plan: _Plan,
     mixings: FloatArray,
     values: FloatArray,
+    uppers: FloatArray,
     first: tuple[Any, Any, list[Verdict]],
     pool: ThreadPoolExecutor,
 ) -> tuple[FloatArray, FloatArray]:
@@ -266,16 +284,25 @@ def _curve(
         curve = np.array([np.nan if v is Verdict.ESCAPES else 0.0 for v in start])
         return curve, np.array([np.inf if v is Verdict.UNDECIDED else 0.0 for v in start])
     if plan.steps:
+        with np.errstate(divide="ignore"):
+            logs = [np.log(ends) - plan.log_level for ends in (values, uppers)]
 
-        def crossing(k: int) -> tuple[float, float]:
-            known = {
-                a: _log_ratio(v, level) for a, v in zip(mixings.tolist(), values[:, k], strict=True)
-            }
-            return smallest_crossing(
-                lambda alpha: _log_ratio(plan.horizon_value(alpha, k), level), known, plan.slack
-            )
+        def crossings(start: int) -> list[tuple[float, float]]:
+            found, shape = [], None
+            for k in columns[start : start + STRETCH]:
+                ends = zip(mixings.tolist(), *(part[:, k] for part in logs), strict=True)
+                known = {alpha: _middle(*pair) for alpha, *pair in ends}
 
-        found = np.array(list(pool.map(crossing, columns)))
+                def excess(alpha: float, k: int = k) -> float:
+                    return _middle(*plan.horizon_logs(alpha, k))
+
+                at, error, shape = smallest_crossing(excess, known, plan.slack, shape)
+                found.append((at, error))
+            return found
+
+        found = np.array(
+            [pair for part in pool.map(crossings, columns[::STRETCH]) for pair in part]
+        )
         return found[:, 0], found[:, 1]
     hints = []
     for k in columns:
@@ -297,6 +324,6 @@ def _after_last_stable(column: FloatArray, level: float) -> int:
     return int(stable[-1]) + 1 if stable.size else len(column)
 
 
-def _log_ratio(value: float, level: float) -> float:
-    """``log(value/level)``, kept finite."""
-    return max(min(float(np.log(max(value, 1e-300) / level)), 700.0), -700.0)
+def _middle(lower: float, upper: float) -> float:
+    """Middle of two logarithms, kept finite."""
+    return max(min(0.5 * (lower + upper), 700.0), -700.0)

@@ -79,7 +79,7 @@ class Walker:
             self.map = (
                 update.second_moment(active=False, extra=extra)
                 if extra
-                else centred.second_moment_of_all(update)
+                else centred.second_moment_of_all(update)[0]
             )
         self.state = m
         self.exponent = 0.0

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from rmtstab.dynamics.crossing import smallest_crossing
+from rmtstab.dynamics.crossing import Shape, smallest_crossing
 
 GRID = (0.0, 0.1, 0.3, 0.6)
 
@@ -17,7 +17,7 @@ def looked(function, grid, slack=1e-13):
         asked.append(x)
         return function(x)
 
-    return *smallest_crossing(excess, {x: function(x) for x in grid}, slack), len(asked)
+    return *smallest_crossing(excess, {x: function(x) for x in grid}, slack)[:2], len(asked)
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,25 @@ def test_values_that_are_uncertain_leave_an_error():
     found, error, _ = looked(lambda x: 0.01 * (x - 0.4) + 1e-9, GRID, slack=1e-8)
     assert abs(found - 0.4) <= error
     assert error >= 1e-6
+
+
+def test_the_shape_of_a_like_function_saves_looks():
+    def kinked(x):
+        return math.log(math.exp(-4.8) + math.exp(50.0 * (x - 0.42)))
+
+    grid, asked = (0.0, 0.05, 0.2, 0.5), []
+
+    def later(x):
+        asked.append(x)
+        return kinked(x + 0.003) + 0.01 * x
+
+    *_, shape = smallest_crossing(kinked, {x: kinked(x) for x in grid}, 1e-12)
+    known = {x: later(x) for x in grid}
+    apart = smallest_crossing(later, known, 1e-12)[:2], len(asked)
+    asked.clear()
+    after = smallest_crossing(later, known, 1e-12, shape)[:2], len(asked)
+    assert abs(later(after[0][0])) < 1e-8 and after[0][0] == pytest.approx(apart[0][0], rel=1e-9)
+    assert after[1] <= 4 < apart[1] - len(grid)
+    # a shape that fits nothing still leaves a bracket that shrinks
+    wrong = smallest_crossing(later, known, 1e-12, Shape({0.0: 3.0, 0.4: -9.0, 1.0: 2.0}, 0.2, 0.5))
+    assert wrong[0] == pytest.approx(apart[0][0], rel=1e-9)

@@ -136,7 +136,8 @@ def test_finite_horizon_cells_have_verdicts(rng):
     assert escapes.any() and not escapes.all()
     assert (found.verdicts[escapes] == Verdict.ESCAPES).all()
     assert (found.verdicts[~escapes] == Verdict.STABLE).all()
-    assert (found.error_bounds == 0.0).all() and (found.critical_error < 1e-9).all()
+    assert (found.error_bounds <= 2e-11 * found.values).all()
+    assert (found.critical_error < 1e-9).all()
     wild = problem.frontier(1e6, [(2, 2)], [0.5], horizon=200, radius=10.0)
     assert wild.values[0, 0] == np.inf and wild.verdicts[0, 0] is Verdict.ESCAPES
 

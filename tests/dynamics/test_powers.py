@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rmtstab import UnlearningProblem
-from rmtstab.dynamics.powers import IsotropicPowers
+from rmtstab.dynamics.powers import IsotropicPowers, width_for
 from rmtstab.dynamics.trajectory import Walker
 from tests.strategies import SAMPLINGS
 
@@ -24,7 +24,8 @@ def test_quadrature_is_the_walk(sampling, alpha, decades, rng):
     path = dyn.trajectory(300).displacement
     for k in (0, 1, 2, 7, 60, 300):
         found = IsotropicPowers(dyn)
-        assert found.at(k) == pytest.approx(path[k], rel=1e-10)
+        lower, upper = np.exp(found.log_between(k))
+        assert lower <= path[k] <= upper <= lower * (1.0 + width_for(0, k))
         assert found._krylov.applications <= 60
 
 
@@ -45,6 +46,31 @@ def test_escape_times_are_those_of_the_walk(sampling, rng):
 
 def test_beyond_the_floating_point_range(rng):
     dyn = problem(rng).dynamics(1e6, (4, 2), 0.4)
-    assert IsotropicPowers(dyn).at(200) == np.inf
+    assert 700.0 < IsotropicPowers(dyn).log_between(200)[0] < np.inf
     still = UnlearningProblem.from_factors(np.eye(2)).dynamics(2.0, 2, 0.0)  # J = 0
-    assert [IsotropicPowers(still).at(k) for k in (0, 1, 5)] == [1.0, 0.0, 0.0]
+    powers = IsotropicPowers(still)
+    assert np.exp(powers.log_between(0)) == pytest.approx([1.0, 1.0], rel=1e-11)
+    assert [powers.log_between(k) for k in (1, 5)] == [(-np.inf, -np.inf)] * 2
+
+
+@pytest.mark.parametrize("k", [45, 200])
+def test_a_large_range_is_enclosed_to_less_at_less_cost(k, rng):
+    z = rng.standard_normal((80, 6, 440)) * 10.0 ** np.linspace(0, -3, 440)
+    given = UnlearningProblem.from_factors(z[:65], z[65:])
+    step = 0.2 * float(given.critical_step_size((4, 2)))
+    dyn = given.dynamics(step, (4, 2), 0.3)
+    found = IsotropicPowers(dyn)
+    lower, upper = np.exp(found.log_between(k, width_for(440, k)))
+    assert lower <= dyn.trajectory(k).displacement[k] <= upper <= lower * (1.0 + 2e-8)
+    assert found._krylov.applications <= 30
+    finer = np.exp(found.log_between(k))  # goes on from there
+    assert lower <= finer[0] <= finer[1] <= upper and finer[1] <= finer[0] * (1.0 + 2e-11)
+
+
+def test_rounding_of_noise_that_cancels_is_counted(rng):
+    # all samples nearly alike, too many to be centred one by one: η²HMH cancels from 1e12
+    z = np.ones((3000, 1)) + 1e-7 * rng.standard_normal((3000, 1))
+    z = np.hstack([z, 1e-9 * rng.standard_normal((3000, 39))])
+    dyn = UnlearningProblem.from_factors(z[:2000], z[2000:]).dynamics(1e6, (16, 16), 0.5)
+    lower, upper = IsotropicPowers(dyn).log_between(40)
+    assert upper - lower > 1e-9 or dyn.second_moment().noise.kappa == 0.0

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from rmtstab import UnlearningProblem
 from rmtstab.dynamics.second_moment import NoiseMap
 from rmtstab.kernels.coherence import block_norms
 from rmtstab.kernels.second_moment import block_noise, diagonal_noise
@@ -79,3 +80,37 @@ def test_symmetric_arguments_take_half_the_work_and_give_the_same(widths, surplu
     np.testing.assert_allclose(found / size, expected / size, atol=1e-13)
     np.testing.assert_array_equal(found, found.T)
     np.testing.assert_allclose(noise.apply(m) / size, expected / size, atol=1e-13)
+
+
+@pytest.mark.parametrize("sampling", ["without_replacement", "with_replacement"])
+@pytest.mark.parametrize(
+    ("n_retain", "n_forget", "split"), [(60, 7, 1), (7, 60, 0), (40, 40, None)]
+)
+def test_a_set_of_few_rows_spares_the_product_of_the_means(
+    n_retain, n_forget, split, sampling, rng
+):
+    factors = rng.standard_normal((n_retain + n_forget, 4, 180)) * np.logspace(0, -3, 180)
+    problem = UnlearningProblem.from_factors(factors[:n_retain], factors[n_retain:])
+    lengths = set()
+    for alpha in (0.1, 0.5, 0.9):
+        noise = problem.dynamics(0.1, (4, 3), alpha, sampling).noise()
+        m = rng.standard_normal((180, 180))
+        m += m.T
+        offsets = itertools.pairwise(noise.offsets)
+        blocks = [noise.rows[a:b].T @ noise.rows[a:b] for a, b in offsets]
+        square = (noise.rows.T * noise.row_weights) @ noise.rows / noise.kappa
+        expected = sum(c * h @ m @ h for c, h in zip(noise.weights, blocks, strict=True))
+        expected = expected - noise.kappa * square @ m @ square
+        found, size = noise.apply_symmetric(m), np.abs(expected).max()
+        np.testing.assert_allclose(found / size, expected / size, atol=2e-14)
+        np.testing.assert_array_equal(found, found.T)
+        if noise.split is not None:  # where its terms do not cancel
+            lengths.add(len(noise.split.rows))
+        keep = np.arange(20, 170)
+        inner = noise.restricted(keep).apply_symmetric(m[np.ix_(keep, keep)])
+        padded = np.zeros_like(m)
+        padded[np.ix_(keep, keep)] = m[np.ix_(keep, keep)]
+        np.testing.assert_allclose(
+            inner, noise.apply(padded)[np.ix_(keep, keep)], atol=1e-13 * size
+        )
+    assert lengths == (set() if split is None else {4 * (n_retain, n_forget)[split]})

@@ -27,6 +27,7 @@ ARGUMENTS = {
     "second_moment": [],
     "growth": ["1000"],
     "stability_map": [],
+    "horizon_map": [],
     "bounds": [],
     "coherence": [],
     "simulation": [],
