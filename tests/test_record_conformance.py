@@ -42,7 +42,7 @@ NOT_RESULTS = {
         "LayerRule", "Limit", "LossTerm", "MixBasis", "NetworkDynamics", "NoiseMap", "Operand",
         "OutputRoots", "Pair", "Panel", "Picture", "Reading", "RecognisedSoftmax",
         "ReducedFactors", "Row",
-        "Schedule", "SecondMoment", "Side", "SoftmaxLoss", "SummedSoftmax", "Trace",
+        "Schedule", "SecondMoment", "Side", "SoftmaxLoss", "Split", "SummedSoftmax", "Trace",
         "_Agreement", "_Basis",
         "_Rule",
     },
