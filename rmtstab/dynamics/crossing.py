@@ -9,6 +9,7 @@ RELATIVE = 1e-10  # error of a crossing that is good enough
 NODES = 7  # values that one polynomial goes through
 STALLED = 3  # looks within which the bracket has to halve, or the value to fall to a tenth
 LOOKS = 200
+ENOUGH = 4.0  # times the accuracy of a value: a zero to it
 APART = 1e-4  # of the nodes of a shape that is handed on
 
 
@@ -75,7 +76,7 @@ def smallest_crossing(
         looks.append((width, abs(y)))
         slope = _slope(points, x, (points[high] - points[low]) / width)
         if (
-            abs(y) <= max(slack, relative * x * slope)
+            abs(y) <= max(ENOUGH * slack, relative * x * slope)
             or width <= relative * x
             or len(looks) > LOOKS
         ):

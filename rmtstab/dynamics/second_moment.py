@@ -43,7 +43,7 @@ LARGER = 2.0  # times E's trace: most that its two terms may have, or they cance
 
 @dataclass(frozen=True)
 class Split:
-    """``E = diag(e) + LᵀL`` with few rows L.
+    """``E = diag(e) + w LᵀL`` with few rows L, those of one set.
 
     Attributes
     ----------
@@ -51,10 +51,16 @@ class Split:
         e.
     rows : ndarray, shape (q, r)
         L.
+    weight : float
+        w.
+    start : int or None
+        Where L begins among the samples' rows; None where it is none of them.
     """
 
     diagonal: FloatArray
     rows: FloatArray
+    weight: float
+    start: int | None
 
     @classmethod
     def of(cls, basis: MixBasis, theta: float, columns: int) -> Split | None:
@@ -76,20 +82,23 @@ class Split:
         """
         if columns <= SMALL:
             return None
-        root = np.sqrt(basis.row_weights())
-        parts = slice(None, basis.split), slice(basis.split, None)  # of (1−α)H_R and αH_F
-        along = root * np.linalg.norm(basis.rows[:, :columns], axis=1)
-        traces = [float(along[part] @ along[part]) for part in parts]
+        sets = np.split(basis.rows[:, :columns], [basis.split])
+        weights = [
+            a / max(n, 1)
+            for a, n in zip((1.0 - basis.alpha, basis.alpha), basis.sizes, strict=True)
+        ]
+        traces = [w * float(np.vdot(rows, rows)) for w, rows in zip(weights, sets, strict=True)]
         size = (1.0 - theta) * traces[0] + theta * traces[1]
         for s, multiple in ((1, 1.0 - theta), (0, -theta)):
-            rows = basis.rows[parts[s], :columns]
             cancels = max(traces[s], abs(multiple) * sum(traces)) > LARGER * size
-            if len(rows) <= FEW * columns and not cancels:
-                return cls(multiple * basis.mix[:columns], root[parts[s], None] * rows)
+            if len(sets[s]) <= FEW * columns and not cancels:
+                rows = np.ascontiguousarray(sets[s])
+                start = (0, basis.split)[s]
+                return cls(multiple * basis.mix[:columns], rows, weights[s], start)
         return None
 
     def times(self, factor: float) -> Split:
-        """The same of ``factor · E``, the factor positive.
+        """Of ``factor · E``, for the noise of the other set alone.
 
         Parameters
         ----------
@@ -99,29 +108,29 @@ class Split:
         -------
         Split
         """
-        return Split(factor * self.diagonal, np.sqrt(factor) * self.rows)
+        return Split(factor * self.diagonal, self.rows, factor * self.weight, None)
 
     def square(self) -> FloatArray:
         """E."""
-        result: FloatArray = self.rows.T @ self.rows
+        result: FloatArray = self.weight * (self.rows.T @ self.rows)
         result.flat[:: len(result) + 1] += self.diagonal
         return result
 
-    def half(self, m: FloatArray) -> FloatArray:
+    def half(self, along: FloatArray) -> FloatArray:
         """Z with ``E M E = (e eᵀ) ∘ M + LᵀZ + ZᵀL``, M symmetric.
 
         Parameters
         ----------
-        m : ndarray, shape (r, r)
+        along : ndarray, shape (q, r)
+            ``L M``.
 
         Returns
         -------
         ndarray, shape (q, r), float64
         """
-        along = self.rows @ m
-        result: FloatArray = (0.5 * along @ self.rows.T) @ self.rows
-        along *= self.diagonal
-        result += along
+        result: FloatArray = (0.5 * self.weight * along @ self.rows.T) @ self.rows
+        result += self.diagonal * along
+        result *= self.weight
         return result
 
     def restricted(self, keep: NDArray[np.int64]) -> Split:
@@ -135,7 +144,8 @@ class Split:
         -------
         Split
         """
-        return Split(self.diagonal[keep], np.ascontiguousarray(self.rows[:, keep]))
+        rows = np.ascontiguousarray(self.rows[:, keep])
+        return Split(self.diagonal[keep], rows, self.weight, self.start)
 
 
 @dataclass(frozen=True)
@@ -369,13 +379,12 @@ class NoiseMap:
             along = self.rows @ m
             out = self._weigh(along, self.row_weights)
             out -= along @ self.square
-        else:
+        elif self.split is None:
             out = self._weigh(_times_half(self.rows, m), EMPTY, folded=True)
-            if self.split is not None:
-                few, half = self.split.rows, self.split.half(m)
-                means = [(few, half), (half, few)]
-            elif self.kappa > 0.0:
+            if self.kappa > 0.0:
                 means = [(m @ self.square, self.square)]
+        else:
+            out, means = self._split_products(m, self.split)
         result = np.empty_like(m)
         edges = np.linspace(0, r, PANELS + 1).astype(np.int64)
         for first, last in itertools.pairwise(edges):
@@ -388,6 +397,27 @@ class NoiseMap:
             result[first:last, first:] = panel
         mirror(result)
         return result
+
+    def _split_products(
+        self, m: FloatArray, split: Split
+    ) -> tuple[FloatArray, list[tuple[FloatArray, FloatArray]]]:
+        """The samples' rows of `apply_symmetric`, and the products of the means beside them."""
+        few, start = split.rows, split.start
+        along = few @ m
+        half = split.half(along)
+        if start is None:
+            out = self._weigh(_times_half(self.rows, m), EMPTY, folded=True)
+            return out, [(few, half), (half, few)]
+        # L's rows are samples' rows: their first product is there, and LᵀZ joins their last
+        part = slice(start, start + len(few))
+        moved = np.empty_like(self.rows)
+        moved[part] = 0.5 * along
+        for others in (slice(0, part.start), slice(part.stop, len(moved))):
+            if others.start < others.stop:
+                moved[others] = _times_half(self.rows[others], m)
+        out = self._weigh(moved, EMPTY, folded=True)
+        out[part] -= self.kappa * half
+        return out, [(half, few)]
 
     def _weigh(self, moved: FloatArray, subtract: FloatArray, folded: bool = False) -> FloatArray:
         """Rows of ``weights_i B_i A_i`` with ``B_i = moved_i A_iᵀ``, plus its transpose if folded.

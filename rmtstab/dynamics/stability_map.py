@@ -118,17 +118,18 @@ class _Plan:
         """Distance of `horizon_logs`, at most."""
         return width_for(self.update.curvatures.rank, self.steps)
 
-    def horizon_logs(self, alpha: float, column: int) -> tuple[float, float]:
+    def horizon_logs(self, alpha: float, column: int, decide: bool = False) -> tuple[float, float]:
         """Logarithms of a lower and an upper bound on ``E‖w_K‖²/E‖w_0‖²`` over the level.
 
-        Where they have the level between them, they are as near as rounding lets them be.
+        Where they have the level between them and are to ``decide``, they are as near as
+        rounding lets them be.
         """
         cell, steps, level = self.cell(alpha, column), self.steps, self.log_level
         ends = None
         if not cell.momentum:
             powers = IsotropicPowers(cell)
             ends = powers.log_between(steps, self.slack)
-            if ends and ends[0] <= level <= ends[1]:
+            if decide and ends and ends[0] <= level <= ends[1]:
                 ends = powers.log_between(steps)
         if ends is None:
             path = iterate(cell, steps).displacement
@@ -141,7 +142,7 @@ class _Plan:
         """Lower and upper ends, and verdicts, at one mixing."""
         columns = range(len(self.batches))
         if self.steps:
-            logs = np.array([self.horizon_logs(alpha, k) for k in columns])
+            logs = np.array([self.horizon_logs(alpha, k, decide=True) for k in columns])
             with np.errstate(over="ignore"):
                 ends = self.level * np.exp(logs)
             return ends[:, 0], ends[:, 1], [_side(*pair) for pair in logs]
