@@ -54,7 +54,7 @@ class RangeCheck(Record):
     leaps : ndarray, shape cells, bool
         Whether a cell that is predicted not to collapse has a step that moves an output by more
         than five standard deviations of all outputs at the start: no network is linear that far,
-        and its run may not come back. Not among the flags.
+        and its run may not come back.
     evaluations : int
         Backward and forward passes spent, one of each a point.
     """
@@ -93,13 +93,13 @@ class RangeCheck(Record):
 
     @property
     def flagged(self) -> NDArray[np.bool_]:
-        """Cells whose outcome should not be relied on: beyond the range, fragile, drifting."""
-        return self.beyond | self.fragile | self.drifts
+        """Cells whose outcome is not to be relied on: any of the four flags that concern it."""
+        return self.beyond | self.fragile | self.drifts | self.leaps
 
     @property
     def collapse_flagged(self) -> NDArray[np.bool_]:
         """Cells whose verdict on collapse alone should not be relied on."""
-        return self.beyond | self.tips | self.drifts
+        return self.beyond | self.tips | self.drifts | self.leaps
 
 
 def check_range(

@@ -38,7 +38,8 @@ def smallest_crossing(
     Returns
     -------
     crossing, error : float
-        0 where the function is positive there, 1 where it nowhere is. The error is twice
+        0 where the function is positive there, 1 where it nowhere is, and the error is infinite
+        where the accuracy of a value leaves that open. The error is otherwise twice
         that of the last value, over the least slope between it and its neighbours.
     shape : Shape
         Of this function, for the next.
@@ -58,9 +59,10 @@ def smallest_crossing(
         if end not in points:
             points[end] = excess(end)
     if points[0.0] > 0.0:
-        return 0.0, 0.0, Shape(points, 0.0, 0.0)
+        return 0.0, 0.0 if points[0.0] > slack else math.inf, Shape(points, 0.0, 0.0)
     if max(points.values()) <= 0.0:
-        return 1.0, 0.0, Shape(points, 1.0, 1.0)
+        clear = max(points.values()) < -slack
+        return 1.0, 0.0 if clear else math.inf, Shape(points, 1.0, 1.0)
     high = min(x for x, y in points.items() if y > 0.0)
     low = max(x for x in points if x < high)
     looks, relative = [(high - low, math.inf)], max(RELATIVE, slack)

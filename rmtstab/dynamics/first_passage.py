@@ -26,6 +26,7 @@ WIDEST = 240  # Lanczos steps of each integral
 STRETCH = 1024  # values of k looked at together
 SPARSE = 8  # a look every step up to so many, then every eighth part of those taken
 ROUNDING = 1e-12  # relative, of an integral that has settled
+LEAST = 1e-280  # of a level over growthᵏ
 ALIKE = 1e-14  # ‖u − v‖ of what is one start
 
 
@@ -106,9 +107,13 @@ def _looked_up(
             lower += factor * ends[factor < 0.0]
             upper += factor * ends[factor > 0.0]
             size += abs(factor) * np.maximum(ends[1], 0.0)
-        needed = level * np.exp(-math.log(growth) * steps) - (ROUNDING + 8.0 * EPS * steps) * size
-        possible = np.flatnonzero((upper >= needed) & (steps <= limit))
+        needed = level * np.exp(-math.log(growth) * steps)
+        telling = needed >= LEAST  # so loose a bound says nothing later
+        needed -= (ROUNDING + 8.0 * EPS * steps) * size
+        possible = np.flatnonzero((upper >= needed) & (steps <= limit) & telling)
         if possible.size:
             k = possible[0]
             return float(steps[k]) if lower[k] >= needed[k] else None
+        if not telling.all() and steps[telling.argmin()] <= limit:
+            return None
     return math.inf

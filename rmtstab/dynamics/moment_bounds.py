@@ -74,6 +74,22 @@ class MomentBounds:
             end[1::2] = odd.powers(first, count // 2, odd=True)
         return ends[0], ends[1]
 
+    def logs_at(self, step: int) -> tuple[float, float]:
+        """Logarithms of the bounds at one step, which may lie beyond the floating-point range.
+
+        Parameters
+        ----------
+        step : int
+            k ≥ 0.
+
+        Returns
+        -------
+        lower, upper : float
+            −inf for a bound that is not positive.
+        """
+        lower, upper = self._odd if step % 2 else self._even
+        return lower.log_power(step), upper.log_power(step)
+
 
 class _Rule:
     """Nodes and weights of a Jacobi matrix."""
@@ -95,6 +111,19 @@ class _Rule:
         weights = self.weights * np.abs(self.nodes) ** first
         result: FloatArray = (weights * self.nodes if odd else weights) @ self._table
         return result
+
+    def log_power(self, step: int) -> float:
+        """``log Σ w x^step``; −inf where the sum is not positive."""
+        if step == 0:
+            return 0.0
+        with np.errstate(divide="ignore"):
+            logs = np.log(self.weights) + step * np.log(np.abs(self.nodes))
+        top = float(logs.max())
+        if top == -math.inf:
+            return top
+        terms = np.exp(logs - top) * np.sign(self.nodes) ** (step % 2)
+        total = float(terms.sum())
+        return top + math.log(total) if total > 0.0 else -math.inf
 
 
 def _outside(gauss: _Rule, square: float) -> tuple[float, float, float]:

@@ -69,13 +69,15 @@ class IsotropicPowers:
         (float, float) or None
             −inf for nothing left; None where `WIDEST` Lanczos steps do not decide.
         """
-        rounding = ROUNDING + self._rounding * step
-        goal = (width_for(0, step) if width is None else width) - 2.0 * rounding
+        # a step multiplies by what is relatively so uncertain
+        less = step * math.log1p(-self._rounding) if self._rounding < 1.0 else -math.inf
+        more = step * math.log1p(self._rounding)
+        goal = (width_for(0, step) if width is None else width) - 2.0 * ROUNDING - more + less
         large = self._krylov.side > LARGE
         while True:
             lower, upper = self._ends(step)
-            if upper == lower or upper - lower <= max(goal, rounding):
-                return lower - rounding, upper + rounding
+            if upper == lower or upper - lower <= max(goal, more):
+                return lower - ROUNDING + less, upper + ROUNDING + more
             taken = self._krylov.size
             room = len(self._krylov.projected) - taken
             if room <= 0:
@@ -85,12 +87,10 @@ class IsotropicPowers:
     def _ends(self, step: int) -> tuple[float, float]:
         if self._bound <= 0.0:  # J = 0 and no noise
             return (0.0, 0.0) if step == 0 else (-math.inf, -math.inf)
-        odd = step % 2
         bounds = MomentBounds(*self._krylov.jacobi(), self._bound)
-        ends: FloatArray = np.array(bounds.over(step - odd, 2))[:, odd]
-        with np.errstate(divide="ignore"):
-            lower, upper = np.log(np.maximum(ends, 0.0)) + step * math.log(self._bound)
-        return float(lower), float(upper)
+        scale = step * math.log(self._bound)
+        lower, upper = bounds.logs_at(step)
+        return lower + scale, upper + scale
 
 
 def width_for(side: int, step: int) -> float:

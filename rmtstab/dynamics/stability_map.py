@@ -6,6 +6,7 @@ At fixed α and η the operator is affine in the noise coefficients of the two s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -81,19 +82,18 @@ def frontier(
     if (horizon is None) != (radius is None):
         raise ValueError(f"horizon and radius go together, got {horizon!r} and {radius!r}")
     steps = 0 if horizon is None else _checks.integer("horizon", horizon, low=1)
-    level = 1.0
-    if radius is not None:
-        level = _checks.real("radius", radius, low=0.0, low_open=True) ** 2
+    size = 1.0 if radius is None else _checks.real("radius", radius, low=0.0, low_open=True)
     sizes = update.sizes
     pairs = [update.scheme.check_batches(batch, *sizes, None) for batch in batch_sizes]
-    plan = _Plan(update, pairs, steps, level)
+    plan = _Plan(update, pairs, steps, 2.0 * math.log(size))
     checked = [update.curvatures.check_alpha(float(a)) for a in mixings]
     with ThreadPoolExecutor(_checks.integer("workers", workers, low=1)) as pool:
         rows = list(pool.map(plan.row, checked))
         values, uppers = (np.array([row[k] for row in rows]) for k in (0, 1))
         verdicts = np.array([row[2] for row in rows], dtype=object)
         curve, error = _curve(plan, mixings, values, uppers, rows[0], pool)
-    # ∞ − ∞ beyond the floating-point range: no bound
+    level = size * size  # 0 or ∞ beyond the floating-point range
+    # ∞ − ∞ there: no bound
     bounds = np.full_like(values, np.inf)
     np.subtract(uppers, values, out=bounds, where=np.isfinite(values))
     return Frontier(
@@ -104,9 +104,11 @@ def frontier(
 class _Plan:
     """What all rows of a map share; each row is independent of the others."""
 
-    def __init__(self, update: Update, batches: Sequence[Pair], steps: int, level: float) -> None:
-        self.update, self.batches, self.steps, self.level = update, batches, steps, level
-        self.log_level = float(np.log(level))
+    def __init__(
+        self, update: Update, batches: Sequence[Pair], steps: int, log_level: float
+    ) -> None:
+        self.update, self.batches, self.steps = update, batches, steps
+        self.log_level = log_level
         self.pairs = np.array(batches)
 
     def cell(self, alpha: float, column: int) -> Update:
@@ -126,7 +128,11 @@ class _Plan:
         """
         cell, steps, level = self.cell(alpha, column), self.steps, self.log_level
         ends = None
-        if not cell.momentum:
+        if not cell.curvatures.rank:  # nothing but weight decay
+            still = abs(1.0 - cell.step_size * cell.weight_decay)
+            value = 2.0 * steps * math.log(still) if still else -math.inf
+            ends = value, value
+        elif not cell.momentum:
             powers = IsotropicPowers(cell)
             ends = powers.log_between(steps, self.slack)
             if decide and ends and ends[0] <= level <= ends[1]:
@@ -144,7 +150,7 @@ class _Plan:
         if self.steps:
             logs = np.array([self.horizon_logs(alpha, k, decide=True) for k in columns])
             with np.errstate(over="ignore"):
-                ends = self.level * np.exp(logs)
+                ends = np.exp(logs + self.log_level)
             return ends[:, 0], ends[:, 1], [_side(*pair) for pair in logs]
         found = None
         if not self.update.momentum:
@@ -275,7 +281,7 @@ def _curve(
     pool: ThreadPoolExecutor,
 ) -> tuple[FloatArray, FloatArray]:
     """Critical mixing of each column, with its error bound."""
-    update, level = plan.update, plan.level
+    update = plan.update
     curvatures = update.curvatures
     columns = range(len(plan.batches))
     marginal = plan.steps == 0 and update.weight_decay == update.momentum == 0.0
@@ -307,7 +313,7 @@ def _curve(
         return found[:, 0], found[:, 1]
     hints = []
     for k in columns:
-        above = mixings[_after_last_stable(values[:, k], level) :]
+        above = mixings[_after_last_stable(values[:, k]) :]
         hints.append(float(above[0]) if above.size else 1.0)
 
     def stretch(start: int) -> list[Threshold]:
@@ -319,12 +325,13 @@ def _curve(
     return np.array([t.value for t in thresholds]), np.array(error)
 
 
-def _after_last_stable(column: FloatArray, level: float) -> int:
+def _after_last_stable(column: FloatArray) -> int:
     """Index after the last stable mixing; past the end where none is stable."""
-    stable = np.flatnonzero(column <= level)
+    stable = np.flatnonzero(column <= 1.0)
     return int(stable[-1]) + 1 if stable.size else len(column)
 
 
 def _middle(lower: float, upper: float) -> float:
     """Middle of two logarithms, kept finite."""
-    return max(min(0.5 * (lower + upper), 700.0), -700.0)
+    ends = (max(min(end, 700.0), -700.0) for end in (lower, upper))
+    return 0.5 * sum(ends)

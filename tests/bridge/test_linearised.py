@@ -115,6 +115,7 @@ def test_a_step_that_moves_an_output_far_is_found():
     limit = 5.0 * net.outputs.std()
     assert kept.leap[0] < limit < kept.leap[1] and np.isinf(run.collapse_step).all()
     assert check.leaps.tolist() == [False, True]
+    assert check.flagged[1] and check.collapse_flagged[1]
     gone = replace(run, turns=replace(run.turns, collapse_step=np.zeros((2, 2))))
     assert not net.check(gone, margin=False).leaps.any()
 

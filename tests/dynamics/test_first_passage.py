@@ -165,3 +165,13 @@ def test_many_escape_times(sampling):
                     assert dyn.escape_time(radius, initial, LIMIT) == expected
                     finite += np.isfinite(expected)
     assert finite > 300
+
+
+def test_a_loose_bound_on_the_growth_decides_nothing_by_underflow(rng):
+    problem = UnlearningProblem.from_factors(rng.standard_normal((20, 8)), np.ones((4, 8)))
+    step = 0.99 * float(problem.critical_step_size((2, 1), 0.0))
+    dyn = problem.dynamics(step, (2, 1), 0.0)  # ρ < 1 < λ_max(Φ(I)): it never gets there
+    start = np.eye(problem.rank) / problem.rank
+    for bound in (np.inf, 1.001, 1.05, 1.5):
+        assert passages.first_passage(dyn, start, 100.0, 10**6, bound) in (None, np.inf)
+    assert passages.first_passage(dyn, start, 100.0, 10**6, 1.0) == np.inf

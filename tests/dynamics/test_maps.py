@@ -231,3 +231,28 @@ def test_maps_of_nearly_aligned_samples_leave_nothing_open(rng):
             low, high = dyn.enclosure()
             assert found.values[i, k] <= high and low <= found.values[i, k] * (1 + 1e-6)
             assert found.verdicts[i, k] is dyn.verdict()
+
+
+def test_horizons_and_radii_beyond_the_floating_point_range(rng):
+    problem = UnlearningProblem.from_factors(
+        rng.standard_normal((8, 5)), rng.standard_normal((4, 5))
+    )
+    late = problem.frontier(0.1, [(2, 1)], [0.0, 0.5, 1.0], horizon=10**6, radius=2.0)
+    assert late.values[:, 0].tolist() == [0.0, np.inf, np.inf]
+    names = [verdict.name for verdict in late.verdicts[:, 0]]
+    assert names == ["STABLE", "ESCAPES", "ESCAPES"]
+    assert late.critical_alpha[0] == pytest.approx(
+        float(problem.critical_alpha(0.1, (2, 1))), rel=1e-4
+    )
+    for radius, side in ((1e-200, Verdict.ESCAPES), (1e200, Verdict.STABLE)):
+        found = problem.frontier(0.1, [(2, 1)], [0.0, 0.5], horizon=20, radius=radius)
+        assert (found.verdicts == side).all() and np.isfinite(found.values).all()
+
+
+def test_a_level_that_every_mixing_meets_exactly_is_open(rng):
+    problem = UnlearningProblem.from_factors(np.eye(3), np.eye(3))
+    found = problem.frontier(0.0, [1], [0.0, 0.5], horizon=3, radius=1.0)
+    assert (found.verdicts == Verdict.UNDECIDED).all() and np.isinf(found.critical_error).all()
+    nothing = UnlearningProblem.from_factors(np.zeros((3, 2)), np.zeros((2, 2)))
+    decays = nothing.frontier(0.1, [1], [0.0], horizon=2, radius=2.0, weight_decay=1.0)
+    assert decays.values[0, 0] == pytest.approx(0.9**4, rel=1e-14)

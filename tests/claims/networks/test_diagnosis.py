@@ -149,8 +149,15 @@ def half_flagged(rows):
 
 
 def late(rows):
-    for event in ("collapse", "forgetting"):
-        rows[2][event]["refined"] = changed(rows[2][event]["refined"], slice(6, 12), 45)
+    for made in judge.plain(rows):
+        for event in ("collapse", "forgetting"):
+            made[event]["refined"] = changed(made[event]["refined"], slice(6, 12), 45)
+
+
+def frozen_is_in_time(rows):
+    for made in judge.plain(rows):
+        for event in ("collapse", "forgetting"):
+            made[event]["frozen"] = made[event]["real"]
 
 
 def late_with_others(rows, source="other"):
@@ -170,8 +177,8 @@ def no_better_than_a_rule(rows):
         made["collapse"]["real"] = made["collapse"]["refined"] = real.tolist()
 
 
-def frozen_sees(rows):
-    rows[-1]["collapse"]["frozen"] = rows[-1]["collapse"]["real"]
+def function_space_is_blind(rows):
+    rows[-1]["collapse"]["same"] = changed(rows[-1]["collapse"]["same"], slice(6, 8), -1)
 
 
 def frozen_in_time(rows):
@@ -195,10 +202,12 @@ def only_the_first_seed(rows):
         ("diagnosis-agrees-where-it-trusts-itself", wrong_unflagged),
         ("diagnosis-agrees-where-it-trusts-itself", half_flagged),
         ("diagnosis-times-with-the-same-batches", late),
+        ("diagnosis-times-with-the-same-batches", frozen_is_in_time),
         ("diagnosis-times-with-other-batches", late_with_others),
         ("diagnosis-times-with-other-batches", late_when_refined),
         ("diagnosis-beats-a-one-number-rule", no_better_than_a_rule),
-        ("linear-stability-is-blind-when-interpolating", frozen_sees),
+        ("linear-stability-is-blind-when-interpolating", stability_sees),
+        ("linear-stability-is-blind-when-interpolating", function_space_is_blind),
         ("frozen-curvature-is-late-when-interpolating", frozen_in_time),
         ("frozen-curvature-is-late-when-interpolating", stability_sees),
         ("frozen-curvature-is-late-when-interpolating", only_the_first_seed),
