@@ -3,7 +3,7 @@
 A small CNN on n digits (four in five retained) near interpolation: eigenvalues over eight decades,
 rank about 7.5 n. Processor seconds are summed over threads: on two idle cores, divide by two.
 
-Run ``OPENBLAS_NUM_THREADS=2 python validation/benchmarks/horizon_map.py [n …]``; default 120 265.
+Run ``OPENBLAS_NUM_THREADS=2 python validation/benchmarks/horizon_map.py [n …]``; default 120 260.
 """
 
 import sys
@@ -70,5 +70,5 @@ def main(n):
 
 
 if __name__ == "__main__":
-    for size in [int(a) for a in sys.argv[1:]] or [120, 265]:
+    for size in [int(a) for a in sys.argv[1:]] or [120, 260]:
         main(size)
