@@ -17,7 +17,7 @@ import numpy as np
 from rmtstab import _checks
 from rmtstab._results import FloatArray, Threshold
 from rmtstab.curvature.factors import ReducedFactors
-from rmtstab.dynamics.certificate import ROUNDING, Enclosure
+from rmtstab.dynamics.certificate import EPS, ROUNDING, Enclosure
 from rmtstab.dynamics.critical_step_size import INTERIOR, critical_step_size
 from rmtstab.dynamics.davidson import Subspace
 from rmtstab.dynamics.eigen import BASIS_BYTES
@@ -255,6 +255,7 @@ def _threshold(
         pull = float(np.vdot(d[:, None] + d, turned**2)) / size**2
         theta = space.ritz(0)[0]
         rounding = 2.0 * resolution(update)  # of D's eigenvalues
+        rounding += _cancelled(update, q @ (turned / size) @ q.T)
         gap = pull * (upper / theta - 1.0) if theta > 0.0 else math.inf
         error = (gap + rounding) / steepness
     return Threshold(value, error, math.isfinite(error), INTERIOR)
@@ -353,6 +354,20 @@ def _excess(update: Update, m: FloatArray) -> tuple[float, float, float]:
     constant = decay * (eta * decay - 2.0) * float(np.vdot(m, m)) - 2.0 * keep * pull + eta * own[0]
     slope = 2.0 * keep * (pull + push) - 2.0 * eta * (own[0] + rf)
     return constant, slope, eta * (own[0] + own[1] + 2.0 * rf)
+
+
+def _cancelled(update: Update, m: FloatArray) -> float:
+    """Rounding of ``(⟨M, Φ_α(M)⟩ − ⟨M, M⟩)/η``: of its terms, of which noise is what is left."""
+    size = 0.0
+    means = update.curvatures.mean_curvatures
+    along = np.split(_sample_noise(update.curvatures.factors, m), [update.sizes[0]])
+    pairs = zip(means, along, update.weights, update.sizes, update.batch_size, strict=True)
+    for mean, squares, weight, n, batch in pairs:
+        if n and weight:
+            c, e = update.scheme.coefficients(n, batch)
+            square = float(np.linalg.norm(m @ mean)) ** 2
+            size += weight**2 * (c * float(squares.sum()) + (2.0 + e * n) * square)
+    return 4.0 * EPS * math.sqrt(len(m)) * update.step_size * size
 
 
 def _sample_noise(factors: ReducedFactors, m: FloatArray) -> FloatArray:

@@ -210,7 +210,7 @@ def stationary(
     mean[:r] = -source.mean_gradient[:r] / (basis.mix[:r] + update.weight_decay)
     noise = update.step_size**2 * source.covariance(mean)
     ball = HeavyBall(update, active, source.extra)
-    x, residual = _settle(ball, noise[:r, :r], tolerance)
+    x, residual = ball.settle(1.0, noise[:r, :r], tolerance)
     covariance, diffusion, drift = np.zeros_like(noise), np.zeros_like(noise), np.zeros(whole)
     covariance[:r, :r] = 0.5 * (x + x.T)
     drift[r:] = -update.step_size * source.mean_gradient[r:] / (1.0 - update.momentum)
@@ -225,27 +225,3 @@ def stationary(
         q @ mean, q @ covariance @ q.T, residual, residual <= 1e3 * tolerance,
         losses[0], losses[1], q @ drift, q @ diffusion @ q.T,
     )  # fmt: skip
-
-
-def _settle(ball: HeavyBall, right: FloatArray, tolerance: float) -> tuple[FloatArray, float]:
-    """Solve ``X/g − η² N(X) = right``; the solution and its relative residual."""
-    inverse = ball.denominator(1.0)  # 1/g
-    right = 0.5 * (right + right.T)
-    x = np.zeros_like(right)
-    residual = right.copy()
-    direction = residual / inverse
-    square = float(np.vdot(residual, direction))
-    goal = tolerance**2 * square
-    for _ in range(2000):
-        if square <= goal:
-            break
-        moved = inverse * direction - ball.kick(direction)
-        length = square / float(np.vdot(direction, moved))
-        x += length * direction
-        residual -= length * moved
-        scaled = residual / inverse
-        previous, square = square, float(np.vdot(residual, scaled))
-        direction = scaled + (square / previous) * direction
-    scale = float(np.linalg.norm(right))
-    gap = float(np.linalg.norm(right - inverse * x + ball.kick(x)))
-    return x, gap / scale if scale else 0.0

@@ -26,6 +26,7 @@ from rmtstab.dynamics.second_moment import NoiseMap, SecondMoment
 from rmtstab.dynamics.update import Update
 
 ROUNDS = 40
+STEPS = 2000  # of conjugate gradients
 
 
 class HeavyBall:
@@ -39,7 +40,8 @@ class HeavyBall:
         self.mix = basis.mix[: basis.n_active] if active else basis.mix
         self.noise: NoiseMap = update.noise(active, extra)
         self.beta, self.gain = update.momentum, update.step_size**2
-        self.a = 1.0 + self.beta - update.step_size * (self.mix + update.weight_decay)
+        self.pull = update.step_size * (self.mix + update.weight_decay)
+        self.a = 1.0 + self.beta - self.pull
         self.blur = update.multiplier_rounding  # of each a
         self.noise_blur = update.roundings[1]  # of ⟨M, η²N(M)⟩, ‖M‖ = 1
 
@@ -142,6 +144,44 @@ class HeavyBall:
         bool
         """
         return bool((self.denominator(level) > self.denominator_blur(level)).all())
+
+    def settle(self, level: float, right: FloatArray, tolerance: float) -> tuple[FloatArray, float]:
+        """Solve ``(λ/g_λ) ∘ X − η² N(X) = right`` by conjugate gradients, preconditioned by g_λ.
+
+        Parameters
+        ----------
+        level : float
+            λ, above the growth factor: the map is then positive definite.
+        right : ndarray, shape (r, r)
+        tolerance : float
+            Relative residual at which to stop.
+
+        Returns
+        -------
+        x : ndarray, shape (r, r)
+        residual : float
+            Relative.
+        """
+        inverse = self.denominator(level)
+        right = 0.5 * (right + right.T)
+        x = np.zeros_like(right)
+        residual = right.copy()
+        direction = residual / inverse
+        square = float(np.vdot(residual, direction))
+        goal = tolerance**2 * square
+        for _ in range(STEPS):
+            if square <= goal:
+                break
+            moved = inverse * direction - self.kick(direction)
+            length = square / float(np.vdot(direction, moved))
+            x += length * direction
+            residual -= length * moved
+            scaled = residual / inverse
+            previous, square = square, float(np.vdot(residual, scaled))
+            direction = scaled + (square / previous) * direction
+        scale = float(np.linalg.norm(right))
+        gap = float(np.linalg.norm(right - inverse * x + self.kick(x)))
+        return x, gap / scale if scale else 0.0
 
 
 def growth(update: Update) -> Enclosure:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rmtstab import _checks
 from rmtstab._results import FloatArray, Trajectory
-from rmtstab.dynamics import centred
+from rmtstab.dynamics import centred, momentum_passage
 from rmtstab.dynamics.certificate import Enclosure
 from rmtstab.dynamics.first_passage import first_passage
 from rmtstab.dynamics.gradients import GradientSource
@@ -234,12 +234,14 @@ def escape_time(update: Update, radius: Any, initial: Any, limit: int, upper: fl
     walker.state = walker.state / start
     if radius <= 1.0:
         return 0.0
-    if not update.momentum:
+    if update.momentum:
+        found = momentum_passage.first_passage(update, walker.state, radius**2, limit, upper)
+    else:
         still = 1.0 - update.step_size * update.weight_decay  # what no weighted set sees
         growth = max(upper, 1.0, still * still)
         found = first_passage(update, walker.state, radius**2, limit, growth)
-        if found is not None:
-            return found
+    if found is not None:
+        return found
     for k in range(1, limit + 1):
         walker.step()
         if walker.value(None) >= radius**2:

@@ -54,8 +54,9 @@ class HasEscape(HasStability):
         Bounds on ``E‖w_k‖²`` from both sides at every k, by Gauss, Radau and Lobatto
         quadrature, decide the step: exactly, up to the rounding of ``E‖w_k‖²`` (``1e-12 + 8 ε k``,
         relative; a value within that below the level counts as reaching it). That takes from
-        one to some sixty applications of Φ. With momentum Φ is not self-adjoint, and every step
-        is walked.
+        one to some sixty applications of Φ. With momentum Φ is not self-adjoint: a form P with
+        ``Φ*(P) ⪯ λP`` bounds what Arnoldi's steps miss, which takes none where nothing escapes and
+        some tens elsewhere. What neither decides (late escapes at large ranks) is walked.
 
         References
         ----------

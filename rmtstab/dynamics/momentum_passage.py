@@ -1,0 +1,362 @@
+r"""When ``E‖w_k‖²`` first reaches a level with momentum: bounds at every k, from a few steps.
+
+Let ``P ⪰ E₁₁ = [[I, 0], [0, 0]]`` with ``Φ_β*(P) ⪯ λP``. Then ``0 ⪯ (Φ_β*)ⁿ(E₁₁) ⪯ λⁿP``, so that
+
+    E‖w_k‖² = ⟨E₁₁, Φ_βᵏ(M₀)⟩ ≤ λᵏ⟨P, M₀⟩,      |⟨E₁₁, Φ_βⁿ(V)⟩| ≤ λⁿ‖P‖‖V‖.
+
+m Arnoldi steps from M₀ leave ``Φ_β V_m = V_m T + h V_{m+1} e_mᵀ``, and what they miss is
+
+    |⟨E₁₁, Φ_βᵏ(M₀) − V_m Tᵏ e₁⟩| ≤ h ‖P‖ Σ_{s<k} |e_mᵀTˢe₁| λ^{k−1−s}.
+
+P is the sum of one quadratic form a mode of the mean, and of what the noise adds to it: the r×r
+problem ``X − G ∘ η²N(X) ⪰ P⁰₁₁`` with ``G = g_λ/λ``, self-adjoint once it is divided by G.
+
+The steps are taken in u, to where momentum alone would carry w, and v, the way that is left:
+
+    u = w + v,   v = β(w − w₋)/(1−β),      u⁺ = u − c w,   v⁺ = β(v − c w),   c = ημ/(1−β),
+
+in which slow modes are nearly uncoupled; (w, w₋) would multiply rounding, and ‖P‖, by (1−β)⁻².
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from rmtstab._results import FloatArray
+from rmtstab.dynamics.certificate import EPS
+from rmtstab.dynamics.momentum import HeavyBall
+from rmtstab.dynamics.update import Update
+
+WIDEST = 200  # Arnoldi steps
+BYTES = 3e9  # of their basis
+STRETCH = 1024  # values of k looked at together
+SPARSE = 8  # a look every step up to so many, then every eighth part of those taken
+ROUNDING = 1e-12  # relative, of what the steps give, and 8 ε more a step
+SHARE = 0.25  # of log(level), that λᵏ may reach at the limit beyond growth^k
+SLACK = 1.0 / 16.0  # of P⁰₁₁, by which the noise's problem is solved too far
+RESIDUALS = (1e-5, 1e-9)  # to which it is solved, until that shows
+LEAN = 0.25  # least ε of (x + y)² ≤ (1 + ε)x² + (1 + 1/ε)y²
+
+
+@dataclass(frozen=True)
+class Bowl:
+    """``P ⪰ E₁₁`` with ``Φ_β*(P) ⪯ λP``, in D's eigenbasis.
+
+    Attributes
+    ----------
+    level : float
+        λ.
+    blocks : tuple of ndarray, each (r, r)
+        ``P₁₁``, ``P₁₂`` and ``P₂₂``; P is symmetric.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import rmtstab as rs
+    >>> from rmtstab.dynamics.momentum import HeavyBall
+    >>> from rmtstab.dynamics.momentum_passage import Bowl
+    >>> problem = rs.UnlearningProblem.from_factors(np.eye(2))
+    >>> ball = HeavyBall(problem.dynamics(0.1, 2, alpha=0.0, momentum=0.5), active=False)
+    >>> bowl = Bowl.of(ball, 1.0)
+    >>> bool(bowl.whole[0, 0] >= 1.0), round(bowl.at_rest(np.eye(2) / 2), 3)
+    (True, 5.763)
+    """
+
+    level: float
+    blocks: tuple[FloatArray, FloatArray, FloatArray]
+
+    @classmethod
+    def of(cls, ball: HeavyBall, level: float) -> Self | None:
+        """Find one; None where the noise's problem could not be solved, or not be verified.
+
+        Parameters
+        ----------
+        ball : HeavyBall
+        level : float
+            λ, above the growth factor.
+
+        Returns
+        -------
+        Bowl or None
+        """
+        if not ball.is_resolved(level):
+            return None
+        first, cross, last = _modes(ball, level)
+        denominator = ball.denominator(level)
+        wanted = np.diag(first)
+        for residual in RESIDUALS:
+            x = ball.settle(level, denominator * wanted * (1.0 + SLACK), residual)[0]
+            x = 0.5 * (x + x.T)
+            kick = ball.kick(x)
+            kick = 0.5 * (kick + kick.T)
+            kick.flat[:: len(x) + 1] += ball.noise_blur * float(np.linalg.norm(x))
+            added = kick / denominator
+            if _is_positive(x) and _is_positive(x - added - wanted):
+                break
+        else:
+            return None
+        # (λ S − 𝒥ᵀ S 𝒥)_pq = e₁e₁ᵀ
+        b, a = ball.beta / level, ball.a
+        beside = added * (b * b * a - b * a[:, None]) / (1.0 - b * b)
+        behind = ball.beta**2 / level * added
+        return cls(
+            level,
+            (added + np.diag(first), beside + np.diag(cross), behind + np.diag(last)),
+        )
+
+    @property
+    def whole(self) -> FloatArray:
+        """P, shape (2r, 2r)."""
+        first, cross, last = self.blocks
+        return np.block([[first, cross], [cross.T, last]])
+
+    def norm(self, beta: float) -> float:
+        """``‖P‖`` as a form in (u, v), Frobenius's.
+
+        Parameters
+        ----------
+        beta : float
+            β.
+
+        Returns
+        -------
+        float
+        """
+        first, cross, last = self.blocks
+        u = first + cross + cross.T + last
+        mixed = first + cross / beta + cross.T + last / beta
+        v = first + (cross + cross.T) / beta + last / beta**2
+        return math.sqrt(np.vdot(u, u) + 2.0 * np.vdot(mixed, mixed) + np.vdot(v, v))
+
+    def at_rest(self, moment: FloatArray) -> float:
+        """``⟨P, M₀⟩`` of the state (w₀, w₀).
+
+        Parameters
+        ----------
+        moment : ndarray, shape (r, r)
+            ``E w₀w₀ᵀ``.
+
+        Returns
+        -------
+        float
+        """
+        first, cross, last = self.blocks
+        return float(np.vdot(first + 2.0 * cross + last, moment))
+
+
+def first_passage(
+    update: Update, start: FloatArray, level: float, limit: int, growth: float
+) -> float | None:
+    """First k with ``tr M_k ≥ level · tr M₀``; ``inf`` if none up to the limit.
+
+    Parameters
+    ----------
+    update : Update
+        With momentum.
+    start : ndarray, shape (2r, 2r)
+        Second moment of the state, at rest, in D's eigenbasis, on the full range; not 0.
+    level : float
+        Above 1.
+    limit : int
+        Largest k.
+    growth : float
+        Upper end of the growth factor on the judged range; ``inf`` where none is known.
+
+    Returns
+    -------
+    float or None
+        None where it is not decided.
+
+    References
+    ----------
+    Derived in docs/theory/trajectories.
+    """
+    ball = HeavyBall(update, active=False)
+    growth = max(growth, 1.0, ball.mean_radius(ball.blur))
+    if not math.isfinite(growth):
+        return None
+    bowl = Bowl.of(ball, growth * math.exp(SHARE * math.log(level) / limit))
+    if bowl is None:
+        return None
+    r = len(ball.a)
+    moment = start[:r, :r] / np.trace(start[:r, :r])
+    # ⟨P, M_k⟩ starts at ⟨P, M₀⟩, and multiplies by λ at most
+    if math.log(bowl.at_rest(moment)) + limit * math.log(bowl.level) < math.log(level):
+        return math.inf
+    steps = Arnoldi(ball, moment)
+    while True:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # then undecided
+            found = _looked_up(steps, bowl, level, limit)
+        if found is not None or not steps.extend(1 + steps.size // SPARSE):
+            return found
+
+
+class Arnoldi:
+    """Orthonormal matrices from M₀ on, and ``Φ_β`` compressed to them, in (u, v).
+
+    Parameters
+    ----------
+    ball : HeavyBall
+        On the full range.
+    moment : ndarray, shape (r, r)
+        ``E w₀w₀ᵀ``, symmetric; at rest v = 0.
+    """
+
+    def __init__(self, ball: HeavyBall, moment: FloatArray) -> None:
+        self._ball, self.beta, r = ball, ball.beta, len(moment)
+        self._parts = [slice(0, r * r), slice(r * r, 2 * r * r), slice(2 * r * r, 3 * r * r)]
+        self._distinct = r * (2 * r + 1)  # numbers of a symmetric matrix of side 2r
+        width = int(min(self._distinct, WIDEST, max(12, BYTES / 24.0 / r**2)))
+        self._basis = np.empty((width + 1, 3 * r * r))
+        self._compressed = np.zeros((width, width))
+        self._traces = np.zeros(width + 1)
+        self.size, self.left = 0, math.inf
+        self.length = float(np.linalg.norm(moment))
+        first = np.zeros(3 * r * r)
+        first[self._parts[0]] = moment.ravel() / self.length
+        self._append(first)
+        self.extend(1)
+
+    def _append(self, vector: FloatArray) -> None:
+        self._basis[self.size] = vector
+        self._traces[self.size] = float(np.trace(self._moment(*self._blocks(vector))))
+
+    def _blocks(self, vector: FloatArray) -> list[FloatArray]:
+        """``M_uu``, ``M_uv`` and ``M_vv``; the middle one stands for its transpose too."""
+        r = len(self._ball.a)
+        u, mixed, v = (vector[part].reshape(r, r) for part in self._parts)
+        return [u, mixed / math.sqrt(2.0), v]
+
+    @staticmethod
+    def _moment(u: FloatArray, mixed: FloatArray, v: FloatArray) -> FloatArray:
+        """``E w wᵀ``: w = u − v."""
+        result: FloatArray = u - mixed - mixed.T + v
+        return result
+
+    def _mapped(self, vector: FloatArray) -> FloatArray:
+        ball = self._ball
+        u, mixed, v = self._blocks(vector)
+        way, beta = 1.0 - ball.beta, ball.beta
+        c = ball.pull / way
+        kick = ball.kick(self._moment(u, mixed, v)) / way**2
+        # E of w with u and v, and of what these become with each other
+        with_u, with_v = u - mixed.T, mixed - v
+        out = [
+            u - c[:, None] * with_u - with_u.T * c + kick,
+            mixed - c[:, None] * with_v - (u - mixed) * c + kick,
+            v - c[:, None] * with_v - with_v.T * c + kick,
+        ]
+        square = np.outer(c, c) * self._moment(u, mixed, v)
+        for block, factor in zip(out, (1.0, beta * math.sqrt(2.0), beta**2), strict=True):
+            block += square
+            block *= factor
+        return np.concatenate([block.ravel() for block in out])
+
+    def extend(self, steps: int) -> bool:
+        """Take steps; False where there is no room for one, or nothing is left."""
+        width = len(self._compressed)
+        if self.size == width or self.left == 0.0:
+            return False
+        for _ in range(min(steps, width - self.size)):
+            k = self.size
+            image = self._mapped(self._basis[k])
+            size = math.sqrt(image @ image)
+            for _ in range(2):
+                overlaps = self._basis[: k + 1] @ image
+                image -= overlaps @ self._basis[: k + 1]
+                self._compressed[: k + 1, k] += overlaps
+            self.left = math.sqrt(image @ image)
+            self.size = k + 1
+            if self.left <= 4.0 * EPS * size or self.size == self._distinct:
+                self.left = 0.0
+                break
+            if k + 1 < width:
+                self._compressed[k + 1, k] = self.left
+            self._append(image / self.left)
+        return True
+
+    @property
+    def matrix(self) -> FloatArray:
+        """T, shape (m, m)."""
+        return self._compressed[: self.size, : self.size]
+
+    @property
+    def traces(self) -> FloatArray:
+        """``⟨E₁₁, V_i⟩``, shape (m,)."""
+        return self._traces[: self.size]
+
+
+def _looked_up(steps: Arnoldi, bowl: Bowl, level: float, limit: int) -> float | None:
+    """First passage where both ends agree on it; None where they do not. In units of λᵏ."""
+    t, m = steps.matrix / bowl.level, steps.size
+    count = min(STRETCH, limit + 1)
+    states = np.empty((m, count))
+    states[:, 0] = np.eye(m)[0] * steps.length
+    filled = 1
+    leap = t.copy()  # T^filled
+    while filled < count:
+        more = min(filled, count - filled)
+        states[:, filled : filled + more] = leap @ states[:, :more]
+        leap = leap @ leap
+        filled += more
+    leap = np.linalg.matrix_power(t, count)
+    weight = steps.left * bowl.norm(steps.beta) / bowl.level
+    missed = 0.0
+    for first in range(0, limit + 1, count):
+        if first:
+            states = leap @ states
+        ends = missed + np.concatenate([[0.0], np.cumsum(weight * np.abs(states[-1]))])
+        k = np.arange(first, first + count, dtype=np.float64)
+        values = steps.traces @ states
+        rounding = (ROUNDING + 8.0 * EPS * k) * (np.abs(steps.traces) @ np.abs(states))
+        needed = level * np.exp(-math.log(bowl.level) * k) - rounding
+        possible = np.flatnonzero(~(values + ends[:-1] < needed) & (k <= limit))
+        if possible.size:
+            at = possible[0]
+            return float(k[at]) if values[at] - ends[at] >= needed[at] else None
+        missed = float(ends[-1])
+    return math.inf
+
+
+def _modes(ball: HeavyBall, level: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Entries 11, 12 and 22 of a form of each mode: P ⪰ e₁e₁ᵀ, 𝒥ᵀP𝒥 ⪯ λP.
+
+    With the eigenvalues x, y of 𝒥 and its left eigenvectors ``(1, −y)``, ``(1, −x)``,
+    ``w = [x (w − y w₋) − y (w − x w₋)]/(x − y)``: a sum of two squares bounds w². Where x and y
+    are near each other the sum over all steps, ``λ Σ_n λ^{-n−1}(e₁ᵀ𝒥ⁿ·)²``, is less.
+    """
+    a, beta = ball.a, ball.beta
+    square = a * a - 4.0 * beta
+    summed = level / ball.denominator(level).diagonal()
+    b = beta / level
+    cross = -summed * a * b / (1.0 + b)
+    result = np.array([summed, cross, beta * b * summed])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        root = np.sqrt(np.maximum(square, 0.0))
+        x = 0.5 * (a + np.copysign(root, a))
+        y = np.where(x != 0.0, beta / x, 0.0)
+        share = np.maximum(np.abs(y * (1.0 - x) / (x * (1.0 - y))), LEAN)
+        share = np.where(np.isfinite(share), share, 1.0)
+        one, other = (1.0 + share) * (x / root) ** 2, (1.0 + 1.0 / share) * (y / root) ** 2
+        real = np.array([one + other, -one * y - other * x, one * y * y + other * x * x])
+        turned = 4.0 * beta / np.maximum(-square, 0.0)
+        complex_ = turned * np.array([np.ones_like(a), -0.5 * a, np.full_like(a, beta)])
+        for form in (
+            np.where(square > 0.0, real, np.inf),
+            np.where(square < 0.0, complex_, np.inf),
+        ):
+            less = np.isfinite(form).all(axis=0) & (form[0] < result[0])
+            result[:, less] = form[:, less]
+    return result[0], result[1], result[2]
+
+
+def _is_positive(m: FloatArray) -> bool:
+    try:
+        np.linalg.cholesky(m)
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.isfinite(m).all())
