@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rmtstab._results import FloatArray
 from rmtstab.dynamics import centred
@@ -27,6 +28,7 @@ STRETCH = 1024  # values of k looked at together
 SPARSE = 8  # a look every step up to so many, then every eighth part of those taken
 ROUNDING = 1e-12  # relative, of an integral that has settled
 LEAST = 1e-280  # of a level over growthᵏ
+TOLD = 1e6  # times rounding: a level that stands out
 ALIKE = 1e-14  # ‖u − v‖ of what is one start
 
 
@@ -65,13 +67,31 @@ def first_passage(
     while True:
         found = _looked_up(integrals, level, limit, growth)
         if found is not None:
-            return found
+            return None if math.isnan(found) else found
         taken = integrals[0][1].size
         room = len(integrals[0][1].projected) - taken
         if room <= 0:
             return None
         for _, krylov in integrals:
             krylov.extend(min(1 + taken // SPARSE, room))
+
+
+def is_told(needed: FloatArray, rounding: FloatArray) -> NDArray[np.bool_]:
+    """Whether a level over growthᵏ stands out from rounding and is a normal number.
+
+    It does not where what grows cancels: from a start that has no part in it, say.
+
+    Parameters
+    ----------
+    needed, rounding : ndarray, same shape
+
+    Returns
+    -------
+    ndarray of bool
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        told: NDArray[np.bool_] = (needed >= LEAST) & (needed >= TOLD * rounding)
+    return told
 
 
 def _starts(m: FloatArray) -> list[tuple[float, FloatArray]]:
@@ -96,7 +116,7 @@ def _krylov(psi: Map, start: FloatArray) -> Krylov:
 def _looked_up(
     integrals: list[tuple[float, Krylov]], level: float, limit: int, growth: float
 ) -> float | None:
-    """First passage where both ends agree on it; None where they do not."""
+    """First passage where both ends agree on it; None where they do not, nan where none will."""
     known = [(factor, MomentBounds(*krylov.jacobi(), growth)) for factor, krylov in integrals]
     count = min(STRETCH, limit + 1 + (limit + 1) % 2)
     for first in range(0, limit + 1, count):
@@ -108,12 +128,13 @@ def _looked_up(
             upper += factor * ends[factor > 0.0]
             size += abs(factor) * np.maximum(ends[1], 0.0)
         needed = level * np.exp(-math.log(growth) * steps)
-        telling = needed >= LEAST  # so loose a bound says nothing later
-        needed -= (ROUNDING + 8.0 * EPS * steps) * size
-        possible = np.flatnonzero((upper >= needed) & (steps <= limit) & telling)
-        if possible.size:
+        rounding = (ROUNDING + 8.0 * EPS * steps) * size
+        hidden = np.flatnonzero(~is_told(needed, rounding) & (steps <= limit))
+        last = hidden[0] if hidden.size else count
+        possible = np.flatnonzero((upper >= needed - rounding) & (steps <= limit))
+        if possible.size and possible[0] < last:
             k = possible[0]
-            return float(steps[k]) if lower[k] >= needed[k] else None
-        if not telling.all() and steps[telling.argmin()] <= limit:
-            return None
+            return float(steps[k]) if lower[k] >= needed[k] - rounding[k] else None
+        if hidden.size:
+            return math.nan
     return math.inf

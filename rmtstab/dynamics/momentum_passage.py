@@ -28,6 +28,7 @@ import numpy as np
 
 from rmtstab._results import FloatArray
 from rmtstab.dynamics.certificate import EPS
+from rmtstab.dynamics.first_passage import is_told
 from rmtstab.dynamics.momentum import HeavyBall
 from rmtstab.dynamics.update import Update
 
@@ -191,6 +192,8 @@ def first_passage(
     while True:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # then undecided
             found = _looked_up(steps, bowl, level, limit)
+        if found is not None and math.isnan(found):
+            return None
         if found is not None or not steps.extend(1 + steps.size // SPARSE):
             return found
 
@@ -291,7 +294,10 @@ class Arnoldi:
 
 
 def _looked_up(steps: Arnoldi, bowl: Bowl, level: float, limit: int) -> float | None:
-    """First passage where both ends agree on it; None where they do not. In units of λᵏ."""
+    """First passage where both ends agree on it; None where they do not, nan where none will.
+
+    In units of λᵏ.
+    """
     t, m = steps.matrix / bowl.level, steps.size
     count = min(STRETCH, limit + 1)
     states = np.empty((m, count))
@@ -313,11 +319,16 @@ def _looked_up(steps: Arnoldi, bowl: Bowl, level: float, limit: int) -> float | 
         k = np.arange(first, first + count, dtype=np.float64)
         values = steps.traces @ states
         rounding = (ROUNDING + 8.0 * EPS * k) * (np.abs(steps.traces) @ np.abs(states))
-        needed = level * np.exp(-math.log(bowl.level) * k) - rounding
+        needed = level * np.exp(-math.log(bowl.level) * k)
+        hidden = np.flatnonzero(~is_told(needed, rounding) & (k <= limit))
+        last = hidden[0] if hidden.size else count
+        needed -= rounding
         possible = np.flatnonzero(~(values + ends[:-1] < needed) & (k <= limit))
-        if possible.size:
+        if possible.size and possible[0] < last:
             at = possible[0]
             return float(k[at]) if values[at] - ends[at] >= needed[at] else None
+        if hidden.size:
+            return math.nan
         missed = float(ends[-1])
     return math.inf
 

@@ -124,7 +124,8 @@ class Walker:
         size = float(np.trace(self.moment))
         if size > HUGE or (self.source is None and 0.0 < size < 1.0 / HUGE):
             self.state = self.state / size
-            self.mean = self.mean / math.sqrt(size)
+            if self.source is not None:  # without gradients the mean is not followed
+                self.mean = self.mean / math.sqrt(size)
             self.exponent += math.log(size)
         if self.source is None:
             self.state = self.map(self.state)

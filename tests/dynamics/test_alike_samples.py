@@ -42,7 +42,7 @@ def test_trajectories_and_escape_times_keep_the_noise_of_alike_samples(spread, a
 
 
 def batches(retain, forget, step, alpha, size):
-    """``1 − ηĥ`` of every pair of batches drawn with replacement, in one dimension, in 50 digits."""
+    """``1 − ηĥ`` of each pair of batches drawn with replacement, one dimension, 50 digits."""
     means = [
         [mp.fsum(drawn) / size for drawn in itertools.product(map(mp.mpf, z), repeat=size)]
         for z in ([mp.mpf(float(x)) ** 2 for x in rows[:, 0]] for rows in (retain, forget))
@@ -59,7 +59,7 @@ def alike(spread):
 
 @pytest.mark.parametrize("share", [0.3, 0.99])
 def test_the_typical_rate_stays_below_its_upper_bound(share):
-    """Tilted batches of alike samples gave −.0465 above a rate of −.0410: rounding, taken for noise."""
+    """Tilted batches gave −.0465 above a rate of −.0410: rounding, taken for noise."""
     retain, forget, problem = alike(1e-8)
     alpha = 0.5 - 4e-8
     step = share * float(problem.critical_step_size((2, 2), alpha, sampling="with_replacement"))

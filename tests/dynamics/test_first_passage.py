@@ -175,3 +175,18 @@ def test_a_loose_bound_on_the_growth_decides_nothing_by_underflow(rng):
     for bound in (np.inf, 1.001, 1.05, 1.5):
         assert passages.first_passage(dyn, start, 100.0, 10**6, bound) in (None, np.inf)
     assert passages.first_passage(dyn, start, 100.0, 10**6, 1.0) == np.inf
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_a_start_that_has_no_part_in_what_grows_never_escapes(momentum):
+    """Growth cancels in the trace: its rounding was taken for the level, at steps 119 and 1670."""
+    problem = UnlearningProblem.from_factors([[0.0, 1.0], [0.0, 1.2]], [[1.0, 0.0]])
+    dyn = problem.dynamics(0.3, (1, 1), 0.5, momentum=momentum)
+    retained = dyn.trajectory(200, initial=[1.0, 0.0]).displacement
+    assert (
+        dyn.growth_factor() > 1.3 and retained[200] < 1e-30
+    )  # coordinates: the retain set's first
+    assert dyn.escape_time(10.0, [1.0, 0.0], limit=20_000) == np.inf
+    slightly = [1.0, 1e-5]
+    path = dyn.trajectory(200, initial=slightly).displacement
+    assert dyn.escape_time(10.0, slightly) == np.argmax(path >= 100.0 * path[0]) > 60
