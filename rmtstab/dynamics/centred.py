@@ -17,6 +17,32 @@ ENTRIES = 4_000_000  # of all centred Hessians, up to which they are formed
 SHOWS = 1e-11  # of the mean's ρ: rounding of fixed-size noise beyond which it is centred
 
 
+def noise(
+    update: Update, active: bool = True, extra: int = 0
+) -> tuple[NoiseMap | CentredNoise, float]:
+    """Noise map in D's eigenbasis, centred first where the rounding of its sum would show.
+
+    Parameters
+    ----------
+    update : Update
+    active, extra
+        As for `Update.noise`.
+
+    Returns
+    -------
+    noise : NoiseMap or CentredNoise
+    rounding : float
+        Absolute, of ``⟨M, η²N(M)⟩`` with ‖M‖ = 1.
+    """
+    rounding = update.roundings[1]
+    top = float(np.square(update.mean_multipliers).max(initial=0.0))
+    if not (rounding > SHOWS * top and CentredNoise.affordable(update)):
+        return update.noise(active, extra), rounding
+    found = CentredNoise.build(update, active, extra)
+    side = math.sqrt(found.matrices.shape[1])
+    return found, 4.0 * EPS * side * update.step_size**2 * found.products
+
+
 def second_moment(update: Update) -> tuple[SecondMoment, float]:
     """Φ on the judged range, its noise centred first where the rounding would show.
 
@@ -31,23 +57,20 @@ def second_moment(update: Update) -> tuple[SecondMoment, float]:
     rounding : float
         Absolute, of ``⟨M, Φ(M)⟩`` with ‖M‖ = 1.
     """
-    of_mean, of_noise = update.roundings
-    j = update.mean_multipliers
-    shows = of_noise > SHOWS * float(np.square(j).max(initial=0.0))
-    if not (shows and CentredNoise.affordable(update)):
-        return update.second_moment(), of_mean + of_noise
-    noise, gain = CentredNoise.build(update), update.step_size**2
-    left = 4.0 * EPS * math.sqrt(len(j)) * gain * noise.products
-    return SecondMoment(noise, np.outer(j, j), gain), of_mean + left
+    found, rounding = noise(update)
+    phi = update.second_moment() if isinstance(found, NoiseMap) else _around(update, found)
+    return phi, update.roundings[0] + rounding
 
 
-def second_moment_of_all(update: Update) -> tuple[SecondMoment, float]:
-    """Φ on the full range; as `second_moment` where that is the judged one too.
+def second_moment_of_all(update: Update, extra: int = 0) -> tuple[SecondMoment, float]:
+    """Φ on the full range; as `second_moment` otherwise.
 
     Parameters
     ----------
     update : Update
         Without momentum.
+    extra : int
+        As for `Update.noise`.
 
     Returns
     -------
@@ -55,9 +78,18 @@ def second_moment_of_all(update: Update) -> tuple[SecondMoment, float]:
     rounding : float
         As of `second_moment`.
     """
-    if update.basis.n_active == len(update.basis.mix):
-        return second_moment(update)
-    return update.second_moment(active=False), update.rounding
+    found, rounding = noise(update, False, extra)
+    if isinstance(found, NoiseMap):
+        phi = update.second_moment(active=False, extra=extra)
+    else:
+        phi = _around(update, found, extra)
+    return phi, update.roundings[0] + rounding
+
+
+def _around(update: Update, noise: CentredNoise, extra: int = 0) -> SecondMoment:
+    """The mean's part beside centred noise."""
+    j = update.multipliers(update.basis.padded(extra).mix[: noise.matrices.shape[1]])
+    return SecondMoment(noise, np.outer(j, j), update.step_size**2)
 
 
 @dataclass(frozen=True)
@@ -97,19 +129,21 @@ class CentredNoise:
         return update.scheme.fixed_size and sum(update.sizes) * update.basis.n_active**2 <= ENTRIES
 
     @classmethod
-    def build(cls, update: Update) -> CentredNoise:
-        """Centre the Hessians of the sets with weight, on the judged range.
+    def build(cls, update: Update, active: bool = True, extra: int = 0) -> CentredNoise:
+        """Centre the Hessians of the sets with weight.
 
         Parameters
         ----------
         update : Update
+        active, extra
+            As for `Update.noise`.
 
         Returns
         -------
         CentredNoise
         """
-        basis, offsets = update.basis, update.curvatures.factors.offsets
-        rows = basis.rows[:, : basis.n_active]
+        basis, offsets = update.basis.padded(extra), update.curvatures.factors.offsets
+        rows = basis.rows[:, : basis.n_active] if active else basis.rows
         parts, weights, first = [], [], 0
         for a, n, batch in zip(update.weights, update.sizes, update.batch_size, strict=True):
             if a and n:
@@ -120,7 +154,9 @@ class CentredNoise:
                 parts.append(hessians - hessians.mean(axis=0))
                 weights.append(np.full(n, a * a * update.scheme.coefficients(n, batch)[0]))
             first += n
-        return cls(np.concatenate(parts), np.concatenate(weights), update.judged_noise.summed())
+        return cls(
+            np.concatenate(parts), np.concatenate(weights), update.noise(active, extra).summed()
+        )
 
     @property
     def products(self) -> float:

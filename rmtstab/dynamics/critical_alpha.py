@@ -257,7 +257,8 @@ def _threshold(
         rounding = 2.0 * resolution(update)  # of D's eigenvalues
         rounding += _cancelled(update, q @ (turned / size) @ q.T)
         gap = pull * (upper / theta - 1.0) if theta > 0.0 else math.inf
-        error = (gap + rounding) / steepness
+        # the gap is the last mixing's, which may still lie so far from the value
+        error = (gap + rounding) / steepness + abs(update.alpha - value) + EPS * value
     return Threshold(value, error, math.isfinite(error), INTERIOR)
 
 
@@ -293,7 +294,11 @@ def _descend(update: Update, level: float, upper: float) -> Threshold:
         # the width of the enclosure of ρ over its slope in the mixing
         _, slope, curve = _excess(here, _turned(here, top))
         steepness = here.step_size * (slope + 2.0 * curve * here.alpha)
-        error = float((top.upper - top.value) / steepness) if steepness > 0.0 else math.inf
+        width = float(top.upper - top.value)
+        if top.matrix.size:
+            m = _turned(here, top)
+            width += here.step_size * _cancelled(here, m / float(np.linalg.norm(m)))
+        error = width / steepness + EPS * current if steepness > 0.0 else math.inf
     return Threshold(current, error, ok, INTERIOR if current > 0.0 else "stable at 0 only")
 
 

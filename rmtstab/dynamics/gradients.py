@@ -45,7 +45,7 @@ class GradientSource:
         self.a = self.beta + update.multipliers(basis.mix)
         pairs = [update.scheme.coefficients(sizes[s], update.batch_size[s]) for s in (0, 1)]
         self.c = np.repeat([weights[s] ** 2 * pairs[s][0] for s in (0, 1)], sizes)
-        self.kappa = [weights[s] ** 2 * pairs[s][1] * sizes[s] for s in (0, 1)]
+        self.fixed_size = update.scheme.fixed_size  # then e = c, and deviations are what counts
         parts = (self.g[: self.split], self.g[self.split :])
         self.slopes = np.array([p.mean(axis=0) if len(p) else np.zeros(len(self.a)) for p in parts])
         self.mean_gradient = weights[0] * self.slopes[0] - weights[1] * self.slopes[1]
@@ -88,12 +88,28 @@ class GradientSource:
         -------
         ndarray, square, float64
         """
-        r = len(self.a)
-        mean, drift = self.first(state, unit), self._drift(state)
-        result = np.outer(mean, mean) - np.outer(drift, drift)
-        m = state[:r]
-        result[:r, :r] += self.eta**2 * (self.covariance(m, unit) - self.covariance(m, 0.0))
+        r, drift, pull = len(self.a), self._drift(state), np.zeros_like(state)
+        pull[: len(self.a)] = unit * self.eta * self.mean_gradient
+        # (drift − pull)(·)ᵀ − drift driftᵀ, and S − S₀, term by term: their squares may cancel
+        result = np.outer(pull, pull) - np.outer(drift, pull) - np.outer(pull, drift)
+        along, of_gradients = self._deviations(state[:r])
+        of_gradients = unit * of_gradients
+        mixed = (self.c[:, None] * along).T @ of_gradients
+        result[:r, :r] += self.eta**2 * (
+            mixed + mixed.T + (self.c[:, None] * of_gradients).T @ of_gradients
+        )
         return result
+
+    def _deviations(self, m: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """``H_i m`` and ``g_i``, from their set's mean where batches have a fixed size."""
+        along = self.rows * (self.rows @ m)[:, None]
+        each = np.add.reduceat(along, self.offsets[:-1], axis=0), self.g.copy()
+        if self.fixed_size:
+            for part in (slice(0, self.split), slice(self.split, len(self.g))):
+                for values in each:
+                    if len(values[part]):
+                        values[part] -= values[part].mean(axis=0)
+        return each
 
     def covariance(self, m: FloatArray, unit: float = 1.0) -> FloatArray:
         """``S(m)``: covariance of the batch's gradient at the displacement m.
@@ -107,15 +123,10 @@ class GradientSource:
         -------
         ndarray, shape (r, r), float64
         """
-        along = self.rows * (self.rows @ m)[:, None]
-        total = np.add.reduceat(along, self.offsets[:-1], axis=0) + unit * self.g
-        noise = (total * self.c[:, None]).T @ total
-        for s in (0, 1):
-            if self.kappa[s]:
-                mean = self.curvatures[s] @ m + unit * self.slopes[s]
-                noise -= self.kappa[s] * np.outer(mean, mean)
-        result: FloatArray = noise
-        return result
+        along, of_gradients = self._deviations(m)
+        total = along + unit * of_gradients
+        noise: FloatArray = (total * self.c[:, None]).T @ total
+        return noise
 
 
 @dataclass(frozen=True, repr=False)

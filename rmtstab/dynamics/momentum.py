@@ -20,9 +20,9 @@ import math
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.dynamics import eigen
+from rmtstab.dynamics import centred, eigen
 from rmtstab.dynamics.certificate import ROUNDING, TINY, Enclosure
-from rmtstab.dynamics.second_moment import NoiseMap, SecondMoment
+from rmtstab.dynamics.second_moment import SecondMoment
 from rmtstab.dynamics.update import Update
 
 ROUNDS = 40
@@ -38,12 +38,12 @@ class HeavyBall:
     def __init__(self, update: Update, active: bool = True, extra: int = 0) -> None:
         basis = update.basis.padded(extra)
         self.mix = basis.mix[: basis.n_active] if active else basis.mix
-        self.noise: NoiseMap = update.noise(active, extra)
+        # the second: rounding of ⟨M, η²N(M)⟩, ‖M‖ = 1
+        self.noise, self.noise_blur = centred.noise(update, active, extra)
         self.beta, self.gain = update.momentum, update.step_size**2
         self.pull = update.step_size * (self.mix + update.weight_decay)
         self.a = 1.0 + self.beta - self.pull
         self.blur = update.multiplier_rounding  # of each a
-        self.noise_blur = update.roundings[1]  # of ⟨M, η²N(M)⟩, ‖M‖ = 1
 
     @property
     def side(self) -> int:

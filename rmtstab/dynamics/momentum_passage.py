@@ -11,11 +11,8 @@ m Arnoldi steps from M₀ leave ``Φ_β V_m = V_m T + h V_{m+1} e_mᵀ``, and wh
 P is the sum of one quadratic form a mode of the mean, and of what the noise adds to it: the r×r
 problem ``X − G ∘ η²N(X) ⪰ P⁰₁₁`` with ``G = g_λ/λ``, self-adjoint once it is divided by G.
 
-The steps are taken in u, to where momentum alone would carry w, and v, the way that is left:
-
-    u = w + v,   v = β(w − w₋)/(1−β),      u⁺ = u − c w,   v⁺ = β(v − c w),   c = ημ/(1−β),
-
-in which slow modes are nearly uncoupled; (w, w₋) would multiply rounding, and ‖P‖, by (1−β)⁻².
+The steps are taken in coordinates ``C_p (w, w₋)`` of each mode, ``C_pᵀC_p = P⁰_p``: there P⁰ is 1
+and 𝒥 is of norm ``√λ`` at most, whatever it is in (w, w₋). Their rounding is counted like h.
 """
 
 from __future__ import annotations
@@ -28,7 +25,7 @@ import numpy as np
 
 from rmtstab._results import FloatArray
 from rmtstab.dynamics.certificate import EPS
-from rmtstab.dynamics.first_passage import is_told
+from rmtstab.dynamics.first_passage import LEAST
 from rmtstab.dynamics.momentum import HeavyBall
 from rmtstab.dynamics.update import Update
 
@@ -36,7 +33,7 @@ WIDEST = 200  # Arnoldi steps
 BYTES = 3e9  # of their basis
 STRETCH = 1024  # values of k looked at together
 SPARSE = 8  # a look every step up to so many, then every eighth part of those taken
-ROUNDING = 1e-12  # relative, of what the steps give, and 8 ε more a step
+ROUNDING = 4.0 * EPS  # of an Arnoldi step, relative to ‖T‖
 SHARE = 0.25  # of log(level), that λᵏ may reach at the limit beyond growth^k
 SLACK = 1.0 / 16.0  # of P⁰₁₁, by which the noise's problem is solved too far
 RESIDUALS = (1e-5, 1e-9)  # to which it is solved, until that shows
@@ -53,6 +50,10 @@ class Bowl:
         λ.
     blocks : tuple of ndarray, each (r, r)
         ``P₁₁``, ``P₁₂`` and ``P₂₂``; P is symmetric.
+    frames : ndarray, shape (r, 2, 2)
+        ``C_p``, of the part of P without noise.
+    mean : ndarray, shape (r, 2, 2)
+        ``C_p 𝒥_p C_p⁻¹``.
 
     Examples
     --------
@@ -69,6 +70,8 @@ class Bowl:
 
     level: float
     blocks: tuple[FloatArray, FloatArray, FloatArray]
+    frames: FloatArray
+    mean: FloatArray
 
     @classmethod
     def of(cls, ball: HeavyBall, level: float) -> Self | None:
@@ -86,7 +89,9 @@ class Bowl:
         """
         if not ball.is_resolved(level):
             return None
-        first, cross, last = _modes(ball, level)
+        first, cross, last, frames, mean = _modes(ball, level)
+        if not _is_regular(frames):
+            return None
         denominator = ball.denominator(level)
         wanted = np.diag(first)
         for residual in RESIDUALS:
@@ -107,6 +112,8 @@ class Bowl:
         return cls(
             level,
             (added + np.diag(first), beside + np.diag(cross), behind + np.diag(last)),
+            frames,
+            mean,
         )
 
     @property
@@ -115,23 +122,19 @@ class Bowl:
         first, cross, last = self.blocks
         return np.block([[first, cross], [cross.T, last]])
 
-    def norm(self, beta: float) -> float:
-        """``‖P‖`` as a form in (u, v), Frobenius's.
-
-        Parameters
-        ----------
-        beta : float
-            β.
-
-        Returns
-        -------
-        float
-        """
+    @property
+    def norm(self) -> float:
+        """``‖P‖`` as a form in the coordinates of `frames`, Frobenius's."""
         first, cross, last = self.blocks
-        u = first + cross + cross.T + last
-        mixed = first + cross / beta + cross.T + last / beta
-        v = first + (cross + cross.T) / beta + last / beta**2
-        return math.sqrt(np.vdot(u, u) + 2.0 * np.vdot(mixed, mixed) + np.vdot(v, v))
+        back = np.linalg.inv(self.frames)
+        square = 0.0
+        for k in (0, 1):
+            for m in (0, 1):
+                a, b = back[:, :, k], back[:, :, m]
+                part = a[:, :1] * first * b[:, 0] + a[:, 1:] * last * b[:, 1]
+                part += a[:, :1] * cross * b[:, 1] + a[:, 1:] * cross.T * b[:, 0]
+                square += float(np.vdot(part, part))
+        return math.sqrt(square)
 
     def at_rest(self, moment: FloatArray) -> float:
         """``⟨P, M₀⟩`` of the state (w₀, w₀).
@@ -188,7 +191,7 @@ def first_passage(
     # ⟨P, M_k⟩ starts at ⟨P, M₀⟩, and multiplies by λ at most
     if math.log(bowl.at_rest(moment)) + limit * math.log(bowl.level) < math.log(level):
         return math.inf
-    steps = Arnoldi(ball, moment)
+    steps = Arnoldi(ball, bowl, moment)
     while True:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # then undecided
             found = _looked_up(steps, bowl, level, limit)
@@ -199,65 +202,69 @@ def first_passage(
 
 
 class Arnoldi:
-    """Orthonormal matrices from M₀ on, and ``Φ_β`` compressed to them, in (u, v).
+    """Orthonormal matrices from M₀ on, and ``Φ_β`` compressed to them.
 
     Parameters
     ----------
     ball : HeavyBall
         On the full range.
+    bowl : Bowl
+        Its `frames` are the coordinates.
     moment : ndarray, shape (r, r)
-        ``E w₀w₀ᵀ``, symmetric; at rest v = 0.
+        ``E w₀w₀ᵀ``, symmetric; w₋ = w₀.
     """
 
-    def __init__(self, ball: HeavyBall, moment: FloatArray) -> None:
-        self._ball, self.beta, r = ball, ball.beta, len(moment)
-        self._parts = [slice(0, r * r), slice(r * r, 2 * r * r), slice(2 * r * r, 3 * r * r)]
+    def __init__(self, ball: HeavyBall, bowl: Bowl, moment: FloatArray) -> None:
+        self._ball, r = ball, len(moment)
+        self._mean, frames = bowl.mean, bowl.frames
+        back = np.linalg.inv(frames)
+        self._kicked, self._seen = frames[:, :, 0], back[:, 0, :]  # C e₁, and w = e₁ᵀ C⁻¹ ·
         self._distinct = r * (2 * r + 1)  # numbers of a symmetric matrix of side 2r
         width = int(min(self._distinct, WIDEST, max(12, BYTES / 24.0 / r**2)))
         self._basis = np.empty((width + 1, 3 * r * r))
         self._compressed = np.zeros((width, width))
         self._traces = np.zeros(width + 1)
         self.size, self.left = 0, math.inf
-        self.length = float(np.linalg.norm(moment))
-        first = np.zeros(3 * r * r)
-        first[self._parts[0]] = moment.ravel() / self.length
-        self._append(first)
+        first = self._packed(_outer(frames.sum(axis=2), moment))
+        self.length = float(np.linalg.norm(first))
+        self._append(first / self.length)
         self.extend(1)
 
     def _append(self, vector: FloatArray) -> None:
         self._basis[self.size] = vector
-        self._traces[self.size] = float(np.trace(self._moment(*self._blocks(vector))))
+        self._traces[self.size] = float(np.trace(self._moment(self._blocks(vector))))
 
     def _blocks(self, vector: FloatArray) -> list[FloatArray]:
-        """``M_uu``, ``M_uv`` and ``M_vv``; the middle one stands for its transpose too."""
-        r = len(self._ball.a)
-        u, mixed, v = (vector[part].reshape(r, r) for part in self._parts)
-        return [u, mixed / math.sqrt(2.0), v]
+        """Blocks 11, 12 and 22 of the state; the second stands for its transpose too."""
+        first, cross, last = vector.reshape(3, len(self._mean), -1)
+        return [first, cross / math.sqrt(2.0), last]
 
     @staticmethod
-    def _moment(u: FloatArray, mixed: FloatArray, v: FloatArray) -> FloatArray:
-        """``E w wᵀ``: w = u − v."""
-        result: FloatArray = u - mixed - mixed.T + v
+    def _packed(blocks: list[FloatArray]) -> FloatArray:
+        first, cross, last = blocks
+        symmetric = 0.5 * (first + first.T), cross * math.sqrt(2.0), 0.5 * (last + last.T)
+        return np.concatenate([block.ravel() for block in symmetric])
+
+    def _moment(self, blocks: list[FloatArray]) -> FloatArray:
+        """``E w wᵀ``."""
+        first, cross, last = blocks
+        one, other = self._seen.T
+        mixed = one[:, None] * cross * other
+        result: FloatArray = one[:, None] * first * one + other[:, None] * last * other
+        result += mixed + mixed.T
         return result
 
     def _mapped(self, vector: FloatArray) -> FloatArray:
-        ball = self._ball
-        u, mixed, v = self._blocks(vector)
-        way, beta = 1.0 - ball.beta, ball.beta
-        c = ball.pull / way
-        kick = ball.kick(self._moment(u, mixed, v)) / way**2
-        # E of w with u and v, and of what these become with each other
-        with_u, with_v = u - mixed.T, mixed - v
-        out = [
-            u - c[:, None] * with_u - with_u.T * c + kick,
-            mixed - c[:, None] * with_v - (u - mixed) * c + kick,
-            v - c[:, None] * with_v - with_v.T * c + kick,
-        ]
-        square = np.outer(c, c) * self._moment(u, mixed, v)
-        for block, factor in zip(out, (1.0, beta * math.sqrt(2.0), beta**2), strict=True):
-            block += square
-            block *= factor
-        return np.concatenate([block.ravel() for block in out])
+        blocks = self._blocks(vector)
+        first, cross, last = blocks
+        kicks = _outer(self._kicked, self._ball.kick(self._moment(blocks)))
+        out = []
+        for (i, j), kick in zip(((0, 0), (0, 1), (1, 1)), kicks, strict=True):
+            a, b = self._mean[:, i], self._mean[:, j]
+            block = kick + a[:, :1] * (first * b[:, 0] + cross * b[:, 1])
+            block += a[:, 1:] * (cross.T * b[:, 0] + last * b[:, 1])
+            out.append(block)
+        return self._packed(out)
 
     def extend(self, steps: int) -> bool:
         """Take steps; False where there is no room for one, or nothing is left."""
@@ -293,6 +300,12 @@ class Arnoldi:
         return self._traces[: self.size]
 
 
+def _outer(vectors: FloatArray, moment: FloatArray) -> list[FloatArray]:
+    """Blocks 11, 12 and 22 of ``(v_p v_qᵀ) M_pq``, vectors of shape (r, 2)."""
+    one, other = vectors.T
+    return [a[:, None] * moment * b for a, b in ((one, one), (one, other), (other, other))]
+
+
 def _looked_up(steps: Arnoldi, bowl: Bowl, level: float, limit: int) -> float | None:
     """First passage where both ends agree on it; None where they do not, nan where none will.
 
@@ -310,19 +323,18 @@ def _looked_up(steps: Arnoldi, bowl: Bowl, level: float, limit: int) -> float | 
         leap = leap @ leap
         filled += more
     leap = np.linalg.matrix_power(t, count)
-    weight = steps.left * bowl.norm(steps.beta) / bowl.level
-    missed = 0.0
+    weight = bowl.norm / bowl.level
+    rounding = ROUNDING * float(np.linalg.norm(steps.matrix, 2))
+    missed = rounding * steps.length * bowl.norm  # of the start
     for first in range(0, limit + 1, count):
         if first:
             states = leap @ states
-        ends = missed + np.concatenate([[0.0], np.cumsum(weight * np.abs(states[-1]))])
-        k = np.arange(first, first + count, dtype=np.float64)
-        values = steps.traces @ states
-        rounding = (ROUNDING + 8.0 * EPS * k) * (np.abs(steps.traces) @ np.abs(states))
-        needed = level * np.exp(-math.log(bowl.level) * k)
-        hidden = np.flatnonzero(~is_told(needed, rounding) & (k <= limit))
+        misses = steps.left * np.abs(states[-1]) + rounding * np.linalg.norm(states, axis=0)
+        ends = missed + np.concatenate([[0.0], np.cumsum(weight * misses)])
+        k = np.arange(first, first + count)
+        values, needed = steps.traces @ states, level * np.exp(-math.log(bowl.level) * k)
+        hidden = np.flatnonzero(~(needed >= LEAST) & (k <= limit))
         last = hidden[0] if hidden.size else count
-        needed -= rounding
         possible = np.flatnonzero(~(values + ends[:-1] < needed) & (k <= limit))
         if possible.size and possible[0] < last:
             at = possible[0]
@@ -333,8 +345,10 @@ def _looked_up(steps: Arnoldi, bowl: Bowl, level: float, limit: int) -> float | 
     return math.inf
 
 
-def _modes(ball: HeavyBall, level: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Entries 11, 12 and 22 of a form of each mode: P ⪰ e₁e₁ᵀ, 𝒥ᵀP𝒥 ⪯ λP.
+def _modes(
+    ball: HeavyBall, level: float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Entries 11, 12, 22 of a form P ⪰ e₁e₁ᵀ, 𝒥ᵀP𝒥 ⪯ λP of each mode, C with CᵀC = P, and C𝒥C⁻¹.
 
     With the eigenvalues x, y of 𝒥 and its left eigenvectors ``(1, −y)``, ``(1, −x)``,
     ``w = [x (w − y w₋) − y (w − x w₋)]/(x − y)``: a sum of two squares bounds w². Where x and y
@@ -346,9 +360,13 @@ def _modes(ball: HeavyBall, level: float) -> tuple[FloatArray, FloatArray, Float
     b = beta / level
     cross = -summed * a * b / (1.0 + b)
     result = np.array([summed, cross, beta * b * summed])
+    frames = np.zeros((len(a), 2, 2))  # of Cholesky, but of the eigenvectors where they are used
     with np.errstate(divide="ignore", invalid="ignore"):
         root = np.sqrt(np.maximum(square, 0.0))
-        x = 0.5 * (a + np.copysign(root, a))
+        # x = 1 − t, t² − (1 − β + c)t + c = 0: what a slow mode has of c is lost in a
+        away = 1.0 - beta + ball.pull
+        t = 2.0 * ball.pull / (away + np.sqrt(np.maximum(away * away - 4.0 * ball.pull, 0.0)))
+        x = np.where(a > 0.0, 1.0 - t, 0.5 * (a - root))
         y = np.where(x != 0.0, beta / x, 0.0)
         share = np.maximum(np.abs(y * (1.0 - x) / (x * (1.0 - y))), LEAN)
         share = np.where(np.isfinite(share), share, 1.0)
@@ -356,13 +374,25 @@ def _modes(ball: HeavyBall, level: float) -> tuple[FloatArray, FloatArray, Float
         real = np.array([one + other, -one * y - other * x, one * y * y + other * x * x])
         turned = 4.0 * beta / np.maximum(-square, 0.0)
         complex_ = turned * np.array([np.ones_like(a), -0.5 * a, np.full_like(a, beta)])
-        for form in (
-            np.where(square > 0.0, real, np.inf),
-            np.where(square < 0.0, complex_, np.inf),
-        ):
-            less = np.isfinite(form).all(axis=0) & (form[0] < result[0])
-            result[:, less] = form[:, less]
-    return result[0], result[1], result[2]
+        below = (real[0] < summed) & (square > 0.0) & np.isfinite(real).all(axis=0)
+        result[:, below] = real[:, below]
+        turning = (complex_[0] < summed) & (square < 0.0)
+        result[:, turning] = complex_[:, turning]
+        frames[:, 0, 0] = np.sqrt(result[0])
+        frames[:, 0, 1] = result[1] / frames[:, 0, 0]
+        frames[:, 1, 1] = np.sqrt(result[2] - frames[:, 0, 1] ** 2)
+        pairs = np.array([[np.sqrt(one), -np.sqrt(one) * y], [np.sqrt(other), -np.sqrt(other) * x]])
+        frames[below] = pairs.transpose(2, 0, 1)[below]
+    mean = np.zeros_like(frames)
+    mean[:, 0, 0], mean[:, 0, 1], mean[:, 1, 0] = a, -beta, 1.0
+    mean = frames @ mean @ np.linalg.inv(frames) if _is_regular(frames) else mean
+    mean[below] = np.array([[x, 0.0 * x], [0.0 * x, y]]).transpose(2, 0, 1)[below]
+    return result[0], result[1], result[2], frames, mean
+
+
+def _is_regular(frames: FloatArray) -> bool:
+    """Whether no frame is singular, as β next to nothing makes them."""
+    return bool((np.abs(np.linalg.det(frames)) > 1e-100).all())
 
 
 def _is_positive(m: FloatArray) -> bool:

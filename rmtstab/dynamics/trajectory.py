@@ -76,11 +76,7 @@ class Walker:
             m = np.block([[m, m], [m, m]])
             self.mean = np.concatenate([self.mean, self.mean])
         else:
-            self.map = (
-                update.second_moment(active=False, extra=extra)
-                if extra
-                else centred.second_moment_of_all(update)[0]
-            )
+            self.map = centred.second_moment_of_all(update, extra)[0]
         self.state = m
         self.exponent = 0.0
 

@@ -87,3 +87,44 @@ def test_what_cancels_is_in_the_error_of_a_critical_mixing():
         assert excess(found.value - found.error_bound) < 0 < excess(found.value + found.error_bound)
     plain = UnlearningProblem.from_factors([[1.0], [2.0]], [[0.7], [1.1]])
     assert plain.critical_alpha(0.3, (1, 1)).error_bound < 1e-9  # honest, and no wider than that
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+@pytest.mark.parametrize("spread", [1e-5, 1e-8])
+def test_gradients_of_alike_samples_keep_their_noise(spread, momentum):
+    """The affine moments in 50 digits: alike curvatures, alike gradients, steps to ``ηH = 1e6``."""
+    rng = np.random.default_rng(7)
+    alpha, size = 0.5 - 1e-9, 1.0 + 0.3 * spread
+    retain, forget = (size + spread * rng.standard_normal((n, 1)) for n in (3, 2))
+    problem = UnlearningProblem.from_factors(retain, forget)
+    raw = [1.0 + spread * rng.standard_normal(n) for n in (3, 2)]
+    for step in (0.5, 1e3, 1e6):
+        dyn = problem.dynamics(step, (1, 1), alpha, "with_replacement", momentum=momentum)
+        found = dyn.trajectory(
+            3, np.zeros(1), gradients=problem.sample_gradients(np.concatenate(raw) / size)
+        )
+        with mp.workdps(50):
+            eta, a, beta = mp.mpf(step), mp.mpf(alpha), mp.mpf(momentum)
+            values = [mp.mpf(float(x)) for x in np.concatenate([retain, forget])[:, 0]]
+            slopes = [
+                z * mp.mpf(float(x))
+                for z, x in zip(values, np.concatenate(raw) / size, strict=True)
+            ]
+            pairs = [
+                (
+                    1 + beta - eta * ((1 - a) * values[i] ** 2 - a * values[j] ** 2),
+                    -eta * ((1 - a) * slopes[i] - a * slopes[j]),
+                )
+                for i in range(3)
+                for j in (3, 4)
+            ]
+            m = mp.zeros(3)  # of (w, w₋, 1)
+            m[2, 2] = 1
+            for k in range(1, 4):
+                total = mp.zeros(3)
+                for gain, push in pairs:
+                    matrix = mp.matrix([[gain, -beta, push], [1, 0, 0], [0, 0, 1]])
+                    total += matrix * m * matrix.T
+                m = total / len(pairs)
+                allowed = 1e-9 + 1e-15 * step / spread / max(1.0, spread * step)
+                assert abs(found.displacement[k] / m[0, 0] - 1) < allowed, (step, k)

@@ -120,6 +120,19 @@ def test_momentum_near_one_keeps_its_digits():
         assert dyn.escape_time(np.sqrt(path[k] * (1 + 1e-10)), limit=5000) == k + 1
 
 
+def test_stiff_modes_do_not_spoil_the_powers():
+    """``ηH`` of 3, β = .9: in other coordinates powers of T were rounding, nothing escaped."""
+    retain = [[0.0, -2.0, 2.0], [-2.0, -1.0, -1.0], [1.0, 2.0, -2.0], [1.0, -2.0, -1.0]]
+    problem = UnlearningProblem.from_factors(retain, [[-1.0, 0.0, 0.0]])
+    arguments = 0.45, (1, 1), 0.4999993, "without_replacement", 0.9, 0.9
+    dyn = problem.dynamics(*arguments)
+    h = hessians(problem.factors.matrix.T.reshape(5, 1, -1))
+    path = curve(naive.second_moment(h[:4], h[4:], *arguments), np.eye(3), 40)
+    for k in range(5, 40):
+        level = 0.95 * path[k]
+        assert dyn.escape_time(level**0.5, limit=40) == first(path, level)
+
+
 def test_what_is_not_decided_is_walked(rng, monkeypatch):
     z = rng.standard_normal((40, 30))
     problem = UnlearningProblem.from_factors(z[:30], z[30:])
