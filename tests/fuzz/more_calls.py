@@ -13,6 +13,10 @@ r"""Calls of what no example of the documentation calls by itself.
 Laws and closed forms:
 
 >>> _ = rs.laws.TracyWidom(1).joint_cdf(0.5, -1.0)
+>>> for kind in ("covariance", "additive", "rectangular"):
+...     for ratio in (0.25, 0.5, 1.0, 2.0):
+...         spiked = rs.laws.Spiked(ratio, [3.0, 1.2], kind)
+...         _ = spiked.fluctuation(2), spiked.overlaps("right")
 >>> heavy = coherence_bounds.HeavySample((8, 4), (2.0, 1.0), (1.0, 0.5))
 >>> _ = heavy.critical_alpha(0.1, (2, 1), "bernoulli")
 >>> _ = heavy.critical_batch_size(1.5, 0.1, "bernoulli")
