@@ -247,15 +247,15 @@ def _threshold(
     """Error bound: ``⟨M, (L − ηN)M⟩`` over its slope, at the certified lower end of η*."""
     size = float(np.linalg.norm(turned))
     q = update.judged_vectors
-    _, slope, curve = _excess(update, q @ (turned / size) @ q.T)
-    steepness = slope + 2.0 * curve * update.alpha
+    terms = _excess(update, q @ (turned / size) @ q.T)
+    steepness = terms[1] + 2.0 * terms[2] * update.alpha
     upper = space.upper(0, finest, patience=40)
     error = math.inf
     if math.isfinite(upper) and steepness > 0.0:
         pull = float(np.vdot(d[:, None] + d, turned**2)) / size**2
         theta = space.ritz(0)[0]
         rounding = 2.0 * resolution(update)  # of D's eigenvalues
-        rounding += _cancelled(update, q @ (turned / size) @ q.T)
+        rounding += _cancelled(update, q @ (turned / size) @ q.T) + _spread(terms, value)
         gap = pull * (upper / theta - 1.0) if theta > 0.0 else math.inf
         # the gap is the last mixing's, which may still lie so far from the value
         error = (gap + rounding) / steepness + abs(update.alpha - value) + EPS * value
@@ -292,9 +292,10 @@ def _descend(update: Update, level: float, upper: float) -> Threshold:
     error = 0.0
     if top.certified and current not in (0.0, 1.0):
         # the width of the enclosure of ρ over its slope in the mixing
-        _, slope, curve = _excess(here, _turned(here, top))
-        steepness = here.step_size * (slope + 2.0 * curve * here.alpha)
-        width = float(top.upper - top.value)
+        terms = _excess(here, _turned(here, top))
+        steepness = here.step_size * (terms[1] + 2.0 * terms[2] * here.alpha)
+        width = float(top.upper - top.value) + abs(top.value - level)
+        width += here.step_size * _spread(terms, current)
         if top.matrix.size:
             m = _turned(here, top)
             width += here.step_size * _cancelled(here, m / float(np.linalg.norm(m)))
@@ -359,6 +360,11 @@ def _excess(update: Update, m: FloatArray) -> tuple[float, float, float]:
     constant = decay * (eta * decay - 2.0) * float(np.vdot(m, m)) - 2.0 * keep * pull + eta * own[0]
     slope = 2.0 * keep * (pull + push) - 2.0 * eta * (own[0] + rf)
     return constant, slope, eta * (own[0] + own[1] + 2.0 * rf)
+
+
+def _spread(terms: tuple[float, float, float], alpha: float) -> float:
+    """Rounding of the sum of `_excess`'s terms, which are large where step × curvature is."""
+    return 4.0 * EPS * sum(abs(term) * alpha**k for k, term in enumerate(terms))
 
 
 def _cancelled(update: Update, m: FloatArray) -> float:

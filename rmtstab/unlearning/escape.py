@@ -56,8 +56,9 @@ class HasEscape(HasStability):
         relative; a value within that below the level counts as reaching it). That takes from
         one to some sixty applications of Φ. With momentum Φ is not self-adjoint: a form P with
         ``Φ*(P) ⪯ λP`` bounds what Arnoldi's steps miss, which takes none where nothing escapes and
-        some tens elsewhere. What neither decides is walked: late escapes with momentum at large
-        ranks, and starts whose growing parts cancel to rounding.
+        some tens elsewhere. What neither decides is walked: with momentum values within rounding
+        of the level and late escapes at large ranks, and starts whose growing parts cancel to
+        rounding.
 
         References
         ----------

@@ -137,3 +137,14 @@ def test_errors_of_coordinates_add_up_in_one_dimension(sampling, spread, unit):
     found = mean.inherited(np.array([[np.sqrt(square)]]), step)
     assert found == pytest.approx(expected, rel=1e-9, abs=0.0)
     assert problem.critical_step_size(batch, alpha, sampling=sampling).value == pytest.approx(step)
+
+
+def test_a_critical_mixing_at_a_long_step_is_within_its_error():
+    """Without noise D = 0 is the threshold: the minorant's terms are 400 times what they leave."""
+    h, f = -0.9762136287950618, 0.12222816259552444
+    problem = rs.UnlearningProblem.from_factors([[h]] * 2, [[f]])
+    with mp.workdps(50):
+        exact = mp.mpf(h) ** 2 / (mp.mpf(h) ** 2 + mp.mpf(f) ** 2)
+        for step in (424.40000032545925, 1.3, 1e5):
+            found = problem.critical_alpha(step, (2, 1), sampling="bernoulli")
+            assert abs(mp.mpf(found.value) - exact) <= found.error_bound <= 1e-12 * max(1.0, step)
