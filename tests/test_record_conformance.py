@@ -36,7 +36,8 @@ NOT_RESULTS = {
     },
     "the checker that shares no code with what it checks": {"Verification", "_Claim"},
     "inner workings": {
-        "Bend", "Block", "Bowl", "Call", "Cells", "CentredNoise", "Coefficients", "Collected", "Report",
+        "Bend", "Block", "Bowl", "Call", "Cells", "CentredNoise", "Coefficients", "Collected",
+        "Report",
         "Dynamics", "HasEscape", "HasOperator", "HasRuns", "HasStability", "MeanCurvature",
         "Arc", "ElementwiseLoss", "Enclosure", "Ensemble", "FunctionSpace", "Half", "Interval",
         "LayerRule", "Limit", "LossTerm", "MixBasis", "NetworkDynamics", "NoiseMap", "Operand",

@@ -168,9 +168,9 @@ def _by_seed(rows: Sequence[Row]) -> list[str]:
         "Methods and judges were made on seed 0, some after its numbers were seen. When all but "
         "two of them were fixed, no later row had been seen but those of residual-random/1 and "
         "mlp-tumours/1. Two claims (times with the same batches, blindness) have new wordings, "
-        "made when seeds 0 and 1 were known and seed 2 was not, nor tumours from seed 6 on; leaps "
-        "became a flag by a rule that was written before those. Verdicts on seed 0, on the rest, "
-        "and on all rows together, which count:",
+        "the first made when seeds 0 and 1 were known and seed 2 was not, nor tumours from seed 6 "
+        "on, the second when all were; leaps became a flag by a rule that was written before "
+        "those. Verdicts on seed 0, on the rest, and on all rows together, which count:",
         "",
         "| claim | " + " | ".join(parts) + " |",
         "|---" * (1 + len(parts)) + "|",

@@ -26,6 +26,7 @@ TIGHT = 1e-3  # training loss below which a network counts as interpolating
 TOLERANCE = 0.1  # of the range check, as `LinearisedNetwork.check` has it
 # thresholds
 SIDE, AGREE, FLAGGED, TIME, TIME_OTHER, BLIND = 0.2, 0.95, 0.4, 0.1, 1.3, 0.75
+UNTOLD = 0.55  # of Φ beside ascent, where a constant has .5
 LATE, ONE_STEP = 2.0, 1.6  # in step size; neighbours on a grid of 12 over 100 are 1.52 apart
 
 
@@ -81,6 +82,13 @@ def agreement(row: Record, source: str) -> float:
     runs = range(min(real.shape[-1], said.shape[-1] if said.ndim == real.ndim else 99))
     pairs = [(real[..., k], said[..., k] if said.ndim == real.ndim else said) for k in runs]
     return float(np.mean([balanced_accuracy(p, r) for r, p in pairs]))
+
+
+def beside_ascent(row: Record, source: str) -> float:
+    """Balanced agreement on collapse with the first real runs, of the cells with α > 0."""
+    ascends = np.asarray(row["alphas"]) > 0.0
+    real, said = collapses(row, "real")[:, ascends, 0], collapses(row, source)[:, ascends]
+    return balanced_accuracy(said if said.ndim == real.ndim else said[..., 0], real)
 
 
 def repeatability(row: Record) -> float:
@@ -362,18 +370,20 @@ def beats_one_number(evidence: Evidence) -> Outcome:
 
 
 def linear_stability_is_blind(evidence: Evidence) -> Outcome:
-    """Best balanced agreement of Φ's verdict on interpolating networks."""
-    rows = [r for r in evidence["diagnosis"] if r["tolerance"] <= TIGHT and has(r, "phi")]
-    if not rows:
+    """Best balanced agreement of Φ's verdict on cells with ascent, over all networks."""
+    rows = [r for r in evidence["diagnosis"] if has(r, "phi")]
+    tight = [r for r in rows if r["tolerance"] <= TIGHT]
+    if not tight:
         return nothing("no interpolating network")
-    sharpest, run = (largest(agreement(row, s) for row in rows) for s in ("phi", "frozen"))
+    sharpest = largest(beside_ascent(row, "phi") for row in rows)
     text = "; ".join(
-        f"{label(r)}: Φ {agreement(r, 'phi'):.3f}, frozen runs {agreement(r, 'frozen'):.3f}, "
-        f"function space {agreement(r, 'same'):.3f}"
+        f"{label(r)} ({r['tolerance']:g}): Φ {beside_ascent(r, 'phi'):.3f}, frozen runs "
+        f"{beside_ascent(r, 'frozen'):.3f}, function space {beside_ascent(r, 'same'):.3f}"
         for r in rows
     )
-    sees = all(agreement(row, "same") >= AGREE for row in rows)
-    return Outcome(text, sharpest, math.nan, bool(sharpest <= BLIND and sees), run)
+    sees = all(beside_ascent(row, "same") >= AGREE for row in tight)
+    frozen = largest(beside_ascent(row, "frozen") for row in tight)
+    return Outcome(text, sharpest, math.nan, bool(sharpest <= UNTOLD and sees), frozen)
 
 
 def frozen_curvature_is_late(evidence: Evidence) -> Outcome:
@@ -456,8 +466,9 @@ CLAIMS = (
         latex=r"f_{t+1}=f_t-\eta K(\omega_t\circ\nabla\ell(f_t))",
         fails="on a perceptron on tumours, .82 to 1.00 at fourteen seeds: single steps move "
         "outputs further than the network is linear, at step sizes where plain SGD leaves; its "
-        "cells left unflagged agree at .94 to 1.00. And with the curvature frozen (the failing "
-        "value: its weakest agreement)",
+        "cells left unflagged agree at .94 to 1.00: a bar of .95 for them, written before seeds 6 "
+        "to 13 were run, failed at one of the eight (.948). And with the curvature frozen (the "
+        "failing value: its weakest agreement)",
         judge=plain_networks_agree,
         **COMMON,
     ),
@@ -480,7 +491,8 @@ CLAIMS = (
         latex=r"\mathrm{median}\,|\log_2(t_{\rm pred}/t_{\rm real})|\le0.1",
         fails="on single networks: on tumours, whose events are few and early where steps are "
         "long, the median is above .1 at six of fourteen seeds (the failing value: the largest). "
-        "The claim asked each network until it had failed at seeds 0 and 3",
+        "Seed by seed, all plain networks of one together, 0 to 2 read .000 and five of the eleven "
+        "that have tumours alone more than .1. The claim asked each network until it had failed",
         judge=times_agree,
         **COMMON,
     ),
@@ -507,16 +519,20 @@ CLAIMS = (
         **COMMON,
     ),
     Claim(
-        name="linear-stability-is-blind-when-interpolating",
-        statement="At an interpolating cross-entropy optimum linear stability does not see "
-        "collapse: balanced agreement of Φ's verdict is at most .75 where function space has .95.",
-        latex=r"\nabla^2\ell=\mathrm{diag}\,p-pp^{\!\top}\to0",
-        fails="of runs with the frozen curvature over the horizon, in place of the verdict on all "
-        "times (the failing value: their best agreement, above .75 on a perceptron): they see, but "
-        "late, as the next claim has it. The claim was about them too until it had failed at "
-        "seeds 0 and 1; seed 2 was run afterwards",
+        name="linear-stability-is-blind-beside-ascent",
+        statement="Φ's verdict does not tell which cells with ascent collapse within the horizon, "
+        "at interpolating optima (loss 1e-4) and others (1e-2) alike: over α > 0 its balanced "
+        "agreement is at most .55 on every network, where a constant has .5 and function space "
+        ".95 on the interpolating ones.",
+        latex=r"\alpha>0:\ \rho(\Phi)>1",
+        fails="at α = 0, where the verdict is plain SGD's threshold: all that Φ scores above .5 on "
+        "whole grids comes from there. And of runs with the frozen curvature over the horizon (the "
+        "failing value: their best agreement on interpolating networks): they see, but late, as "
+        "the next claim has it. Two wordings went before: one with the frozen runs, which failed, "
+        "and one with a bar of .75 over whole grids, which Φ passes at 1e-2 as well, so that it "
+        "showed nothing of interpolation",
         judge=linear_stability_is_blind,
-        **{**COMMON, "assumptions": RUNS + "; training loss 1e-4"},
+        **COMMON,
     ),
     Claim(
         name="frozen-curvature-is-late-when-interpolating",
