@@ -43,13 +43,17 @@ def noise(
     return found, 4.0 * EPS * side * update.step_size**2 * found.products
 
 
-def second_moment(update: Update) -> tuple[SecondMoment, float]:
-    """Φ on the judged range, its noise centred first where the rounding would show.
+def second_moment(
+    update: Update, active: bool = True, extra: int = 0
+) -> tuple[SecondMoment, float]:
+    """Φ, its noise centred first where the rounding would show.
 
     Parameters
     ----------
     update : Update
         Without momentum.
+    active, extra
+        As for `Update.noise`.
 
     Returns
     -------
@@ -57,39 +61,11 @@ def second_moment(update: Update) -> tuple[SecondMoment, float]:
     rounding : float
         Absolute, of ``⟨M, Φ(M)⟩`` with ‖M‖ = 1.
     """
-    found, rounding = noise(update)
-    phi = update.second_moment() if isinstance(found, NoiseMap) else _around(update, found)
+    found, rounding = noise(update, active, extra)
+    basis = update.basis.padded(extra)
+    mix = basis.mix[: basis.n_active] if active else basis.mix
+    phi = SecondMoment.of(found, mix, update.multipliers(mix), update.step_size**2)
     return phi, update.roundings[0] + rounding
-
-
-def second_moment_of_all(update: Update, extra: int = 0) -> tuple[SecondMoment, float]:
-    """Φ on the full range; as `second_moment` otherwise.
-
-    Parameters
-    ----------
-    update : Update
-        Without momentum.
-    extra : int
-        As for `Update.noise`.
-
-    Returns
-    -------
-    phi : SecondMoment
-    rounding : float
-        As of `second_moment`.
-    """
-    found, rounding = noise(update, False, extra)
-    if isinstance(found, NoiseMap):
-        phi = update.second_moment(active=False, extra=extra)
-    else:
-        phi = _around(update, found, extra)
-    return phi, update.roundings[0] + rounding
-
-
-def _around(update: Update, noise: CentredNoise, extra: int = 0) -> SecondMoment:
-    """The mean's part beside centred noise."""
-    j = update.multipliers(update.basis.padded(extra).mix[: noise.matrices.shape[1]])
-    return SecondMoment(noise, np.outer(j, j), update.step_size**2)
 
 
 @dataclass(frozen=True)

@@ -247,7 +247,8 @@ def _threshold(
     """Error bound: ``⟨M, (L − ηN)M⟩`` over its slope, at the certified lower end of η*."""
     size = float(np.linalg.norm(turned))
     q = update.judged_vectors
-    terms = _excess(update, q @ (turned / size) @ q.T)
+    m = q @ (turned / size) @ q.T
+    terms = _excess(update, m)
     steepness = terms[1] + 2.0 * terms[2] * update.alpha
     upper = space.upper(0, finest, patience=40)
     error = math.inf
@@ -255,7 +256,7 @@ def _threshold(
         pull = float(np.vdot(d[:, None] + d, turned**2)) / size**2
         theta = space.ritz(0)[0]
         rounding = 2.0 * resolution(update)  # of D's eigenvalues
-        rounding += _cancelled(update, q @ (turned / size) @ q.T) + _spread(terms, value)
+        rounding += _cancelled(update, m) + _spread(terms, value)
         gap = pull * (upper / theta - 1.0) if theta > 0.0 else math.inf
         # the gap is the last mixing's, which may still lie so far from the value
         error = (gap + rounding) / steepness + abs(update.alpha - value) + EPS * value
@@ -292,12 +293,12 @@ def _descend(update: Update, level: float, upper: float) -> Threshold:
     error = 0.0
     if top.certified and current not in (0.0, 1.0):
         # the width of the enclosure of ρ over its slope in the mixing
-        terms = _excess(here, _turned(here, top))
+        m = _turned(here, top)
+        terms = _excess(here, m)
         steepness = here.step_size * (terms[1] + 2.0 * terms[2] * here.alpha)
         width = float(top.upper - top.value) + abs(top.value - level)
         width += here.step_size * _spread(terms, current)
-        if top.matrix.size:
-            m = _turned(here, top)
+        if m.size:
             width += here.step_size * _cancelled(here, m / float(np.linalg.norm(m)))
         error = width / steepness + EPS * current if steepness > 0.0 else math.inf
     return Threshold(current, error, ok, INTERIOR if current > 0.0 else "stable at 0 only")

@@ -60,7 +60,7 @@ def first_passage(
     ----------
     Derived in docs/theory/trajectories.
     """
-    phi = centred.second_moment_of_all(update)[0]
+    phi = centred.second_moment(update, active=False)[0]
     if math.isinf(growth):  # Collatz and Wielandt's bound at X = I
         growth = max(1.0, float(np.linalg.eigvalsh(phi.symmetric(np.eye(phi.side)))[-1]))
     integrals = [(factor, _krylov(phi.symmetric, x)) for factor, x in _starts(start)]
@@ -76,18 +76,10 @@ def first_passage(
             krylov.extend(min(1 + taken // SPARSE, room))
 
 
-def is_told(needed: FloatArray, rounding: FloatArray) -> NDArray[np.bool_]:
+def _is_told(needed: FloatArray, rounding: FloatArray) -> NDArray[np.bool_]:
     """Whether a level over growthᵏ stands out from rounding and is a normal number.
 
     It does not where what grows cancels: from a start that has no part in it, say.
-
-    Parameters
-    ----------
-    needed, rounding : ndarray, same shape
-
-    Returns
-    -------
-    ndarray of bool
     """
     with np.errstate(invalid="ignore", over="ignore"):
         told: NDArray[np.bool_] = (needed >= LEAST) & (needed >= TOLD * rounding)
@@ -129,7 +121,7 @@ def _looked_up(
             size += abs(factor) * np.maximum(ends[1], 0.0)
         needed = level * np.exp(-math.log(growth) * steps)
         rounding = (ROUNDING + 8.0 * EPS * steps) * size
-        hidden = np.flatnonzero(~is_told(needed, rounding) & (steps <= limit))
+        hidden = np.flatnonzero(~_is_told(needed, rounding) & (steps <= limit))
         last = hidden[0] if hidden.size else count
         possible = np.flatnonzero((upper >= needed - rounding) & (steps <= limit))
         if possible.size and possible[0] < last:

@@ -24,15 +24,13 @@ from typing import Self
 import numpy as np
 
 from rmtstab._results import FloatArray
-from rmtstab.dynamics.certificate import EPS
-from rmtstab.dynamics.first_passage import LEAST
+from rmtstab.dynamics.certificate import EPS, is_positive
+from rmtstab.dynamics.first_passage import LEAST, SPARSE, STRETCH
 from rmtstab.dynamics.momentum import HeavyBall
 from rmtstab.dynamics.update import Update
 
 WIDEST = 200  # Arnoldi steps
 BYTES = 3e9  # of their basis
-STRETCH = 1024  # values of k looked at together
-SPARSE = 8  # a look every step up to so many, then every eighth part of those taken
 ROUNDING = 4.0 * EPS  # of an Arnoldi step, relative to ‖T‖
 SHARE = 0.25  # of log(level), that λᵏ may reach at the limit beyond growth^k
 SLACK = 1.0 / 16.0  # of P⁰₁₁, by which the noise's problem is solved too far
@@ -101,7 +99,7 @@ class Bowl:
             kick = 0.5 * (kick + kick.T)
             kick.flat[:: len(x) + 1] += ball.noise_blur * float(np.linalg.norm(x))
             added = kick / denominator
-            if _is_positive(x) and _is_positive(x - added - wanted):
+            if is_positive(x, 0.0) and is_positive(x - added - wanted, 0.0):
                 break
         else:
             return None
@@ -393,11 +391,3 @@ def _modes(
 def _is_regular(frames: FloatArray) -> bool:
     """Whether no frame is singular, as β next to nothing makes them."""
     return bool((np.abs(np.linalg.det(frames)) > 1e-100).all())
-
-
-def _is_positive(m: FloatArray) -> bool:
-    try:
-        np.linalg.cholesky(m)
-    except np.linalg.LinAlgError:
-        return False
-    return bool(np.isfinite(m).all())

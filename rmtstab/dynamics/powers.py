@@ -46,7 +46,7 @@ class IsotropicPowers:
     """
 
     def __init__(self, update: Update) -> None:
-        phi, rounding = centred.second_moment_of_all(update)
+        phi, rounding = centred.second_moment(update, active=False)
         self._krylov = Krylov.in_memory(phi.symmetric, np.eye(phi.side), WIDEST)
         self._krylov.extend(1)
         # λ_max(Φ(I)) bounds the growth factor (Collatz and Wielandt)

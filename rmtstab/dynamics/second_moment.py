@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -459,6 +459,10 @@ def _times_half(rows: FloatArray, m: FloatArray) -> FloatArray:
 class Noise(Protocol):
     """What a second moment needs of its noise."""
 
+    @property
+    def shift(self) -> float:
+        """Factor of ``D M D``, which belongs to the noise and is left to an elementwise term."""
+
     def apply(self, m: FloatArray) -> FloatArray:
         """``N(M)``.
 
@@ -497,6 +501,27 @@ class SecondMoment:
     elementwise: FloatArray
     gain: float
     scale: FloatArray | None = None
+
+    @classmethod
+    def of(cls, noise: Noise, mix: FloatArray, multipliers: FloatArray, gain: float) -> Self:
+        """Φ of the plain update.
+
+        Parameters
+        ----------
+        noise : Noise
+        mix, multipliers : ndarray, shape (r,)
+            μ and j.
+        gain : float
+            η².
+
+        Returns
+        -------
+        SecondMoment
+        """
+        elementwise = np.outer(multipliers, multipliers)
+        if noise.shift:
+            elementwise += gain * noise.shift * np.outer(mix, mix)
+        return cls(noise, elementwise, gain)
 
     @property
     def side(self) -> int:

@@ -15,7 +15,7 @@ from rmtstab.dynamics.certificate import Enclosure
 from rmtstab.dynamics.first_passage import first_passage
 from rmtstab.dynamics.gradients import GradientSource
 from rmtstab.dynamics.momentum import HeavyBall
-from rmtstab.dynamics.update import Update
+from rmtstab.dynamics.update import MOST, Update
 
 HUGE = 1e50  # a state beyond is rescaled before it is mapped: growth up to 1e250 a step
 
@@ -76,7 +76,7 @@ class Walker:
             m = np.block([[m, m], [m, m]])
             self.mean = np.concatenate([self.mean, self.mean])
         else:
-            self.map = centred.second_moment_of_all(update, extra)[0]
+            self.map = centred.second_moment(update, active=False, extra=extra)[0]
         self.state = m
         self.exponent = 0.0
 
@@ -222,7 +222,7 @@ def escape_time(update: Update, radius: Any, initial: Any, limit: int, upper: fl
     -------
     float
     """
-    radius = _checks.real("radius", radius, low=0.0, low_open=True)
+    radius = _checks.real("radius", radius, low=0.0, low_open=True, high=MOST)  # its square counts
     limit = _checks.integer("limit", limit, low=1)
     walker = Walker(update, initial)
     start = walker.value(None)

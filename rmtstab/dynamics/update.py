@@ -225,7 +225,8 @@ class Update:
         NoiseMap
         """
         active, extra = _checks.flag("active", active), _checks.integer("extra", extra, low=0)
-        return self.judged_noise if active and not extra else self._noise(active, extra)
+        judged = active or self.basis.n_active == len(self.basis.mix)
+        return self.judged_noise if judged and not extra else self._noise(active, extra)
 
     def _noise(self, active: bool, extra: int) -> NoiseMap:
         basis = self.basis.padded(extra)
@@ -248,9 +249,7 @@ class Update:
         noise = self.noise(active, extra)
         basis = self.basis.padded(extra)
         mix = basis.mix[: basis.n_active] if active else basis.mix
-        j = self.multipliers(mix)
-        gain = self.step_size**2
-        return SecondMoment(noise, np.outer(j, j) + gain * noise.shift * np.outer(mix, mix), gain)
+        return SecondMoment.of(noise, mix, self.multipliers(mix), self.step_size**2)
 
     @property
     def rounding(self) -> float:

@@ -183,10 +183,15 @@ def test_a_start_that_has_no_part_in_what_grows_never_escapes(momentum):
     problem = UnlearningProblem.from_factors([[0.0, 1.0], [0.0, 1.2]], [[1.0, 0.0]])
     dyn = problem.dynamics(0.3, (1, 1), 0.5, momentum=momentum)
     retained = dyn.trajectory(200, initial=[1.0, 0.0]).displacement
-    assert (
-        dyn.growth_factor() > 1.3 and retained[200] < 1e-30
-    )  # coordinates: the retain set's first
+    assert dyn.growth_factor() > 1.3 and retained[200] < 1e-30
     assert dyn.escape_time(10.0, [1.0, 0.0], limit=20_000) == np.inf
     slightly = [1.0, 1e-5]
     path = dyn.trajectory(200, initial=slightly).displacement
     assert dyn.escape_time(10.0, slightly) == np.argmax(path >= 100.0 * path[0]) > 60
+
+
+def test_a_radius_whose_square_overflows_is_refused():
+    dyn = UnlearningProblem.from_factors(np.eye(2), np.eye(2)).dynamics(0.3, 1, 0.9)
+    assert np.isfinite(dyn.escape_time(1e150))
+    with pytest.raises(ValueError, match=r"radius must .*1e\+?150.*got 1e\+?200"):
+        dyn.escape_time(1e200)

@@ -418,10 +418,6 @@ def _late(row: Record) -> float:
     return math.inf if math.isnan(found) else found
 
 
-def _names(rows: Iterable[Record]) -> set[str]:
-    return {row["network"] for row in rows}
-
-
 def tradeoff(row: Record) -> dict[str, Any]:
     """Share flagged and agreement of the rest as flags are added, for `figures.trust_tradeoff`."""
     sets = [OF_COLLAPSE[:count] for count in range(len(OF_COLLAPSE) + 1)]
