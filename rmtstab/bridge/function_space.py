@@ -8,12 +8,14 @@ with ``G = ω ∘ ∇ℓ(f)`` on the batch,
 
 The engine keeps ``h = Kc`` and ``v = Kq`` of every run, so that a step is one product of the
 batch's rows of K; a replica's batches are the same in all cells, whence one product a replica.
+Softmax needs C − 1 outputs a sample, see `FunctionSpace.contrasts`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from torch import Tensor
 from rmtstab._results import FloatArray
 from rmtstab.bridge.batch_transfer import Batch, transferred
 from rmtstab.bridge.curves import Curves, SetCurves
+from rmtstab.bridge.precision import full_precision
 from rmtstab.bridge.run_memory import NUMBER, refuse_beyond
 from rmtstab.bridge.run_plan import RunPlan
 from rmtstab.bridge.set_loss import SetLoss
@@ -31,7 +34,9 @@ from rmtstab.bridge.set_loss import SetLoss
 # in multiplications: copying a number of drawn rows; a product with drawn rows; a number of K,
 # read from memory, of which a product with few rows is short
 COPY, CALL, READ, CACHE = 7, 140_000, 18, 1e7
+CONTRASTED = 5e8  # bytes of the matrices of which runs make a smaller copy, at most
 RECORD, RECORD_CUDA = 2_000_000, 200_000_000  # bytes of outputs that are looked at together
+TINY = 1e-30  # slopes in single precision that are none
 FARTHEST = 2.0  # how far beyond a second point the kernel is taken to go on changing
 
 
@@ -73,6 +78,8 @@ class FunctionSpace:
         Of the retain, forget and test set; the last two may be empty.
     bends : tuple of Bend
         What is known of the kernel elsewhere; none: it does not move.
+    has_room : bool
+        Whether there is memory for a copy of the matrices.
     """
 
     outputs: Tensor
@@ -81,6 +88,35 @@ class FunctionSpace:
     weight_norm: float
     losses: tuple[SetLoss | None, ...]
     bends: tuple[Bend, ...] = ()
+    has_room: bool = True
+
+    @cached_property
+    def contrasts(self) -> FunctionSpace:
+        """The same runs in the outputs less the last one, where no loss asks for more.
+
+        Softmax sees differences of outputs, and its slopes sum to zero: with ``D = (1, −1)``,
+        ``K → D K Dᵀ`` has one row and column of C fewer a sample. Itself where a loss is of
+        another kind, or where a copy of the matrices would not be small.
+        """
+        size = self.gram.nbytes * (1 + len(self.bends))
+        losses = [loss for loss in self.losses if loss is not None]
+        if size > CONTRASTED or not self.has_room or not all(loss.contrasted for loss in losses):
+            return self
+        n, width = self.gram.shape[:2]
+
+        def less(values: Tensor, *shape: int) -> Tensor:
+            columns = values.view(*shape, -1, width)
+            return (columns[..., :-1] - columns[..., -1:]).flatten(len(shape))
+
+        def both(gram: Tensor) -> Tensor:
+            rows = gram.view(n, width, -1)
+            return less(rows[:, :-1] - rows[:, -1:], n, width - 1)
+
+        return FunctionSpace(
+            less(self.outputs).view(-1, width - 1), both(self.gram),
+            None if self.drift is None else less(self.drift), self.weight_norm, self.losses,
+            tuple(Bend(both(b.gram), less(b.direction), b.length) for b in self.bends),
+        )  # fmt: skip
 
     def parts(self) -> Iterator[tuple[SetLoss | None, Tensor]]:
         """Loss and outputs of each set, None and no rows where there is none."""
@@ -142,6 +178,10 @@ def run(
             f"weight_decay must be 0 for a model without second derivatives, got "
             f"{plan.weight_decay:g}"
         )
+    if snapshots is None:  # who keeps outputs wants all of them
+        space = space.contrasts
+    if plan.precision == "single":
+        space = replace(space, gram=space.gram.float())
     count = plan.replicas if replica is None else 1
     samples, width = space.gram.shape[:2]
     numbers = space.outputs.numel() * 4 + samples * width * (3 if plan.momentum else 2)
@@ -152,10 +192,11 @@ def run(
         "run fewer replicas, or a few at a time with other seeds",
     )  # fmt: skip
     size = max(1, min(cells, int(memory_budget / each)))
-    parts = [
-        _Runs(space, plan, slice(first, first + size), snapshots, replica).finish()
-        for first in range(0, cells, size)
-    ]
+    with full_precision(space.gram.device):
+        parts = [
+            _Runs(space, plan, slice(first, first + size), snapshots, replica).finish()
+            for first in range(0, cells, size)
+        ]
     curves = Curves.concatenate([part[0] for part in parts])
     if snapshots is None:
         return curves, None
@@ -167,7 +208,7 @@ def run(
 
 def outputs_at(space: FunctionSpace, kept: Coefficients) -> Iterator[tuple[str, Tensor, SetLoss]]:
     """Yield the name, outputs (n_cells, n_steps, n, C) and loss of each set at coefficients."""
-    moved = torch.as_tensor(kept.moved, dtype=space.gram.dtype, device=space.gram.device)
+    moved = torch.as_tensor(kept.moved, dtype=space.outputs.dtype, device=space.gram.device)
     outputs = space.outputs.flatten() - moved
     if space.drift is not None:
         shrunk = torch.as_tensor(kept.scale - 1.0, dtype=moved.dtype, device=moved.device)
@@ -192,7 +233,7 @@ class _Runs:
         replica: int | None,
     ) -> None:
         self.space, self.plan, self.replica = space, plan, replica
-        like: dict[str, Any] = {"dtype": space.gram.dtype, "device": space.gram.device}
+        like: dict[str, Any] = {"dtype": space.outputs.dtype, "device": space.gram.device}
         self.step_size = torch.as_tensor(plan.step_size[block], **like)
         self.signs = torch.as_tensor(plan.weights()[:, block], **like)
         self.snapshots = None if snapshots is None else snapshots[block]
@@ -290,13 +331,15 @@ class _Runs:
             share = (way / bend.length).clamp(0.0, FARTHEST) * (nearest == k)
             if share.is_cuda or bool(share.any()):  # a GPU is not waited for
                 part = slopes * share[:, :, None, None]
-                self._add_rows(target, part.float(), indices, self.bends[k])
+                self._add_rows(target, part, indices, self.bends[k])
 
     def _add_rows(self, target: Tensor, slopes: Tensor, indices: Tensor, gram: Tensor) -> None:
         """Add ``gram[:, batch] slopes``; on a CPU a replica at a time, its rows kept in cache.
 
         Small batches of few cells do not repay it: then all of the matrix, once.
         """
+        if gram.dtype != slopes.dtype:  # products of numbers that are not normal are slow
+            slopes = torch.nn.functional.hardshrink(slopes.to(gram.dtype), TINY)
         replicas, cells, width, outputs = slopes.shape
         n = len(gram)
         drawn = replicas * (width * outputs * gram.shape[2] * (cells + COPY) + CALL)

@@ -162,6 +162,7 @@ class LinearisedNetwork:
         forget_level: float = 0.5,
         collapse_level: float = 0.8,
         memory_budget: float = 2e9,
+        precision: str = "double",
     ) -> FunctionSpaceRun:
         r"""Run a grid of cells in function space.
 
@@ -201,6 +202,9 @@ class LinearisedNetwork:
             See `rmtstab.bridge.curves.turns`.
         memory_budget : float, default 2e9
             Bytes for the state of the cells that run together.
+        precision : {"double", "single"}
+            Of the products with the Gram matrix; the state stays in double. A network in
+            float32 is itself run in single, and its products take half the time.
 
         Returns
         -------
@@ -236,6 +240,7 @@ class LinearisedNetwork:
             self.sizes[:2], step_size=step_size, batch_size=batch_size, alpha=alpha, steps=steps,
             replicas=replicas, rng=rng, sampling=sampling, momentum=momentum,
             weight_decay=weight_decay, schedule=schedule, update=update, record_every=record_every,
+            precision=precision,
         )  # fmt: skip
         budget = _checks.real("memory_budget", memory_budget, low=0.0, low_open=True)
         curves, _ = function_space.run(self.space, plan, memory_budget=budget)

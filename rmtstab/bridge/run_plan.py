@@ -15,6 +15,7 @@ from rmtstab.bridge.batches import Draw, batch_sizes, draw, epoch_length
 from rmtstab.bridge.run_memory import refuse_records
 
 UPDATES = ("simultaneous", "alternating")
+PRECISIONS = ("double", "single")
 Schedule = Callable[[int], float] | Any
 
 
@@ -43,6 +44,8 @@ class RunPlan:
         Steps after which losses are recorded; 0 and the last are among them.
     entropy : tuple of int
         Seed of the batches: the same entropy gives the same batches, to any engine.
+    precision : str
+        Of the products in function space.
     """
 
     step_size: FloatArray
@@ -60,6 +63,7 @@ class RunPlan:
     active: NDArray[np.bool_]
     recorded: NDArray[np.int64]
     entropy: tuple[int, ...]
+    precision: str = "double"
 
     def batches(self) -> Iterator[tuple[Draw | None, Draw | None]]:
         """Yield the retain and forget batches of every step, None where a set rests."""
@@ -152,6 +156,7 @@ def plan_runs(
     schedule: Schedule = None,
     update: str = "simultaneous",
     record_every: Any = 1,
+    precision: Any = "double",
 ) -> RunPlan:
     """Validate hyper-parameters and broadcast the cells; see `LinearisedNetwork.run`."""
     etas, alphas = _checks.array("step_size", step_size), _checks.array("alpha", alpha)
@@ -195,6 +200,7 @@ def plan_runs(
         active=_active(update, steps, sizes, batches),
         recorded=np.unique(np.append(np.arange(0, steps + 1, every), steps)),
         entropy=tuple(int(word) for word in entropy),
+        precision=_checks.choice("precision", precision, PRECISIONS),
     )
 
 

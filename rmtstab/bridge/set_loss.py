@@ -75,6 +75,9 @@ class SetLoss:
         single 1.
     cut : float or None
         What parts the two classes of a single output.
+    contrasted : int or None
+        C, where only differences of the C outputs matter: outputs may then be given less the
+        last one, without it, in `slopes` and in `measure`.
     """
 
     def __init__(self, loss: SampleLoss, targets: Any) -> None:
@@ -84,6 +87,9 @@ class SetLoss:
         self.cut = _cut(loss, targets)
         self.skilled = loss.has_accuracy or self.cut is not None or _is_one_hot(targets)
         self._fast = PlainCrossEntropy if PlainCrossEntropy.fits(loss, targets) else loss
+        self.contrasted: int | None = None
+        if isinstance(loss, SoftmaxLoss) and len(loss.output_shape) == 1 and loss.n_classes > 1:
+            self.contrasted = loss.n_classes
         self._counted = (self.masses > 0).to(self.masses.dtype)
 
     def __len__(self) -> int:
@@ -96,7 +102,7 @@ class SetLoss:
 
         Parameters
         ----------
-        outputs : Tensor, shape (replicas, cells, width, C)
+        outputs : Tensor, shape (replicas, cells, width, C), or C − 1 (see `contrasted`)
         indices : Tensor, shape (replicas, width)
             Samples of each replica's batch, shared by its cells.
         present : Tensor, shape (replicas, width), bool, or None
@@ -107,20 +113,20 @@ class SetLoss:
 
         Returns
         -------
-        Tensor, shape (replicas, cells, width, C), float64
+        Tensor, of the shape of outputs, float64
         """
         weights = self.batch_weights(indices, present, batch)
         if self._compiles(outputs):
             found = torch.empty(outputs.shape, dtype=outputs.dtype)
             kernels.slopes(
                 outputs.contiguous().numpy(), self.targets[indices].numpy(), weights.numpy(),
-                found.numpy(),
+                self._classes(outputs), found.numpy(),
             )  # fmt: skip
             return found
-        gradients = self._fast.gradients(
-            outputs.flatten(0, 2), self._spread(indices, outputs.shape[1])
-        )
-        return gradients.view(outputs.shape) * weights[:, None, :, None]
+        whole = self._whole(outputs)
+        gradients = self._fast.gradients(whole.flatten(0, 2), self._spread(indices, whole.shape[1]))
+        slopes = gradients.view(whole.shape)[..., : outputs.shape[-1]]
+        return slopes * weights[:, None, :, None]
 
     def batch_weights(self, indices: Tensor, present: Tensor | None, batch: float) -> Tensor:
         """Weights ω of each replica's batch; 0 for entries not present.
@@ -148,18 +154,19 @@ class SetLoss:
 
         Parameters
         ----------
-        outputs : Tensor, shape (…, N, C)
+        outputs : Tensor, shape (…, N, C), or C − 1 (see `contrasted`)
             Of all samples.
         start : int, default 0
             Place of this set's first sample among them.
         """
         if not self._compiles(outputs):
-            own = outputs[..., start : start + len(self), :]
+            own = self._whole(outputs[..., start : start + len(self), :])
             return self.values(own), self.accuracy(own)
         runs = outputs.contiguous().view(-1, *outputs.shape[-2:])
         losses, right = torch.empty(2, len(runs), dtype=outputs.dtype)
         kernels.evaluate(
-            runs.numpy(), start, self.targets.numpy(), losses.numpy(), right.numpy()
+            runs.numpy(), start, self.targets.numpy(), self._classes(outputs), losses.numpy(),
+            right.numpy(),
         )  # fmt: skip
         return losses.view(outputs.shape[:-2]), right.view(outputs.shape[:-2])
 
@@ -231,6 +238,15 @@ class SetLoss:
         return Reference(
             float(self.values(outputs)), self._chance(pool), float(self.accuracy(outputs))
         )
+
+    def _classes(self, outputs: Tensor) -> int:
+        """C, of outputs with or without the last one."""
+        return self.contrasted or outputs.shape[-1]
+
+    def _whole(self, outputs: Tensor) -> Tensor:
+        """Outputs with the last one, 0 where they are given less it."""
+        short = outputs.shape[-1] < self._classes(outputs)
+        return torch.nn.functional.pad(outputs, (0, 1)) if short else outputs
 
     def _compiles(self, outputs: Tensor) -> bool:
         """Whether the kernels of cross-entropy are for this loss and these outputs."""

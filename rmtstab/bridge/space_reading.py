@@ -58,7 +58,9 @@ def read_space(
     drawn = joined([part for part in samples[:2] if part is not None])
     everything = joined(present)
     outputs = network.outputs(everything).double()
-    _check_grams_fit(network, outputs, len(drawn), passes, samples[2] is not None, memory_budget)
+    has_room = _check_grams_fit(
+        network, outputs, len(drawn), passes, samples[2] is not None, memory_budget
+    )
     if progress:
         print(plan(network, drawn, memory_budget=memory_budget), file=sys.stderr)
     options: dict[str, Any] = {"memory_budget": memory_budget, "progress": progress}
@@ -86,14 +88,17 @@ def read_space(
     ]
     return FunctionSpace(
         outputs, gram.reshape(len(drawn), outputs.shape[1], -1).contiguous(), drift,
-        square**0.5, tuple(sets),
+        square**0.5, tuple(sets), has_room=has_room,
     )  # fmt: skip
 
 
 def _check_grams_fit(
     network: Network, outputs: Tensor, drawn: int, passes: int, tested: bool, budget: float | None
-) -> None:
-    """Raise where the Gram matrices that will be held at once exceed the budget."""
+) -> bool:
+    """Raise where the Gram matrices that will be held at once exceed the budget.
+
+    Returns whether runs may hold copies of them, see `FunctionSpace.contrasts`.
+    """
     rows, columns = drawn * outputs.shape[1], outputs.numel()
     one = float(rows * columns * NUMBER)
     # runs keep each refinement in single precision too; that of a test set is joined to the rest
@@ -106,3 +111,4 @@ def _check_grams_fit(
             f"memory_budget must hold {what} of {rows} x {columns} ({needed / 1e9:.2g} GB), got "
             f"{free / 1e9:.2g} GB; take {remedy} (max_samples)"
         )
+    return needed + one * (1 + passes) <= free

@@ -44,27 +44,32 @@ def _exponentials(values: Any) -> None:
 
 
 @jit()
-def evaluate(outputs: Any, first: int, labels: Any, losses: Any, right: Any) -> None:
+def evaluate(outputs: Any, first: int, labels: Any, classes: int, losses: Any, right: Any) -> None:
     """Mean loss and share of right answers of each run on some of its samples.
 
     Parameters
     ----------
-    outputs : ndarray, shape (runs, N, C), float64
+    outputs : ndarray, shape (runs, N, C) or (runs, N, C − 1), float64
+        C − 1: the last output is 0, as where all are taken less the last.
     first : int
         The samples are those from here on, as many as labels.
     labels : ndarray, shape (n,), int64
+    classes : int
+        C.
     losses, right : ndarray, shape (runs,), float64
         Filled: ``mean (log Σ exp f − f_y)`` and the share of samples whose first largest
         output is the label's; inf and 0 where any output is not finite.
     """
-    runs, n, classes = outputs.shape[0], labels.shape[0], outputs.shape[2]
+    runs, n, given = outputs.shape[0], labels.shape[0], outputs.shape[2]
     f = np.empty((classes, n))  # samples last: classes are few, and loops over few are slow
     own, top, check, inner = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
     rivals = np.empty(n, dtype=np.int64)
     for run in range(runs):
         for i in range(n):
-            for j in range(classes):
+            for j in range(given):
                 f[j, i] = outputs[run, first + i, j]
+            if given < classes:
+                f[given, i] = 0.0
             own[i] = f[labels[i], i]
         top[:], check[:], rivals[:] = -math.inf, 0.0, 0
         for j in range(classes):
@@ -96,29 +101,32 @@ def evaluate(outputs: Any, first: int, labels: Any, losses: Any, right: Any) -> 
 
 
 @jit()
-def slopes(outputs: Any, labels: Any, weights: Any, out: Any) -> None:
+def slopes(outputs: Any, labels: Any, weights: Any, classes: int, out: Any) -> None:
     """Gradients ``ω_b (p − e_y)`` of each run's batch loss in its outputs.
 
     Parameters
     ----------
-    outputs : ndarray, shape (replicas, cells, width, C), float64
+    outputs : ndarray, shape (replicas, cells, width, C) or (…, C − 1), float64
+        C − 1: the last output is 0, and its slope, less the sum of the others, is left out.
     labels : ndarray, shape (replicas, width), int64
     weights : ndarray, shape (replicas, width), float64
-    out : ndarray, shape (replicas, cells, width, C), float64
+    classes : int
+        C.
+    out : ndarray, of the shape of outputs, float64
         Filled; NaN where a sample's outputs are not finite.
     """
-    replicas, cells, width, classes = outputs.shape
+    replicas, cells, width, given = outputs.shape
     scratch, finite = np.empty(width * classes), np.empty(width, dtype=np.bool_)
     for replica in range(replicas):
         for cell in range(cells):
             for b in range(width):
-                top, finite[b] = -math.inf, True
-                for j in range(classes):
+                top, finite[b] = 0.0 if given < classes else -math.inf, True
+                for j in range(given):
                     f = outputs[replica, cell, b, j]
                     finite[b] &= math.isfinite(f)
                     top = max(top, f)
                 for j in range(classes):
-                    f = outputs[replica, cell, b, j]
+                    f = outputs[replica, cell, b, j] if j < given else 0.0
                     scratch[b * classes + j] = f - top if finite[b] else 0.0
             _exponentials(scratch)
             for b in range(width):
@@ -126,6 +134,7 @@ def slopes(outputs: Any, labels: Any, weights: Any, out: Any) -> None:
                 for j in range(classes):
                     total += scratch[b * classes + j]
                 factor = weights[replica, b] if finite[b] else math.nan
-                for j in range(classes):
+                for j in range(given):
                     out[replica, cell, b, j] = factor * scratch[b * classes + j] / total
-                out[replica, cell, b, labels[replica, b]] -= factor
+                if labels[replica, b] < given:
+                    out[replica, cell, b, labels[replica, b]] -= factor

@@ -259,6 +259,51 @@ def test_accuracy_of_one_hot_targets():
     assert float(own.accuracy(flat * float("nan"))) == 0.0
 
 
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("moves", [False, True])
+def test_differences_of_outputs_are_enough_for_softmax(monkeypatch, classes, moves):
+    """The same runs with all C outputs; what the kernel changes by is held in single precision."""
+    g = torch.Generator().manual_seed(3)
+    x, y = torch.randn(14, 4, generator=g).double(), torch.randint(classes, (14,), generator=g)
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, classes)
+    ).double()
+    net = bridge.linearise(
+        model, torch.nn.CrossEntropyLoss(label_smoothing=0.1), (x[:9], y[:9]), (x[9:12], y[9:12]),
+        (x[12:], y[12:]),
+    )  # fmt: skip
+    settings = {"replicas": 3, "rng": 0, "momentum": 0.5, "weight_decay": 0.1}
+    if moves:
+        net = net.refine(net.run([0.1, 2.0], (3, 2), 0.6, 12, **settings))
+        assert net.space.bends
+    assert net.space.contrasts.outputs.shape == (14, classes - 1)
+    found = net.run([0.1, 2.0], (3, 2), 0.6, 12, **settings)
+    monkeypatch.setattr(bridge.function_space, "CONTRASTED", 0)
+    del net.space.__dict__["contrasts"]
+    expected = net.run([0.1, 2.0], (3, 2), 0.6, 12, **settings)
+    assert net.space.contrasts is net.space
+    for name in ("retain_loss", "forget_loss", "test_loss", "displacement"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name),
+                                   rtol=1e-6 if moves else 1e-11)  # fmt: skip
+    np.testing.assert_array_equal(found.retain_accuracy, expected.retain_accuracy)
+
+
+@pytest.mark.parametrize("kind", ["classes", "real"])
+def test_products_in_single_precision(kind):
+    loss = torch.nn.CrossEntropyLoss() if kind == "classes" else torch.nn.MSELoss()
+    net = bridge.linearise(make_model("tanh"), loss, *make_data(kind))
+    runs = [
+        net.run([0.05, 0.3], (3, 2), 0.3, 20, replicas=2, rng=0, momentum=0.4, precision=p)
+        for p in ("double", "single")
+    ]
+    apart = np.abs(runs[1].retain_loss / runs[0].retain_loss - 1.0).max()
+    assert 1e-12 < apart < 1e-5
+    np.testing.assert_array_equal(net.check(runs[1]).steps, net.check(runs[0]).steps)
+    with pytest.raises(ValueError, match="precision must be one of 'double', 'single', got 'half'"):
+        net.run(0.1, 2, 0.3, 2, rng=0, precision="half")
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_cuda_gives_the_numbers_of_the_cpu():
     data, model = make_data("classes"), make_model("tanh")

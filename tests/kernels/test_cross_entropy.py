@@ -13,9 +13,9 @@ def naive(outputs, labels):
     return losses - outputs[np.arange(len(labels)), labels], outputs.argmax(axis=1) == labels
 
 
-def evaluate(outputs, labels, first=0):
+def evaluate(outputs, labels, first=0, classes=None):
     losses, right = np.empty((2, len(outputs)))
-    kernels.evaluate(outputs, first, labels, losses, right)
+    kernels.evaluate(outputs, first, labels, classes or outputs.shape[2], losses, right)
     return losses, right
 
 
@@ -62,7 +62,7 @@ def test_outputs_that_are_not_finite(rng, value):
     assert (losses[0], right[0]) == (np.inf, 0.0)
     assert np.isfinite(losses[1])
     found = np.empty((1, 2, 4, 3))
-    kernels.slopes(outputs[None], np.array([[0, 1, 2, 0]]), np.ones((1, 4)), found)
+    kernels.slopes(outputs[None], np.array([[0, 1, 2, 0]]), np.ones((1, 4)), 3, found)
     assert np.isnan(found[0, 0, 2]).all() and np.isfinite(found[0, 0, [0, 1, 3]]).all()
     assert np.isfinite(found[0, 1]).all()
 
@@ -70,7 +70,7 @@ def test_outputs_that_are_not_finite(rng, value):
 def test_slopes_are_differences_of_the_loss(rng):
     outputs, labels = rng.standard_normal((2, 3, 4, 5)), rng.integers(5, size=(2, 4))
     weights, found = rng.random((2, 4)), np.empty((2, 3, 4, 5))
-    kernels.slopes(outputs, labels, weights, found)
+    kernels.slopes(outputs, labels, weights, 5, found)
     for place in [(0, 0, 0, 0), (1, 2, 3, 4), (1, 0, 2, labels[1, 2])]:
         replica, _, b, _ = place
         values = []
@@ -80,3 +80,20 @@ def test_slopes_are_differences_of_the_loss(rng):
             values.append(naive(moved[replica, place[1]], labels[replica])[0][b])
         slope = weights[replica, b] * (values[0] - values[1]) / 2e-6
         assert found[place] == pytest.approx(slope, abs=1e-8)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 900.0])
+def test_outputs_less_the_last_one(rng, scale):
+    """Softmax sees differences: the last output may be taken for 0 and left out."""
+    outputs, labels = scale * rng.standard_normal((3, 9, 4)), rng.integers(4, size=9)
+    less = np.ascontiguousarray(outputs[..., :-1] - outputs[..., -1:])
+    for found, expected in zip(
+        evaluate(less, labels, classes=4), evaluate(outputs, labels), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+    weights = rng.random((1, 9))
+    whole, part = np.empty((1, 3, 9, 4)), np.empty((1, 3, 9, 3))
+    kernels.slopes(outputs[None], labels[None], weights, 4, whole)
+    kernels.slopes(less[None], labels[None], weights, 4, part)
+    np.testing.assert_allclose(part, whole[..., :-1], rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(-part.sum(axis=-1), whole[..., -1], rtol=1e-12, atol=1e-15)

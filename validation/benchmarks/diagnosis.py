@@ -132,12 +132,15 @@ def against_real(name, model, x, steps):
     start = time.process_time()
     net = bridge.linearise(model, loss, *sets)
     reading = time.process_time() - start
-    predicted = cpu(lambda: net.run(steps=steps, **cells), 2)
+    predicted, single = (
+        cpu(lambda p=p: net.run(steps=steps, precision=p, **cells), 2) for p in ("double", "single")
+    )
     weights = sum(p.numel() for p in model.parameters())
     print(
         f"96 cells × {steps} steps, {name}, {weights} weights, n = {n}: function space / real runs "
-        f"{predicted / on_network:.3f}, with the reading {(predicted + reading) / on_network:.3f} "
-        f"({predicted:.1f} + {reading:.1f} of {on_network:.0f} CPU seconds)"
+        f"{predicted / on_network:.3f}, in the network's float32 {single / on_network:.3f}, "
+        f"with the reading {(predicted + reading) / on_network:.3f} "
+        f"({predicted:.2f} + {reading:.2f} of {on_network:.1f} CPU seconds)"
     )
 
 
