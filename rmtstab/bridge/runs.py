@@ -123,6 +123,9 @@ class FunctionSpaceRun(Runs):
 
     origin: str
 
+    def _fields(self) -> dict[str, Any]:
+        return {**super()._fields(), "precision": self.plan.precision}
+
 
 def plan_of(run: Any, origin: str) -> RunPlan:
     """Return the plan of a run of one linearised network.

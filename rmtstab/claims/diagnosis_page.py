@@ -108,8 +108,9 @@ def diagnosis_page(rows: Sequence[Row]) -> str:
         "",
         "## Times",
         "",
-        "Median |log₂| of predicted over real steps, forgetting and collapse together; *other*: "
-        "refined, *other, held*: the kernel held. A run has the same batches in all cells, so that "
+        "Median |log₂| of predicted over real steps, forgetting and collapse together; "
+        "*unflagged*: refined, where the outcome is not flagged; *other*: refined, *other, "
+        "held*: the kernel held. A run has the same batches in all cells, so that "
         "*real to real* is one pair of batch sequences a network and scatters: the claim takes all "
         "networks together, and says what it would read if two of the predicted runs were the real "
         "ones.",
@@ -117,11 +118,15 @@ def diagnosis_page(rows: Sequence[Row]) -> str:
         *_table(
             rows,
             {
-                name: partial(_time, source)
-                for name, source in (
-                    ("refined", "refined"), ("same", "same"), ("other", None),
-                    ("other, held", "other"), ("real to real", "real"), ("frozen", "frozen"),
-                )
+                "refined": partial(_time, "refined"),
+                "unflagged": judge.trusted_ratio,
+                **{
+                    name: partial(_time, source)
+                    for name, source in (
+                        ("same", "same"), ("other", None), ("other, held", "other"),
+                        ("real to real", "real"), ("frozen", "frozen"),
+                    )
+                },
             },
         ),
         "## Claims",

@@ -189,6 +189,18 @@ def time_ratios(row: Record, source: str, event: str = "collapse") -> FloatArray
     return np.concatenate(parts)
 
 
+def trusted_ratio(row: Record) -> float:
+    """Median ``|log₂|`` ratio of both events' times in the first real run, of unflagged cells."""
+    kept, source = ~flagged(row), best(row)
+    parts = [
+        _ratios(*(steps_of(row, event, name).reshape(*kept.shape, -1)[kept, 0]
+                  for name in ("real", source)))
+        for event in ("forgetting", "collapse")
+    ]  # fmt: skip
+    values = np.concatenate(parts)
+    return float(np.median(values)) if values.size else math.nan
+
+
 def others(row: Record) -> str:
     """Source of the prediction with batches of its own: refined, where the evidence has it."""
     return "refined_other" if "refined_other" in row["collapse"] else "other"
