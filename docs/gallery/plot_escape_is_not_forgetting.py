@@ -77,9 +77,7 @@ early = int(np.argmax(path.forget_loss[0] > 5.0 * path.forget_loss[0, 0]))  # it
 real, said, distance = {}, {}, {}
 for step in (0, early, 120):
     run = bridge.unlearn(model, LOSS, retain, forget, steps=step, replicas=1, rng=0, **settings)
-    there = bridge.TwoLayerReLUCNN(dim=120, filters=8)
-    with torch.no_grad():
-        there.weights.copy_(model.weights + torch.tensor(run.final[0]).view_as(model.weights))
+    there = bridge.displaced(model, run.final[0])
     real[step] = attack(outputs(there, pool))
     said[step] = attack(np.concatenate(net.predicted_outputs(predicted, (), step)[1:]))
     distance[step] = bridge.retraining_distance(

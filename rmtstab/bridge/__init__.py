@@ -45,6 +45,7 @@ from rmtstab.bridge.operators import (
     mix_hessian_operator,
 )
 from rmtstab.bridge.outcome_map import OutcomeMap
+from rmtstab.bridge.parameters import displaced
 from rmtstab.bridge.planning import Plan, PlannedRoute, plan
 from rmtstab.bridge.range_check import RangeCheck
 from rmtstab.bridge.runs import FunctionSpaceRun, Runs
@@ -96,6 +97,7 @@ __all__ = [
     "curvature_gap",
     "diagnose",
     "diagonal_estimate",
+    "displaced",
     "extreme_eigenpairs",
     "gauss_newton",
     "gauss_newton_operator",

@@ -16,7 +16,7 @@ from rmtstab._results import FloatArray
 from rmtstab.bridge.batches import Draw
 from rmtstab.bridge.curves import Curves, SetCurves
 from rmtstab.bridge.elementwise_loss import ElementwiseLoss
-from rmtstab.bridge.models import TwoLayerReLUCNN
+from rmtstab.bridge.models import computes_as_written
 from rmtstab.bridge.reading import Reading
 from rmtstab.bridge.run_plan import RunPlan
 from rmtstab.bridge.set_loss import SetLoss
@@ -38,7 +38,8 @@ def applies(reading: Reading, plan: RunPlan, optimiser: Optimiser) -> bool:
     """Whether these runs are plain SGD of that network, in float64 on a CPU."""
     network, loss = reading.network, reading.losses[0]
     return (
-        type(network.model) is TwoLayerReLUCNN
+        computes_as_written(network.model)
+        and network.output is None
         and network.names == ("weights",)
         and network.dtype == torch.float64
         and network.device.type == "cpu"
@@ -73,10 +74,8 @@ def run(
     signs = np.repeat(signs, filters)
     centre = np.ascontiguousarray(network.weights["weights"].numpy().reshape(-1, dim).T)
     kind, scale = KINDS[losses[0].loss.name]
-    cuts = {loss.cut for loss in losses if loss is not None}
-    cut = cuts.pop() if len(cuts) == 1 else None
-    cut = np.nan if cut is None else cut
-    fixed = patches, labels, signs, kind, scale, cut, plan.sizes[0]
+    cuts = np.array([_cut(loss) for loss in losses])
+    fixed = patches, labels, signs, kind, scale, cuts, plan.sizes[0]
     cells, replicas = len(plan.step_size), plan.replicas
     moves = initial.reshape(replicas, -1, dim).transpose(0, 2, 1)
     state = np.array(np.broadcast_to(centre + moves, (cells, *moves.shape)), order="C")
@@ -122,6 +121,13 @@ def run(
     if keep_final:
         final = (state - centre).transpose(0, 1, 3, 2).reshape(cells, replicas, -1)
     return curves, final, stopped
+
+
+def _cut(loss: SetLoss | None) -> float:
+    """What parts the two classes of a set's outputs and labels; NaN where there are none."""
+    if loss is None or not loss.skilled:
+        return np.nan
+    return 0.0 if loss.cut is None else loss.cut  # a loss that knows of classes parts them at 0
 
 
 def _in_threads(call: Callable[[int, int], None], count: int) -> None:

@@ -13,7 +13,7 @@ from rmtstab.bridge.accumulation import accumulated
 from rmtstab.bridge.collecting import Side
 from rmtstab.bridge.derivatives import refuse_nonfinite
 from rmtstab.bridge.independence import check_network
-from rmtstab.bridge.models import TwoLayerReLUCNN
+from rmtstab.bridge.models import computes_as_written
 from rmtstab.bridge.network import Network, untouched
 from rmtstab.bridge.recording import LayoutError, Trace, trace
 from rmtstab.bridge.samples import Samples
@@ -228,7 +228,7 @@ def check_gram_fits(sides: Sequence[Side], network: Network, budget: float) -> N
 def has_closed_form(network: Network) -> bool:
     """Whether the network is the two-layer ReLU CNN with all its filters moving, as float64."""
     return (
-        type(network.model) is TwoLayerReLUCNN
+        computes_as_written(network.model)
         and network.output is None
         and network.preconditioner is None
         and network.dtype == torch.float64

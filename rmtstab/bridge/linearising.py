@@ -8,10 +8,9 @@ import torch
 from torch import nn
 
 from rmtstab import _checks
-from rmtstab.bridge.data_sets import read_samples
 from rmtstab.bridge.fingerprint import fingerprint
 from rmtstab.bridge.linearised import LinearisedNetwork
-from rmtstab.bridge.reading import read, warn_of_shared
+from rmtstab.bridge.reading import read, read_held_out
 from rmtstab.bridge.space_reading import evaluating, read_space
 
 
@@ -89,20 +88,11 @@ def linearise(
             max_samples=max_samples, seed=seed,
         )  # fmt: skip
         network = reading.network
-        held_out, notes = None, list(reading.notes)
-        if test is not None:
-            held_out = read_samples(
-                "test", test, device=network.device, max_samples=max_samples, seed=seed + 2
-            )
-            if not len(held_out):
-                raise ValueError("test must hold at least one sample, got 0; None is no test set")
-            for name, part in zip(("retain", "forget"), reading.samples, strict=True):
-                if part is not None:
-                    notes += warn_of_shared(part, held_out, (name, "test"))
+        held_out, found = read_held_out(reading, test, max_samples=max_samples, seed=seed)
         samples = (*reading.samples, held_out)
         losses = (*reading.losses, None if held_out is None else reading.losses[0])
         space = read_space(network, samples, losses, memory_budget, progress, passes)
     return LinearisedNetwork(
         space, samples, losses, network=network, output_shape=network.output_shape or (),
-        fingerprint=fingerprint(model), notes=tuple(notes),
+        fingerprint=fingerprint(model), notes=(*reading.notes, *found),
     )  # fmt: skip

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as hooking
 
 from rmtstab import _checks
 from rmtstab.bridge.model_checks import check_tensor
@@ -85,3 +86,31 @@ class TwoLayerReLUCNN(nn.Module):
             )
         products = patches @ self.weights.flatten(0, 1).T
         return products.view(n, n_patches, 2, -1)
+
+
+def computes_as_written(model: nn.Module) -> bool:
+    """Whether a model is the network of this module in closed form: no subclass, nothing hooked on.
+
+    Hooks, a forward replaced on the instance and other output weights make it another function.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+
+    Examples
+    --------
+    >>> from rmtstab.bridge.models import TwoLayerReLUCNN, computes_as_written
+    >>> model = TwoLayerReLUCNN(dim=5, filters=3)
+    >>> handle = model.register_forward_hook(lambda module, args, output: 2 * output)
+    >>> computes_as_written(model)
+    False
+    """
+    if type(model) is not TwoLayerReLUCNN:
+        return False
+    hooks = (
+        model._forward_hooks, model._forward_pre_hooks,
+        hooking._global_forward_hooks, hooking._global_forward_pre_hooks,
+    )  # fmt: skip
+    own = torch.tensor([1.0, -1.0]).to(model.signs) / model.weights.shape[1]
+    replaced = {"forward", "_preactivations"} & vars(model).keys()
+    return not any(hooks) and not replaced and torch.equal(model.signs, own)

@@ -18,6 +18,7 @@ from rmtstab.bridge.network import Network
 from rmtstab.bridge.reading import Reading
 from rmtstab.bridge.run_memory import refuse_beyond
 from rmtstab.bridge.run_plan import RunPlan
+from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.set_loss import SetLoss
 from rmtstab.bridge.space_reading import joined
 from rmtstab.bridge.trees import map_tensors, tensors
@@ -59,6 +60,7 @@ def run_network(
     until: Callable[[FloatArray, FloatArray, FloatArray], bool] | None,
     keep_final: bool,
     chunk_size: int | None,
+    held_out: Samples | None = None,
 ) -> tuple[Curves, FloatArray, bool]:
     """Run all cells and replicas; see `rmtstab.bridge.unlearn`.
 
@@ -83,7 +85,9 @@ def run_network(
     stopped = False
     with network.differentiable():
         for first in range(0, cells, size):
-            runs = _Runs(reading, losses, plan, slice(first, first + size), optimiser, initial)
+            runs = _Runs(
+                reading, losses, plan, slice(first, first + size), optimiser, initial, held_out
+            )
             parts.append((*runs.finish(until), runs.final() if keep_final else None))
             stopped |= parts[-1][1]
     final = np.zeros((cells, plan.replicas, 0))
@@ -103,10 +107,14 @@ class _Runs:
         block: slice,
         optimiser: Optimiser,
         initial: FloatArray,
+        held_out: Samples | None = None,
     ) -> None:
         self.network: Network = reading.network
-        self.losses, self.plan, self.optimiser = losses, plan, optimiser
-        self.inputs = joined([part for part in reading.samples if part is not None]).inputs
+        self.plan, self.optimiser = plan, optimiser
+        test = None if held_out is None else SetLoss(reading.losses[0], held_out.targets)
+        self.losses: tuple[SetLoss | None, ...] = (*losses, test)
+        parts = (*reading.samples, held_out)
+        self.inputs = joined([part for part in parts if part is not None]).inputs
         self.device = self.network.device
         like: dict[str, Any] = {"dtype": self.network.dtype, "device": self.device}
         self.step_size = torch.as_tensor(plan.step_size[block], **like)
@@ -120,8 +128,8 @@ class _Runs:
         self.second = torch.zeros_like(self.moved) if optimiser.kind == "adamw" else None
         self.batched = not self.network.vmap_fails
         shape = (*self.moved.shape[:2], len(plan.recorded))
-        # losses, accuracies, displacements; they stay on the device until the runs end
-        self.records = torch.full((5, *shape), torch.nan, dtype=torch.float64, device=self.device)
+        # losses and accuracies of each set, displacements; on the device until the runs end
+        self.records = torch.full((7, *shape), torch.nan, dtype=torch.float64, device=self.device)
         if losses[1] is None:
             self.records[2].zero_()
 
@@ -146,23 +154,18 @@ class _Runs:
                 if until is not None and step < self.plan.steps:
                     shape = (*self.plan.shape, self.plan.replicas, seen)
                     shown = self._shown(seen)
-                    stopped = bool(until(*(shown[k].reshape(shape) for k in (4, 0, 2))))
+                    stopped = bool(until(*(shown[k].reshape(shape) for k in (6, 0, 2))))
             if stopped or step == self.plan.steps:
                 break
             self._step(step, next(batches))
         numbers = self._shown(seen)
-        nothing = np.full_like(numbers[0], np.nan)
-        curves = Curves(
-            self.plan.recorded[:seen].copy(),
-            SetCurves(numbers[0], numbers[1]),
-            SetCurves(numbers[2], numbers[3]),
-            SetCurves(nothing, nothing),
-            numbers[4],
-        )
+        retain, forget, test = (SetCurves(numbers[k], numbers[k + 1]) for k in (0, 2, 4))
+        steps = self.plan.recorded[:seen].copy()
+        curves = Curves(steps, retain, forget, test, numbers[6])
         return curves, stopped
 
     def _shown(self, seen: int) -> FloatArray:
-        """Copy the first records to the host, (5, cells, replicas, seen)."""
+        """Copy the first records to the host, (7, cells, replicas, seen)."""
         shown: FloatArray = self.records[..., :seen].transpose(1, 2).cpu().numpy().copy()
         return shown
 
@@ -239,7 +242,10 @@ class _Runs:
 
     def _record(self, row: int) -> None:
         with torch.no_grad():
-            self.records[4][..., row] = self.moved.double().norm(dim=-1)
+            moved = self.moved.double()
+            if self.preconditioner is not None:
+                moved = moved * self.preconditioner.double().rsqrt()
+            self.records[6][..., row] = moved.norm(dim=-1)
             size = max(1, self._record_runs() // self.moved.shape[0])
             for first in range(0, self.moved.shape[1], size):
                 at = slice(first, first + size)

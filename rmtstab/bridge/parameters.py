@@ -1,13 +1,16 @@
-"""Which weights of a model move."""
+"""Which weights of a model move, and the model with them moved."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import Any
 
+import torch
 from torch import nn
 
 from rmtstab import _checks
+from rmtstab.bridge.model_checks import check_model
 
 
 def moving_names(model: nn.Module, parameters: Any = None) -> tuple[str, ...]:
@@ -91,3 +94,50 @@ def _matches(item: Any, first: dict[int, str], aliases: dict[str, str]) -> set[s
     if not found:
         _checks.choice("parameters", item, list(aliases))
     return found
+
+
+def displaced(model: nn.Module, displacement: Any, *, parameters: Any = None) -> nn.Module:
+    """Copy a model and move its weights: the network at the end of a run.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The trained network at w*; left as it is.
+    displacement : array_like, shape (n_parameters,)
+        ``w − w*`` of the weights that move, such as ``runs.final[cell, replica]`` of
+        `rmtstab.bridge.unlearn`.
+    parameters : str, iterable, callable or None
+        Which weights move, as in the run.
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Raises
+    ------
+    ValueError
+        If the displacement is of another size.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab import bridge
+    >>> model = torch.nn.Linear(2, 1, bias=False)
+    >>> moved = bridge.displaced(model, [1.0, -1.0])
+    >>> (moved.weight - model.weight).tolist()
+    [[1.0, -1.0]]
+    """
+    check_model(model)
+    names = moving_names(model, parameters)
+    moved = copy.deepcopy(model)
+    weights = dict(moved.named_parameters())
+    found = _checks.array("displacement", displacement, ndim=1, finite=False)  # may have diverged
+    sizes = [weights[name].numel() for name in names]
+    if len(found) != sum(sizes):
+        raise ValueError(
+            f"displacement must have shape (n_parameters={sum(sizes)},), got {found.shape}"
+        )
+    with torch.no_grad():
+        for name, part in zip(names, torch.split(torch.as_tensor(found), sizes), strict=True):
+            weights[name].add_(part.view(weights[name].shape).to(weights[name]))
+    return moved

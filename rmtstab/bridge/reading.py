@@ -147,6 +147,37 @@ def read(
     )  # fmt: skip
 
 
+def read_held_out(
+    reading: Reading, test: Any, *, max_samples: int | None = None, seed: int = 0
+) -> tuple[Samples | None, tuple[str, ...]]:
+    """Read a test set beside what is trained on, and what a user should know of it.
+
+    Parameters
+    ----------
+    reading : Reading
+    test : pair of tensors, Dataset, DataLoader or None
+    max_samples, seed
+        As for `read`.
+
+    Raises
+    ------
+    ValueError
+        If it is empty.
+    """
+    if test is None:
+        return None, ()
+    found = read_samples(
+        "test", test, device=reading.network.device, max_samples=max_samples, seed=seed + 2
+    )
+    if not len(found):
+        raise ValueError("test must hold at least one sample, got 0; None is no test set")
+    notes: list[str] = []
+    for name, part in zip(("retain", "forget"), reading.samples, strict=True):
+        if part is not None:
+            notes += warn_of_shared(part, found, (name, "test"))
+    return found, tuple(notes)
+
+
 def _check_finite(name: str, outputs: Tensor, samples: Samples) -> None:
     wrong = (~outputs.isfinite()).any(dim=1).nonzero().flatten()
     if len(wrong):

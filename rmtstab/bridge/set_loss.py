@@ -90,6 +90,9 @@ class SetLoss:
         self.contrasted: int | None = None
         if isinstance(loss, SoftmaxLoss) and len(loss.output_shape) == 1 and loss.n_classes > 1:
             self.contrasted = loss.n_classes
+        self._is_mean = self._fast is PlainCrossEntropy and bool(
+            (self.masses == self.masses[0]).all()
+        )
         self._counted = (self.masses > 0).to(self.masses.dtype)
 
     def __len__(self) -> int:
@@ -159,7 +162,7 @@ class SetLoss:
         start : int, default 0
             Place of this set's first sample among them.
         """
-        if not self._compiles(outputs):
+        if not (self._is_mean and self._compiles(outputs)):
             own = self._whole(outputs[..., start : start + len(self), :])
             return self.values(own), self.accuracy(own)
         runs = outputs.contiguous().view(-1, *outputs.shape[-2:])

@@ -16,7 +16,7 @@ from rmtstab.bridge import cnn_runs
 from rmtstab.bridge.curves import turns
 from rmtstab.bridge.losses import Loss
 from rmtstab.bridge.network_runs import Optimiser, run_network
-from rmtstab.bridge.reading import Reading, read
+from rmtstab.bridge.reading import Reading, read, read_held_out
 from rmtstab.bridge.run_memory import NUMBER, refuse_beyond
 from rmtstab.bridge.run_plan import Schedule, plan_runs
 from rmtstab.bridge.runs import Runs
@@ -70,6 +70,7 @@ def unlearn(
     loss: Loss,
     retain: Any,
     forget: Any,
+    test: Any = None,
     *,
     step_size: Any,
     batch_size: Any,
@@ -113,6 +114,8 @@ def unlearn(
         ``loss(outputs, targets)`` → scalar, of a batch: weights that depend on the batch
         (class weights, padding) are those of each drawn batch.
     retain, forget : pair of tensors, Dataset or DataLoader
+    test : pair of tensors, Dataset or DataLoader, optional
+        Held out: its loss and accuracy are recorded.
     step_size : float or array_like
         η > 0; broadcasts with ``alpha`` to the cells.
     batch_size : int or (int, int)
@@ -221,14 +224,15 @@ def unlearn(
                 f"got {start.shape}"
             )
         losses = _set_losses(reading)
-        if cnn_runs.applies(reading, plan, optimiser):
+        held_out, _ = read_held_out(reading, test)
+        if held_out is None and cnn_runs.applies(reading, plan, optimiser):
             curves, final, stopped = cnn_runs.run(
                 reading, losses, plan, start, until=until, keep_final=keep_final
             )
         else:
             curves, final, stopped = run_network(
                 reading, losses, plan, start, optimiser, until=until, keep_final=keep_final,
-                chunk_size=chunk_size,
+                chunk_size=chunk_size, held_out=held_out,
             )  # fmt: skip
         flipped = _flipped_share(model, reading, final)
     pool = torch.cat(reading.outputs).double()

@@ -14,11 +14,11 @@ SQUARED, LOGISTIC = 0, 1
 
 @jit()
 def _output(rows: Any, signs: Any) -> float:
-    """Output of one sample from its patches' products with the filters, (P, K)."""
+    """Output of one sample from its patches' products with the filters, (P, K); NaN if one is."""
     total = 0.0
     for p in range(rows.shape[0]):
         for k in range(signs.shape[0]):
-            if rows[p, k] > 0.0:
+            if not rows[p, k] <= 0.0:
                 total += signs[k] * rows[p, k]
     return total
 
@@ -28,7 +28,7 @@ def _pull(rows: Any, signs: Any, slope: float) -> None:
     """Turn products (P, K) into the slope of the loss in them, in place."""
     for p in range(rows.shape[0]):
         for k in range(signs.shape[0]):
-            rows[p, k] = slope * signs[k] if rows[p, k] > 0.0 else 0.0
+            rows[p, k] = 0.0 if rows[p, k] <= 0.0 else slope * signs[k]
 
 
 @jit()
@@ -59,7 +59,7 @@ def step_runs(
     signs: Any,
     kind: int,
     scale: float,
-    cut: float,
+    cuts: Any,
     n_retain: int,
     indices: Any,
     factors: Any,
@@ -80,8 +80,9 @@ def step_runs(
         Output weight of each filter.
     kind, scale : int, float
         Loss: see `_value`.
-    cut : float
-        Outputs and labels on one side of it are one class; NaN for none.
+    cuts : ndarray, shape (2,), float64
+        Outputs and labels of the retain and the forget set on one side of it are one class; NaN
+        for none.
     n_retain : int
     indices : ndarray, shape (steps, replicas, width), int64
         Drawn samples.
@@ -113,7 +114,7 @@ def step_runs(
             if row >= 0:
                 np.dot(patches.reshape(n * n_patches, dim), weights, everything)
                 _record(
-                    everything, n_patches, labels, signs, kind, scale, cut, n_retain, weights,
+                    everything, n_patches, labels, signs, kind, scale, cuts, n_retain, weights,
                     start, records, cell, replica, row,
                 )  # fmt: skip
             if step == steps:
@@ -147,7 +148,7 @@ def _record(
     signs: Any,
     kind: int,
     scale: float,
-    cut: float,
+    cuts: Any,
     n_retain: int,
     weights: Any,
     start: Any,
@@ -160,6 +161,7 @@ def _record(
     n = labels.shape[0]
     for part in range(2):
         low, high = (0, n_retain) if part == 0 else (n_retain, n)
+        cut = cuts[part]
         loss, right, finite = 0.0, 0, True
         for i in range(low, high):
             f = _output(products[i * n_patches : (i + 1) * n_patches], signs)

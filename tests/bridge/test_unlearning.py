@@ -276,3 +276,97 @@ def test_lookups_that_rescale_moving_weights_are_refused():
     arguments = {"step_size": 0.1, "batch_size": 2, "alpha": 0.0, "steps": 2, "rng": 0}
     with pytest.raises(ValueError, match=r"got Embedding '0' .max_norm=0.5., whose"):
         bridge.unlearn(model, torch.nn.CrossEntropyLoss(), data, None, **arguments)
+
+
+class Subclassed(bridge.TwoLayerReLUCNN):
+    """The same function; the general engine's."""
+
+
+def both_engines(model, loss, retain, forget, **settings):
+    """Runs of the compiled and of the general engine."""
+    other = Subclassed(model.weights.shape[-1], model.weights.shape[1])
+    other.load_state_dict(model.state_dict())
+    settings = {"batch_size": (3, 2), "steps": 30, "rng": 0, "replicas": 3, **settings}
+    return [bridge.unlearn(m, loss, retain, forget, **settings) for m in (model, other)]
+
+
+def test_compiled_runs_that_overflow_have_collapsed(cnn):
+    """A NaN among the weights is no ReLU that is off."""
+    settings = {"step_size": 3.0, "alpha": 0.9, "steps": 2000, "record_every": 500}
+    for runs in both_engines(cnn[0], bridge.half_squared_error, *cnn[1:], **settings):
+        assert runs.outcome.item() == "collapses"
+        assert np.isinf(runs.retain_loss[:, -1]).all() and not runs.retain_accuracy[:, -1].any()
+
+
+def test_compiled_runs_tell_right_from_wrong_in_each_set(cnn):
+    model, (x, y), (u, _) = cnn
+    settings = {"step_size": 0.1, "alpha": 0.9}
+    for targets in (torch.tensor([0.3, -0.2, 1.7, 0.1]), torch.tensor([0.0, 1.0, 1.0, 0.0])):
+        compiled, general = both_engines(
+            model, bridge.half_squared_error, (x, y), (u, targets.double()), **settings
+        )
+        for name in ("retain_accuracy", "forget_accuracy", "collapse_step"):
+            np.testing.assert_array_equal(getattr(compiled, name), getattr(general, name))
+    assert np.isfinite(compiled.collapse_step).all()
+
+
+def test_what_is_hooked_on_a_network_is_run_and_read(cnn):
+    """The closed forms of the CNN are for what it computes as written."""
+    settings = {"step_size": 0.1, "batch_size": (3, 2), "alpha": 0.3, "steps": 5, "rng": 0}
+    loss = bridge.half_squared_error
+    hooks = {
+        "register_forward_hook": lambda module, args, output: 3 * output,
+        "register_forward_pre_hook": lambda module, args: (3 * args[0],),  # it is homogeneous
+    }
+    for hook, function in hooks.items():
+        model = bridge.TwoLayerReLUCNN(30, 3, seed=1)
+        plain = bridge.unlearn(model, loss, *cnn[1:], **settings)
+        gram = bridge.linearise(model, loss, *cnn[1:]).gram
+        handle = getattr(model, hook)(function)
+        hooked = bridge.unlearn(model, loss, *cnn[1:], **settings)
+        tripled = bridge.linearise(model, loss, *cnn[1:]).gram
+        handle.remove()
+        np.testing.assert_allclose(tripled, 9 * gram, rtol=1e-12)
+        as_output = bridge.unlearn(model, loss, *cnn[1:], output=lambda f: 3 * f, **settings)
+        np.testing.assert_allclose(hooked.final, as_output.final, rtol=1e-10)
+        assert not np.allclose(hooked.final, plain.final, rtol=0.1)
+    model.signs.mul_(3)
+    np.testing.assert_allclose(bridge.linearise(model, loss, *cnn[1:]).gram, 9 * gram, rtol=1e-12)
+
+
+def test_a_user_s_own_class_weights_count_in_what_is_recorded():
+    torch.manual_seed(1)
+    x, y = torch.randn(17, 5).double(), torch.randint(3, (17,))
+    model, weight = torch.nn.Linear(5, 3).double(), torch.tensor([0.2, 1.0, 5.0]).double()
+
+    def loss(f, t):
+        return torch.nn.functional.cross_entropy(f, t, weight=weight)
+
+    data = (x[:11], y[:11]), (x[11:], y[11:])
+    settings = {"step_size": 0.1, "batch_size": 3, "alpha": 0.3, "steps": 4, "rng": 0}
+    real = bridge.unlearn(model, loss, *data, **settings)
+    predicted = bridge.linearise(model, loss, *data).run(**settings)
+    for name, (inputs, targets) in zip(("retain_loss", "forget_loss"), data, strict=True):
+        expected = float(loss(model(inputs), targets))
+        np.testing.assert_allclose(getattr(real, name)[:, 0], expected, rtol=1e-12)
+        np.testing.assert_allclose(getattr(predicted, name), getattr(real, name), rtol=1e-10)
+
+
+def test_a_test_set_is_followed_as_it_is_predicted():
+    g = torch.Generator().manual_seed(2)
+    x, y = torch.randn(16, 5, generator=g).double(), torch.randint(3, (16,), generator=g)
+    model, parts = torch.nn.Linear(5, 3).double(), (slice(8), slice(8, 12), slice(12, 16))
+    data = [(x[part], y[part]) for part in parts]
+    scale = {name: torch.rand_like(p) + 0.5 for name, p in model.named_parameters()}
+    settings = {"step_size": [0.1, 0.5], "batch_size": (3, 2), "alpha": 0.4, "steps": 6, "rng": 0}
+    real = bridge.unlearn(model, LOSS, *data, preconditioner=scale, **settings)
+    predicted = bridge.linearise(model, LOSS, *data, preconditioner=scale).run(**settings)
+    for name in ("test_loss", "test_accuracy", "retain_loss", "forget_accuracy", "displacement"):
+        np.testing.assert_allclose(getattr(real, name), getattr(predicted, name), rtol=1e-10)
+    moved = bridge.displaced(model, real.final[1, 2])
+    value = float(LOSS(moved(data[2][0]), data[2][1]))
+    assert real.test_loss[1, 2, -1] == pytest.approx(value, rel=1e-12)
+    with pytest.raises(ValueError, match=r"displacement must have shape \(n_parameters=18,\), got"):
+        bridge.displaced(model, real.final[0, 0, 1:])
+    with pytest.raises(ValueError, match="test must hold at least one sample"):
+        bridge.unlearn(model, LOSS, *data[:2], (x[:0], y[:0]), **settings)
