@@ -107,10 +107,10 @@ def computes_as_written(model: nn.Module) -> bool:
     """
     if type(model) is not TwoLayerReLUCNN:
         return False
-    hooks = (
-        model._forward_hooks, model._forward_pre_hooks,
-        hooking._global_forward_hooks, hooking._global_forward_pre_hooks,
-    )  # fmt: skip
+    kinds = ("forward_hooks", "forward_pre_hooks")
+    hooked = any(
+        getattr(model, f"_{kind}") or getattr(hooking, f"_global_{kind}") for kind in kinds
+    )
     own = torch.tensor([1.0, -1.0]).to(model.signs) / model.weights.shape[1]
     replaced = {"forward", "_preactivations"} & vars(model).keys()
-    return not any(hooks) and not replaced and torch.equal(model.signs, own)
+    return not hooked and not replaced and torch.equal(model.signs, own)
