@@ -215,6 +215,8 @@ def test_hostile_headers_of_a_network_are_refused(tmp_path, network):
                 continue  # a kernel that was not read again
             if name == "notes" and wrong.get(name) in ([], ["retain_inputs"]):
                 continue
+            if name == "parameters" and wrong.get(name) == ["retain_inputs"]:
+                continue  # names are a model's to know
             with pytest.raises(ValueError, match=r"(path|loss) must be"):
                 load(wrong)
     for hostile in (b"", b"{", b"[]", b"3", b"[" * 10**5, b"\xff", b"NaN"):

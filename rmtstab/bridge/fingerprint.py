@@ -32,9 +32,9 @@ def fingerprint(model: nn.Module) -> str:
     """
     digest = hashlib.sha256()
     for name, value in [*model.named_parameters(), *model.named_buffers()]:
-        tensor = value.detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+        tensor = value.detach().cpu().flatten().clone(memory_format=torch.contiguous_format)
+        digest.update(f"{name} {tensor.dtype} {tuple(value.shape)}".encode())
+        digest.update(tensor.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:LENGTH]
 
 

@@ -25,6 +25,7 @@ class Linearisation(Protocol):
     output_shape: tuple[int, ...]
     fingerprint: str
     notes: tuple[str, ...]
+    moving: Any  # what `network_file.save` holds of the weights
 
     @property
     def n_forget(self) -> int:

@@ -21,7 +21,7 @@ from rmtstab.bridge.frozen_problem import frozen_problem
 from rmtstab.bridge.function_space import Coefficients, FunctionSpace
 from rmtstab.bridge.jacobian_products import pullback
 from rmtstab.bridge.network import Network
-from rmtstab.bridge.network_file import save
+from rmtstab.bridge.network_file import Moving, save
 from rmtstab.bridge.range_check import RangeCheck, check_range
 from rmtstab.bridge.refinement import bends_of
 from rmtstab.bridge.run_plan import Schedule, plan_runs
@@ -57,6 +57,8 @@ class LinearisedNetwork:
     fingerprint : str
         Of the weights and buffers.
     notes : tuple of str
+    moving : Moving
+        Weights that move, kept for `save`.
     """
 
     def __init__(
@@ -70,10 +72,12 @@ class LinearisedNetwork:
         fingerprint: str,
         notes: tuple[str, ...] = (),
         references: tuple[Reference | None, ...] | None = None,
+        moving: Moving | None = None,
     ) -> None:
         self.space, self.samples, self.losses = space, samples, losses
         self.network, self.fingerprint, self.notes = network, fingerprint, notes
         self.output_shape = output_shape
+        self.moving = moving if network is None else Moving.of(network)
         self._origin: str | None = None
         self.references = self._references() if references is None else references
 

@@ -5,15 +5,58 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from rmtstab.bridge.function_space import FunctionSpace
 from rmtstab.bridge.linearisation import Linearisation
+from rmtstab.bridge.network import Network
 
-FORMAT = 1
+FORMAT = 2
 SETS = ("retain", "forget", "test")
+KINDS = ("weights", "preconditioner")  # of tensors that each moving weight may have
+
+
+class Moving(NamedTuple):
+    """The weights that move, as a file holds them.
+
+    Attributes
+    ----------
+    names : tuple of str
+    weights : dict of Tensor, or None
+        Where the network was linearised; None at the model's own.
+    preconditioner : dict of Tensor, or None
+    """
+
+    names: tuple[str, ...]
+    weights: dict[str, Tensor] | None = None
+    preconditioner: dict[str, Tensor] | None = None
+
+    @classmethod
+    def of(cls, network: Network) -> Moving:
+        """What there is to hold of a network."""
+        own = dict(network.model.named_parameters())
+        as_read = all(
+            torch.equal(weight, own[name].detach().to(weight))
+            for name, weight in network.weights.items()
+        )
+        return cls(network.names, None if as_read else network.weights, network.preconditioner)
+
+
+def probes(space: FunctionSpace) -> list[list[float] | None]:
+    """Loss and slope of each set at the outputs: what tells a loss from another of its name."""
+    return [
+        None
+        if loss is None
+        else [
+            float(loss.values(outputs)),
+            float((loss.weights[:, None] * loss.loss.gradients(outputs, loss.targets)).norm()),
+        ]
+        for loss, outputs in space.parts()
+    ]
 
 
 def save(net: Linearisation, path: Any) -> None:
@@ -33,6 +76,9 @@ def save(net: Linearisation, path: Any) -> None:
     for k, bend in enumerate(net.space.bends):
         arrays[f"bend_{k}"] = bend.gram.cpu().numpy()
         arrays[f"bend_{k}_direction"] = bend.direction.cpu().numpy()
+    for kind in KINDS:
+        for name, tensor in (getattr(net.moving, kind) or {}).items():
+            arrays[f"{kind}.{name}"] = tensor.cpu().numpy()
     trees = {}
     for name, part in zip(SETS, net.samples, strict=True):
         if part is not None:
@@ -45,6 +91,9 @@ def save(net: Linearisation, path: Any) -> None:
         "weight_norm": net.space.weight_norm,
         "bends": [bend.length for bend in net.space.bends],
         "output_shape": list(net.output_shape),
+        "parameters": list(net.moving.names),
+        "references": net.references,
+        "probes": probes(net.space),
         "losses": [None if loss is None else loss.name for loss in net.losses],
         "fingerprint": net.fingerprint,
         "notes": list(net.notes),

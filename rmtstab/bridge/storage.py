@@ -13,15 +13,21 @@ from torch import Tensor, nn
 
 from rmtstab import _checks
 from rmtstab._npz import read_arrays
+from rmtstab.bridge.curves import Reference
 from rmtstab.bridge.fingerprint import fingerprint
 from rmtstab.bridge.function_space import Bend, FunctionSpace
 from rmtstab.bridge.linearised import LinearisedNetwork
 from rmtstab.bridge.loss_reading import read_loss
 from rmtstab.bridge.model_checks import check_model
 from rmtstab.bridge.network import Network
-from rmtstab.bridge.network_file import FORMAT, SETS
+from rmtstab.bridge.network_file import FORMAT, KINDS, SETS, Moving, probes
+from rmtstab.bridge.parameters import moving_names
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.set_loss import SetLoss
+from rmtstab.bridge.space_reading import evaluating
+
+SAME = 1e-6  # relative: numbers of one loss on two machines, in float32 at worst
+OUTPUTS, FEW = 1e-3, 4  # the same for outputs of a network, and of how many samples
 
 
 def load(
@@ -43,7 +49,9 @@ def load(
         As given to `linearise`: functions are not stored.
     model : torch.nn.Module, optional
         The network; needed for `LinearisedNetwork.check` and `relinearise` alone.
-    parameters, output, preconditioner
+    parameters, preconditioner : optional
+        Default those that were given to `linearise`, which the file holds.
+    output : str or callable, optional
         As given to `linearise`, with a model.
 
     Returns
@@ -53,8 +61,9 @@ def load(
     Raises
     ------
     ValueError
-        If the file is of another kind or version, a loss is another than the stored one, or
-        the model is not the one that was linearised.
+        If the file is of another kind or version, a loss is another than the stored one (told by
+        its name, and by its values and slopes at the outputs), or the model is not the one that
+        was linearised, or gives other outputs.
 
     Examples
     --------
@@ -86,6 +95,7 @@ def load(
         raise ValueError(
             f"path must be of format {FORMAT}, got {known!r:.50}; linearise the model again"
         )
+    moving = Moving(tuple(header["parameters"]), *(_tensors(kind, arrays) for kind in KINDS))
     network = None
     if model is not None:
         check_model(model)
@@ -94,9 +104,7 @@ def load(
                 "model must be the one that was linearised, got other weights or buffers; "
                 "linearise this one"
             )
-        network = Network(
-            model, parameters=parameters, output=output, preconditioner=preconditioner
-        )
+        network = _network(model, moving, parameters, output, preconditioner)
         network.output_shape = tuple(header["output_shape"])
     outputs = torch.from_numpy(arrays["outputs"])
     shape = SimpleNamespace(output_shape=tuple(header["output_shape"]))
@@ -133,10 +141,65 @@ def load(
     space = FunctionSpace(
         outputs, torch.from_numpy(arrays["gram"]), drift, header["weight_norm"], tuple(sets), bends
     )
+    for name, stored, found in zip(SETS, header["probes"], probes(space), strict=True):
+        if stored is not None and not np.allclose(stored, found or (), rtol=SAME, atol=0.0):
+            raise ValueError(
+                f"loss must be the one that was linearised: {name} has loss and slope {stored} "
+                f"in the file, got {found}"
+            )
+    if network is not None and model is not None:
+        _check_outputs(network, samples[0], outputs)
     return LinearisedNetwork(
         space, tuple(samples), tuple(losses), network=network, output_shape=shape.output_shape,
-        fingerprint=header["fingerprint"], notes=tuple(header["notes"]),
+        fingerprint=header["fingerprint"], notes=tuple(header["notes"]), moving=moving,
+        references=tuple(None if r is None else Reference(*r) for r in header["references"]),
     )  # fmt: skip
+
+
+def _network(
+    model: nn.Module, moving: Moving, parameters: Any, output: Any, preconditioner: Any
+) -> Network:
+    """Read a model as it was linearised: what is given must be what the file holds."""
+    names = moving.names if parameters is None else moving_names(model, parameters)
+    if names != moving.names:
+        raise ValueError(
+            f"parameters must be those that were linearised, {list(moving.names)}, got "
+            f"{list(names)}"
+        )
+    scale = moving.preconditioner if preconditioner is None else preconditioner
+    network = Network(model, parameters=names, output=output, preconditioner=scale)
+    held, given = moving.preconditioner, network.preconditioner
+    if (held is None) != (given is None) or any(
+        not torch.allclose(value, given[name].cpu().to(value), rtol=SAME, atol=0.0)
+        for name, value in (held or {}).items()
+        if given is not None
+    ):
+        raise ValueError("preconditioner must be the one that was linearised, got another")
+    if moving.weights is not None:
+        network.weights = {n: w.to(network.weights[n]) for n, w in moving.weights.items()}
+    return network
+
+
+def _check_outputs(network: Network, samples: Samples | None, outputs: Tensor) -> None:
+    """Raise unless the model gives what the file holds of a few samples."""
+    assert samples is not None  # a linearised network has retain samples
+    few = samples.take(range(min(len(samples), FEW)))
+    with evaluating(network.model):
+        found = network.outputs(few).double().cpu()
+    expected = outputs[: len(few)]
+    if not torch.allclose(
+        found, expected, rtol=OUTPUTS, atol=OUTPUTS * float(expected.abs().max())
+    ):
+        raise ValueError(
+            "output must be as given to linearise, got a model whose outputs are not those stored"
+        )
+
+
+def _tensors(kind: str, arrays: dict[str, Any]) -> dict[str, Tensor] | None:
+    """Tensors that the file holds of each moving weight, or None."""
+    start = f"{kind}."
+    found = {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
+    return {name: torch.from_numpy(value) for name, value in found.items()} or None
 
 
 def _foreign(path: Any, error: Exception) -> ValueError:
@@ -174,6 +237,22 @@ def _check(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> N
         *header["notes"],
         *(k for k in header["losses"] if k is not None),
     ]
+    names = header["parameters"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not names:
+        raise TypeError(f"parameters must be names, got {names!r:.50}")
+    for kind in KINDS:
+        held = _tensors(kind, arrays)
+        if held is not None and set(held) != set(names):
+            raise ValueError(f"{kind} must be of {names}")
+    for kind, count in (("references", 3), ("probes", 2)):
+        rows = header[kind]
+        if len(rows) != len(SETS) or any((r is None) != (k is None) for r, k in
+                                         zip(rows, header["losses"], strict=True)):  # fmt: skip
+            raise ValueError(f"{kind} must be of every set that has a loss")
+        if any(not isinstance(v, float) for row in rows if row is not None for v in row) or any(
+            len(row) != count for row in rows if row is not None
+        ):
+            raise ValueError(f"{kind} must hold {count} numbers a set")
     if len(header["losses"]) != len(SETS) or not all(isinstance(text, str) for text in texts):
         raise TypeError("losses, notes and fingerprint must be text")
     sizes = [

@@ -280,11 +280,63 @@ def test_storage_without_pickle(case, tmp_path):
     header = json.loads(stored["header"].tobytes()) | {"format": 0}
     stored["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     np.savez(file, **stored)
-    with pytest.raises(ValueError, match="must be of format 1, got 0"):
+    with pytest.raises(ValueError, match="must be of format 2, got 0"):
         bridge.load(file, LOSS)
     file.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="path must be a saved LinearisedNetwork"):
         bridge.load(file, LOSS)
+
+
+def test_a_network_linearised_again_is_stored_where_it_is(case, tmp_path):
+    """With the weights it was linearised at, and judged against the first start."""
+    model, _, net = case
+    run = net.run(3.0, (6, 3), 0.5, 20, rng=0)
+    later = net.relinearise(run, (), 5)
+    later.save(tmp_path / "later.npz")
+    back = bridge.load(tmp_path / "later.npz", LOSS, model=model)
+    back.save(tmp_path / "again.npz")
+    blind = bridge.load(tmp_path / "again.npz", LOSS)
+    blind.save(tmp_path / "blind.npz")
+    again = bridge.load(tmp_path / "blind.npz", LOSS, model=model)
+    assert back.references == blind.references == again.references == net.references
+    own, other = (n.run(0.5, (6, 3), 0.3, 10, rng=1) for n in (later, again))
+    np.testing.assert_array_equal(own.outcome, other.outcome)
+    expected, found = later.check(own, margin=False), again.check(other, margin=False)
+    for name in ("retain_loss", "forget_accuracy"):
+        np.testing.assert_allclose(found.observed[name], expected.observed[name], rtol=1e-6)
+    np.testing.assert_array_equal(found.trusted_until, expected.trusted_until)
+
+
+def test_a_file_is_read_with_what_it_was_made_with(tmp_path):
+    model, *data = trained()
+    file, smooth = tmp_path / "net.npz", torch.nn.CrossEntropyLoss(label_smoothing=0.3)
+    scale = {name: 0.5 + torch.rand_like(p) for name, p in model[0].named_parameters(prefix="0")}
+    net = bridge.linearise(
+        model, smooth, *data, parameters="0", preconditioner=scale, output=lambda f: 2 * f
+    )
+    net.save(file)
+    for loss in (LOSS, torch.nn.CrossEntropyLoss(label_smoothing=0.3, reduction="sum")):
+        with pytest.raises(ValueError, match="loss must be the one that was linearised: retain"):
+            bridge.load(file, loss)
+    with pytest.raises(ValueError, match="output must be as given to linearise"):
+        bridge.load(file, smooth, model=model)
+    given = {"model": model, "output": lambda f: 2 * f}
+    with pytest.raises(ValueError, match="parameters must be those that were linearised"):
+        bridge.load(file, smooth, parameters="2", **given)
+    with pytest.raises(ValueError, match="preconditioner must be the one that was linearised"):
+        other = {name: 2 * value for name, value in scale.items()}
+        bridge.load(file, smooth, preconditioner=other, **given)
+    back = bridge.load(file, smooth, **given)  # parameters and preconditioner are in the file
+    values, shape = np.ones((len(net.outputs) - net.sizes[2], net.n_outputs)), net.weights
+    for name, weight in shape(values).items():
+        torch.testing.assert_close(back.weights(values)[name], weight)
+
+
+def test_weights_may_lie_in_memory_as_they_like():
+    model = torch.nn.Linear(6, 1)
+    model.bias.data = torch.randn(7, 2)[6:, 1]  # one number, with a stride
+    data = (torch.randn(5, 6), torch.randn(5, 1)), (torch.randn(2, 6), torch.randn(2, 1))
+    assert bridge.linearise(model, torch.nn.MSELoss(), *data).n_retain == 5
 
 
 def test_a_changed_model_is_not_checked():
