@@ -44,12 +44,15 @@ class AutogradLoss(SampleLoss):
         return self.call(shaped, targets)
 
     def values(self, outputs: Tensor, targets: Any) -> Tensor:
-        """``ℓ_i``, shape (n,); 0 where the loss of the sample alone is undefined (0/0)."""
-        return self._each(self._alone, outputs, targets)
+        """``ℓ_i``, shape (n,); 0 where the loss of the sample alone is undefined (0/0).
+
+        NaN where it is undefined at these outputs only: of runs that have diverged.
+        """
+        return self._where_defined(self._alone, outputs, targets)
 
     def gradients(self, outputs: Tensor, targets: Any) -> Tensor:
-        """``∇ℓ_i``, shape (n, C)."""
-        return self._each(grad(self._alone), outputs, targets)
+        """``∇ℓ_i``, shape (n, C); 0 and NaN as for `values`."""
+        return self._where_defined(grad(self._alone), outputs, targets)
 
     def hessians(self, outputs: Tensor, targets: Any) -> Tensor:
         """``∇²ℓ_i``, shape (n, C, C)."""
@@ -163,14 +166,28 @@ class AutogradLoss(SampleLoss):
         found = self.hessians(outputs, targets)
         return 0.5 * (found + found.mT)
 
+    def _where_defined(self, function: Any, outputs: Tensor, targets: Any) -> Tensor:
+        """Apply a function to every sample; 0 of those of which it is NaN whatever the outputs."""
+        found = self._every(function, outputs, targets)
+        if bool(found.isnan().any()):
+            usual = self.reference(len(outputs), outputs.device)
+            found = torch.where(self._every(function, usual, targets).isnan(), 0.0, found)
+        return found
+
     def _each(self, function: Any, outputs: Tensor, targets: Any, *more: Tensor) -> Tensor:
-        """Apply a function of a sample's output, target and more to every sample."""
+        """Apply a function of a sample's output, target and more to every sample; 0 for NaN."""
+        found = self._every(function, outputs, targets, *more)
+        return torch.where(found.isnan(), 0.0, found)  # a mean over nothing (0/0) counts nothing
+
+    def _every(self, function: Any, outputs: Tensor, targets: Any, *more: Tensor) -> Tensor:
+        """Apply a function of a sample's output, target and more, in float64, detached."""
         outputs = outputs.to(self.dtype)
         if not self.loops:
             try:
                 with warnings.catch_warnings():
                     warnings.filterwarnings("ignore", message="There is a performance drop")
-                    return _defined(vmap(function)(outputs, targets, *more))
+                    found: Tensor = vmap(function)(outputs, targets, *more)
+                    return found.detach().double()
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError:  # control flow on the data: one sample at a time
@@ -179,13 +196,7 @@ class AutogradLoss(SampleLoss):
             function(output, map_tensors(lambda t, i=i: t[i], targets), *(m[i] for m in more))
             for i, output in enumerate(outputs)
         ]
-        return _defined(torch.stack(rows))
-
-
-def _defined(found: Tensor) -> Tensor:
-    """Detach in float64; a sample whose mean runs over nothing (0/0) counts nothing."""
-    found = found.detach().double()
-    return torch.where(found.isnan(), 0.0, found)
+        return torch.stack(rows).detach().double()
 
 
 def _first(targets: Any) -> Tensor:

@@ -56,7 +56,7 @@ def applies(reading: Reading, plan: RunPlan, optimiser: Optimiser) -> bool:
 
 def run(
     reading: Reading,
-    losses: tuple[SetLoss, SetLoss | None],
+    losses: tuple[SetLoss | None, ...],
     plan: RunPlan,
     initial: FloatArray,
     *,
@@ -73,8 +73,9 @@ def run(
     filters, dim = network.weights["weights"].shape[1:]
     signs = np.repeat(signs, filters)
     centre = np.ascontiguousarray(network.weights["weights"].numpy().reshape(-1, dim).T)
-    kind, scale = KINDS[losses[0].loss.name]
-    cuts = np.array([_cut(loss) for loss in losses])
+    loss = reading.losses[0]
+    kind, scale = KINDS[loss.name]
+    cuts = np.array([_cut(own) for own in losses[:2]])
     fixed = patches, labels, signs, kind, scale, cuts, plan.sizes[0]
     cells, replicas = len(plan.step_size), plan.replicas
     moves = initial.reshape(replicas, -1, dim).transpose(0, 2, 1)

@@ -29,7 +29,8 @@ class _FrozenSetLoss(SetLoss):
     """
 
     def __init__(self, known: SetLoss, outputs: Tensor) -> None:
-        super().__init__(known.loss, known.targets)
+        vars(self).update(vars(known))
+        self.contrasted = None  # slopes are expanded in all C outputs
         self.start = outputs
         self.slope = known.loss.gradients(outputs, known.targets)
         root = known.loss.roots(outputs, known.targets).dense()

@@ -421,12 +421,12 @@ class _Runs:
             shrunk = self.a - 1.0
             square = square - 2.0 * shrunk * (c @ self.space.drift[:seen])
             square = square + (shrunk * self.space.weight_norm) ** 2
-        length: Tensor = square.clamp(min=0.0).sqrt().nan_to_num(nan=torch.inf)
+        length: Tensor = square.clamp(min=0.0).sqrt().nan_to_num(nan=torch.inf, posinf=torch.inf)
         return length
 
     def _measure_leap(self, before: Tensor) -> None:
         """Take note of the furthest that any output of each cell was moved by a step."""
-        moved = (self.h[0] - before).abs_().amax(dim=1).nan_to_num_(nan=torch.inf)
+        moved = (self.h[0] - before).abs_().amax(dim=1).nan_to_num_(nan=torch.inf, posinf=torch.inf)
         self.leap = torch.maximum(self.leap, moved)
 
     def _keep(self, step: int) -> None:

@@ -573,7 +573,7 @@ class LinearisedNetwork:
                 start += len(part)
 
     def _references(self) -> tuple[Reference | None, ...]:
-        pool = self.space.outputs
+        pool = self.space.outputs[: sum(self.sizes[:2])]  # a test set changes no verdict
         return tuple(
             None if loss is None else loss.reference(outputs, pool)
             for loss, outputs in self.space.parts()

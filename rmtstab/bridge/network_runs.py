@@ -52,7 +52,7 @@ class Optimiser:
 
 def run_network(
     reading: Reading,
-    losses: tuple[SetLoss, SetLoss | None],
+    losses: tuple[SetLoss | None, ...],
     plan: RunPlan,
     initial: FloatArray,
     optimiser: Optimiser,
@@ -102,7 +102,7 @@ class _Runs:
     def __init__(
         self,
         reading: Reading,
-        losses: tuple[SetLoss, SetLoss | None],
+        losses: tuple[SetLoss | None, ...],
         plan: RunPlan,
         block: slice,
         optimiser: Optimiser,
@@ -111,8 +111,7 @@ class _Runs:
     ) -> None:
         self.network: Network = reading.network
         self.plan, self.optimiser = plan, optimiser
-        test = None if held_out is None else SetLoss(reading.losses[0], held_out.targets)
-        self.losses: tuple[SetLoss | None, ...] = (*losses, test)
+        self.losses = losses
         parts = (*reading.samples, held_out)
         self.inputs = joined([part for part in parts if part is not None]).inputs
         self.device = self.network.device
@@ -245,7 +244,8 @@ class _Runs:
             moved = self.moved.double()
             if self.preconditioner is not None:
                 moved = moved * self.preconditioner.double().rsqrt()
-            self.records[6][..., row] = moved.norm(dim=-1)
+            length = moved.norm(dim=-1)
+            self.records[6][..., row] = length.nan_to_num(nan=torch.inf, posinf=torch.inf)
             size = max(1, self._record_runs() // self.moved.shape[0])
             for first in range(0, self.moved.shape[1], size):
                 at = slice(first, first + size)

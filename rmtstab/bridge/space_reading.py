@@ -22,7 +22,7 @@ from rmtstab.bridge.run_memory import NUMBER
 from rmtstab.bridge.sample_loss import SampleLoss
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.schedule import BudgetError
-from rmtstab.bridge.set_loss import SetLoss
+from rmtstab.bridge.set_loss import set_losses
 
 
 @contextmanager
@@ -82,13 +82,9 @@ def read_space(
             for name, w in network.weights.items()
         )
     )
-    sets = [
-        None if part is None or loss is None else SetLoss(loss, part.targets)
-        for part, loss in zip(samples, losses, strict=True)
-    ]
     return FunctionSpace(
         outputs, gram.reshape(len(drawn), outputs.shape[1], -1).contiguous(), drift,
-        square**0.5, tuple(sets), has_room=has_room,
+        square**0.5, set_losses(losses, samples), has_room=has_room,
     )  # fmt: skip
 
 

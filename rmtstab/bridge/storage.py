@@ -23,7 +23,7 @@ from rmtstab.bridge.network import Network
 from rmtstab.bridge.network_file import FORMAT, KINDS, SETS, Moving, probes
 from rmtstab.bridge.parameters import moving_names
 from rmtstab.bridge.samples import Samples
-from rmtstab.bridge.set_loss import SetLoss
+from rmtstab.bridge.set_loss import set_losses
 from rmtstab.bridge.space_reading import evaluating
 
 SAME = 1e-6  # relative: numbers of one loss on two machines, in float32 at worst
@@ -125,10 +125,7 @@ def load(
         losses.append(read_loss(function, shape, samples[-1], own))  # type: ignore[arg-type]
         if losses[-1].name != kind:
             raise ValueError(f"loss must be {kind}, as stored for {name}, got {losses[-1].name}")
-    sets = [
-        None if part is None else SetLoss(read, part.targets)
-        for read, part in zip(losses, samples, strict=True)
-    ]
+    sets = set_losses(losses, samples)
     drift = torch.from_numpy(arrays["drift"]) if "drift" in arrays else None
     bends = tuple(
         Bend(
@@ -139,7 +136,7 @@ def load(
         for k, length in enumerate(header.get("bends", ()))
     )
     space = FunctionSpace(
-        outputs, torch.from_numpy(arrays["gram"]), drift, header["weight_norm"], tuple(sets), bends
+        outputs, torch.from_numpy(arrays["gram"]), drift, header["weight_norm"], sets, bends
     )
     for name, stored, found in zip(SETS, header["probes"], probes(space), strict=True):
         if stored is not None and not np.allclose(stored, found or (), rtol=SAME, atol=0.0):

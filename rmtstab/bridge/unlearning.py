@@ -20,7 +20,7 @@ from rmtstab.bridge.reading import Reading, read, read_held_out
 from rmtstab.bridge.run_memory import NUMBER, refuse_beyond
 from rmtstab.bridge.run_plan import Schedule, plan_runs
 from rmtstab.bridge.runs import Runs
-from rmtstab.bridge.set_loss import SetLoss
+from rmtstab.bridge.set_loss import set_losses
 from rmtstab.bridge.space_reading import evaluating
 
 Until = Callable[[FloatArray, FloatArray, FloatArray], bool]
@@ -223,8 +223,9 @@ def unlearn(
                 f"initial must have shape (replicas, n_parameters={network.n_parameters}), "
                 f"got {start.shape}"
             )
-        losses = _set_losses(reading)
         held_out, _ = read_held_out(reading, test)
+        followed = None if held_out is None else reading.losses[0]
+        losses = set_losses((*reading.losses, followed), (*samples, held_out))
         if held_out is None and cnn_runs.applies(reading, plan, optimiser):
             curves, final, stopped = cnn_runs.run(
                 reading, losses, plan, start, until=until, keep_final=keep_final
@@ -236,10 +237,11 @@ def unlearn(
             )  # fmt: skip
         flipped = _flipped_share(model, reading, final)
     pool = torch.cat(reading.outputs).double()
-    retained = losses[0].reference(reading.outputs[0].double(), pool)
-    forgotten = None
-    if losses[1] is not None:
-        forgotten = losses[1].reference(reading.outputs[1].double(), pool)
+    retained, forgotten = (
+        None if loss is None else loss.reference(outputs.double(), pool)
+        for loss, outputs in zip(losses[:2], reading.outputs, strict=True)
+    )
+    assert retained is not None  # there are retain samples
     found = turns(
         curves, retained, forgotten, forget_level=forget_level, collapse_level=collapse_level
     )
@@ -284,15 +286,6 @@ def _refuse_renorming(model: nn.Module, names: Collection[str]) -> None:
                 f"{type(module).__name__} {path!r} (max_norm={module.max_norm:g}), whose lookups "
                 "rescale them; set its max_norm to None"
             )
-
-
-def _set_losses(reading: Reading) -> tuple[SetLoss, SetLoss | None]:
-    found = [
-        None if part is None or loss is None else SetLoss(loss, part.targets)
-        for part, loss in zip(reading.samples, reading.losses, strict=True)
-    ]
-    assert found[0] is not None
-    return found[0], found[1]
 
 
 def _flipped_share(model: nn.Module, reading: Reading, final: FloatArray) -> FloatArray:

@@ -58,3 +58,25 @@ def test_half_squared_error_is_its_own_expansion():
     _, _, _, net = problem(bridge.half_squared_error)
     runs = [n.run(replicas=2, **HOW) for n in (net, frozen(net))]
     np.testing.assert_allclose(runs[0].retain_loss, runs[1].retain_loss, rtol=1e-10)
+
+
+def test_frozen_runs_of_classes_follow_the_expansion():
+    """Softmax's slopes expanded at w*, by hand, from full batches."""
+    generator = torch.Generator().manual_seed(2)
+    x, y = torch.randn(10, 4, generator=generator).double(), torch.arange(10) % 3
+    model, loss = torch.nn.Linear(4, 3).double(), torch.nn.CrossEntropyLoss()
+    net = bridge.linearise(model, loss, (x[:7], y[:7]), (x[7:], y[7:]))
+    found = frozen(net).run(0.7, (7, 3), 0.4, 6, replicas=1, rng=0)
+    with torch.no_grad():
+        start = model(x)
+    p = start.softmax(dim=1)
+    slope = p - torch.nn.functional.one_hot(y, 3)
+    features = torch.cat([x, torch.ones(10, 1)], dim=1).double()
+    omega = torch.tensor([0.6 / 7] * 7 + [-0.4 / 3] * 3, dtype=torch.float64)[:, None]
+    weights, losses = torch.zeros(5, 3).double(), []
+    for _ in range(7):
+        moved = features @ weights
+        losses.append(float(loss((start + moved)[7:], y[7:])))
+        turned = p * moved - p * (p * moved).sum(dim=1, keepdim=True)
+        weights = weights - 0.7 * features.T @ (omega * (slope + turned))
+    np.testing.assert_allclose(found.forget_loss[0], losses, rtol=1e-12)

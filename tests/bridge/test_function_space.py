@@ -324,3 +324,49 @@ def test_lack_of_memory_is_not_read_as_lack_of_second_derivatives(monkeypatch):
     model, x, y = torch.nn.Linear(3, 2), torch.randn(6, 3), torch.tensor([0, 1, 0, 1, 1, 0])
     with pytest.raises(torch.OutOfMemoryError):
         bridge.linearise(model, torch.nn.CrossEntropyLoss(), (x[:4], y[:4]), (x[4:], y[4:]))
+
+
+def test_labels_that_are_all_one_are_parted_where_those_of_the_other_set_are():
+    """Forgetting class 1 of labels 0/1 under a squared error: half way, not 0."""
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(40, 6, generator=g, dtype=torch.float64)
+    y = (x[:, :1] > 0).double()
+    model = torch.nn.Linear(6, 1).double()
+    with torch.no_grad():
+        solution = torch.linalg.lstsq(torch.cat([x, torch.ones(40, 1)], dim=1).double(), y).solution
+        model.weight.copy_(solution[:6].T)
+        model.bias.copy_(solution[6])
+    forget = torch.where(y[:, 0] == 1)[0][:8]
+    retain = torch.tensor([i for i in range(40) if i not in forget])
+    data = (x[retain], y[retain]), (x[forget], y[forget])
+    net = bridge.linearise(model, torch.nn.MSELoss(), *data)
+    settings = {"step_size": 0.02, "batch_size": (10, 8), "alpha": 0.5, "steps": 60, "rng": 0}
+    predicted = net.run(replicas=1, **settings)
+    real = bridge.unlearn(model, torch.nn.MSELoss(), *data, replicas=1, **settings)
+    outputs = net.predicted_outputs(predicted, (), 30)[1]
+    assert predicted.forget_accuracy[0, 30] == np.mean(outputs > 0.5) < 1.0
+    np.testing.assert_array_equal(predicted.forget_accuracy, real.forget_accuracy)
+    np.testing.assert_array_equal(predicted.forget_step, real.forget_step)
+
+
+def test_class_labels_tell_right_from_wrong_whatever_the_loss():
+    """A negative cross-entropy that is ascended learns the forget set."""
+    net = bridge.linearise(
+        make_model("tanh"), torch.nn.CrossEntropyLoss(), *make_data("classes"),
+        forget_loss=lambda f, y: -torch.nn.functional.cross_entropy(f, y),
+    )  # fmt: skip
+    run = net.run(0.5, (9, 4), 0.5, 60, replicas=1, rng=0)
+    labels = make_data("classes")[1][1].numpy()
+    for step in (0, 5, 60):
+        outputs = net.predicted_outputs(run, (), step)[1]
+        assert run.forget_accuracy[0, step] == np.mean(outputs.argmax(axis=1) == labels)
+    assert run.forget_accuracy[0, -1] == 1.0
+
+
+def test_a_test_set_changes_no_verdict():
+    """Chance, for a loss that knows of no right answers, is that of what is trained on."""
+    data, loss = make_data("real"), torch.nn.MSELoss()
+    far = 10.0 * data[2][0], 10.0 * data[2][1]
+    nets = [bridge.linearise(make_model("tanh"), loss, *data[:2], part) for part in (None, far)]
+    for own, other in zip(nets[0].references[:2], nets[1].references[:2], strict=True):
+        assert own[:2] == other[:2]

@@ -74,3 +74,22 @@ def test_predicted_runs_are_the_real_ones(seed, name, forget_loss, scaled, optio
         )
     expected = LOSSES[name](model(data[0][0]), data[0][1]).item()
     np.testing.assert_allclose(real.retain_loss[..., 0], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("every", [1, 400])
+def test_a_run_that_diverges_collapses_whatever_the_loss(every):
+    """A loss of its own is no better than torch's of the same values: NaN is not 0."""
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(50, 6, generator=g, dtype=torch.float64)
+    w = torch.randn(6, 1, generator=g, dtype=torch.float64)
+    model = torch.nn.Linear(6, 1, bias=False).double()
+    with torch.no_grad():
+        model.weight.copy_(w.T + 0.01)
+    data = (x[:40], x[:40] @ w), (x[40:], x[40:] @ w)
+    settings = {"step_size": 20.0, "batch_size": (10, 5), "alpha": 0.3, "steps": 400, "rng": 0,
+                "replicas": 2, "record_every": every}  # fmt: skip
+    for loss in (torch.nn.MSELoss(), lambda f, t: ((f - t) ** 2).mean()):
+        net = bridge.linearise(model, loss, *data)
+        for runs in (net.run(**settings), bridge.unlearn(model, loss, *data, **settings)):
+            assert runs.outcome.item() == "collapses"
+            assert np.isinf(runs.retain_loss[:, -1]).all() and np.isinf(runs.displacement[0, -1])
