@@ -49,15 +49,18 @@ class Bend:
     gram : Tensor, shape (n·C, N·C)
         Gram matrix there less that at the weights.
     direction : Tensor, shape (n·C,)
-        ``K c/‖δ‖`` of the point's coefficients and displacement δ: its product with other
-        coefficients is the way that they go along δ.
+        ``(K c + (1 − a)u)/‖δ‖`` of the point's coefficients and displacement δ: its product with
+        other coefficients is the way that they go along δ.
     length : float
         ``‖δ‖``.
+    decayed : float
+        The same product with ``(1 − a)w*``, by which the weights have decayed.
     """
 
     gram: Tensor
     direction: Tensor
     length: float
+    decayed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class FunctionSpace:
         return FunctionSpace(
             less(self.outputs).view(-1, width - 1), both(self.gram),
             None if self.drift is None else less(self.drift), self.weight_norm, self.losses,
-            tuple(Bend(both(b.gram), less(b.direction), b.length) for b in self.bends),
+            tuple(Bend(both(b.gram), less(b.direction), b.length, b.decayed) for b in self.bends),
         )  # fmt: skip
 
     def parts(self) -> Iterator[tuple[SetLoss | None, Tensor]]:
@@ -326,6 +329,9 @@ class _Runs:
             return
         bends = self.space.bends
         ways = self.c.flatten(2) @ torch.stack([bend.direction for bend in bends], dim=1)
+        if self.plan.weight_decay:
+            decayed = torch.tensor([bend.decayed for bend in bends]).to(ways)
+            ways = ways + (1.0 - self.a)[:, None] * decayed
         way, nearest = ways.max(dim=2)
         for k, bend in enumerate(bends):
             share = (way / bend.length).clamp(0.0, FARTHEST) * (nearest == k)

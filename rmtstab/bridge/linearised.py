@@ -309,7 +309,8 @@ class LinearisedNetwork:
         Returns
         -------
         tuple of ndarray, shape (n, C), float64
-            Of the retain, forget and test set; None for a set that is not there.
+            Of the retain, forget and test set; None for a set that is not there. Outputs of
+            several axes are flat: reshape them to ``(n, *net.output_shape)``.
 
         Raises
         ------
@@ -435,7 +436,8 @@ class LinearisedNetwork:
         -----
         Exact for a kernel that is linear along the way, so wrong where it turns: a point is
         taken a quarter of the way to collapse, and says little of what comes after. Each point
-        holds a Gram matrix more and adds a product to every step.
+        holds a Gram matrix more and adds a product to every step. ``displacement`` is that of
+        the moving kernel, ``√(cᵀ(f* − f))``, and parts from ``‖w − w*‖`` of `weights`.
 
         Examples
         --------

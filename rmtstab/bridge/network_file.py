@@ -89,7 +89,7 @@ def save(net: Linearisation, path: Any) -> None:
     header = {
         "format": FORMAT,
         "weight_norm": net.space.weight_norm,
-        "bends": [bend.length for bend in net.space.bends],
+        "bends": [[bend.length, bend.decayed] for bend in net.space.bends],
         "output_shape": list(net.output_shape),
         "parameters": list(net.moving.names),
         "references": net.references,

@@ -11,6 +11,7 @@ with k the point whose displacement δ_k makes the smallest angle with δ.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ class Point(NamedTuple):
 
     cell: tuple[int, ...]
     step: int
-    coefficients: FloatArray  # of the displacement there, shape (n·C,)
+    coefficients: FloatArray  # of the displacement there, shape (n·C + 1,), see `_extended`
 
 
 def points_of(
@@ -59,7 +60,8 @@ def points_of(
     steps = np.maximum(np.ceil(WHEN * ends), 1.0).astype(np.int64)
     if not plan.steps:
         return []
-    coefficients = net.coefficients(run, steps[:, None], replica=replica).values.reshape(cells, -1)
+    kept = net.coefficients(run, steps[:, None], replica=replica)
+    coefficients = np.column_stack([kept.values.reshape(cells, -1), 1.0 - kept.scale[:, 0]])
     lengths, cosines = _angles(net, coefficients)
     usable = np.isfinite(lengths) & (lengths > 0.0)
     if not usable.any():
@@ -98,20 +100,33 @@ def bends_of(
         apart = float(moved.norm() / net.space.gram.norm())
         if not STILL < apart < np.inf:
             continue
-        c = torch.as_tensor(point.coefficients).to(moved)
-        side = len(c)
-        seen = net.space.gram.reshape(side, -1)[:, :side] @ c
-        length = float((c @ seen).clamp(min=0.0).sqrt())
-        bends.append(Bend(moved.view(side, -1), seen / length, length))
+        seen: FloatArray = _extended(net) @ point.coefficients
+        length = math.sqrt(max(float(point.coefficients @ seen), 0.0))
+        way = torch.as_tensor(seen / length).to(moved)
+        bends.append(Bend(moved.view(len(way) - 1, -1), way[:-1], length, float(way[-1])))
     return tuple(bends)
 
 
+def _extended(net: Linearisation) -> FloatArray:
+    """Gram matrix of the columns of ``(P^½ Jᵀ, P^{-½} w*)``: ``δ = −PJᵀc − (1 − a)w*``.
+
+    Shape (n·C + 1, n·C + 1); the last row is 0 where nothing is known of ``J w*``, and weights
+    that do not decay have no part in it.
+    """
+    space = net.space
+    side = space.gram.shape[0] * space.gram.shape[1]
+    found = np.zeros((side + 1, side + 1))
+    found[:-1, :-1] = space.gram.reshape(side, -1)[:, :side].cpu().numpy()
+    if space.drift is not None:
+        found[-1, :-1] = found[:-1, -1] = space.drift[:side].cpu().numpy()
+        found[-1, -1] = space.weight_norm**2
+    return found
+
+
 def _angles(net: Linearisation, c: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Lengths of displacements ``Jᵀc``, and the cosines between them."""
-    side = c.shape[1]
-    gram = net.space.gram.reshape(side, -1)[:, :side].cpu().numpy()
+    """Lengths of displacements, and the cosines between them."""
     with np.errstate(all="ignore"):
-        products = c @ gram @ c.T
+        products = c @ _extended(net) @ c.T
         lengths = np.sqrt(np.diag(products))
         cosines: FloatArray = products / np.outer(lengths, lengths)
     return lengths, cosines

@@ -131,9 +131,9 @@ def load(
         Bend(
             torch.from_numpy(arrays[f"bend_{k}"]),
             torch.from_numpy(arrays[f"bend_{k}_direction"]),
-            length,
+            *numbers,
         )
-        for k, length in enumerate(header.get("bends", ()))
+        for k, numbers in enumerate(header["bends"])
     )
     space = FunctionSpace(
         outputs, torch.from_numpy(arrays["gram"]), drift, header["weight_norm"], sets, bends
@@ -208,10 +208,14 @@ def _foreign(path: Any, error: Exception) -> ValueError:
 
 def _check(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> None:
     """Raise something unless the header is one that `save` writes, and fits the arrays."""
-    lengths = header.get("bends", [])  # none in files written before kernels were refined
-    if not isinstance(lengths, list):
-        raise TypeError(f"bends must be a list, got {lengths!r:.50}")
-    bends = [f"bend_{k}" for k in range(len(lengths))]
+    numbers = header["bends"]
+    if not isinstance(numbers, list) or any(
+        not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[1], float)
+        or not math.isfinite(pair[1]) for pair in numbers
+    ):  # fmt: skip
+        raise TypeError(f"bends must be a list of two numbers each, got {numbers!r:.50}")
+    lengths = [pair[0] for pair in numbers]
+    bends = [f"bend_{k}" for k in range(len(numbers))]
     ways = [f"{name}_direction" for name in bends]
     drift = ["drift"] if "drift" in arrays else []
     for name in ("outputs", "gram", *drift, *bends, *ways):

@@ -275,13 +275,13 @@ def test_differences_of_outputs_are_enough_for_softmax(monkeypatch, classes, mov
     )  # fmt: skip
     settings = {"replicas": 3, "rng": 0, "momentum": 0.5, "weight_decay": 0.1}
     if moves:
-        net = net.refine(net.run([0.1, 2.0], (3, 2), 0.6, 12, **settings))
+        net = net.refine(net.run([0.1, 0.5], (3, 2), 0.6, 12, **settings))
         assert net.space.bends
     assert net.space.contrasts.outputs.shape == (14, classes - 1)
-    found = net.run([0.1, 2.0], (3, 2), 0.6, 12, **settings)
+    found = net.run([0.1, 0.5], (3, 2), 0.6, 12, **settings)
     monkeypatch.setattr(bridge.function_space, "CONTRASTED", 0)
     del net.space.__dict__["contrasts"]
-    expected = net.run([0.1, 2.0], (3, 2), 0.6, 12, **settings)
+    expected = net.run([0.1, 0.5], (3, 2), 0.6, 12, **settings)
     assert net.space.contrasts is net.space
     for name in ("retain_loss", "forget_loss", "test_loss", "displacement"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name),

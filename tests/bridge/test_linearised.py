@@ -12,6 +12,7 @@ from rmtstab import bridge  # noqa: E402
 from rmtstab.bridge.curves import Curves, Reference, SetCurves, turns  # noqa: E402
 from rmtstab.bridge.expansions import frozen, started_at  # noqa: E402
 from rmtstab.bridge.range_check import CHECKED  # noqa: E402
+from rmtstab.bridge.refinement import points_of  # noqa: E402
 
 LOSS = torch.nn.CrossEntropyLoss()
 
@@ -219,6 +220,30 @@ def test_the_kernel_moves_along_its_bends_to_single_precision(case, cells):
         c += etas[-1] * slopes
     assert share > 0.05  # it does move
     np.testing.assert_allclose(run.retain_loss[-1, 1, :-1], losses, rtol=1e-5)
+
+
+def test_the_way_along_a_bend_counts_what_decay_has_moved(case):
+    """``⟨δ, δ_k⟩/‖δ_k‖`` of the weights themselves."""
+    _, _, net = case
+    settings = {"step_size": 0.3, "batch_size": (6, 3), "alpha": 0.4, "steps": 40, "rng": 0,
+                "weight_decay": 0.1}  # fmt: skip
+    run = net.run(**settings)
+    (bend,) = net.refine(run, passes=1).space.bends
+    (point,) = points_of(net, run, 1)
+    start = torch.cat([w.flatten() for w in net.network.weights.values()]).double()
+
+    def moved(step):
+        kept = net.coefficients(run, np.array([[step]]))
+        weights = net.weights(kept.values[0, 0], kept.scale[0, 0])
+        flat = torch.cat([w.flatten() for w in weights.values()]).double() - start
+        return flat, kept.values[0, 0].ravel(), kept.scale[0, 0]
+
+    there, _, _ = moved(point.step)
+    assert bend.length == pytest.approx(float(there.norm()), rel=1e-5)
+    here, c, scale = moved(25)
+    way = c @ bend.direction.numpy() + (1.0 - scale) * bend.decayed
+    assert way == pytest.approx(float(here @ there / there.norm()), rel=1e-4)
+    assert abs((1.0 - scale) * bend.decayed) > 0.1 * abs(way)
 
 
 def test_a_verdict_that_depends_on_the_kernel_is_flagged(case):
