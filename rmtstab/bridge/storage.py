@@ -49,10 +49,12 @@ def load(
         As given to `linearise`: functions are not stored.
     model : torch.nn.Module, optional
         The network; needed for `LinearisedNetwork.check` and `relinearise` alone.
-    parameters, preconditioner : optional
+    parameters : str, iterable, callable or None
         Default those that were given to `linearise`, which the file holds.
-    output : str or callable, optional
+    output : str, callable or None
         As given to `linearise`, with a model.
+    preconditioner : dict of Tensor, Optimizer or None
+        Default the one that was given to `linearise`.
 
     Returns
     -------
