@@ -9,22 +9,24 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from rmtstab._results import FloatArray
 from rmtstab.bridge.batch_transfer import Batch, transferred
+from rmtstab.bridge.batched_runs import BatchedRuns
 from rmtstab.bridge.curves import Curves, SetCurves
-from rmtstab.bridge.network import Network
 from rmtstab.bridge.reading import Reading
-from rmtstab.bridge.run_memory import refuse_beyond
+from rmtstab.bridge.run_memory import NUMBER, refuse_beyond
 from rmtstab.bridge.run_plan import RunPlan
+from rmtstab.bridge.schedule import available_memory
 from rmtstab.bridge.set_loss import SetLoss
 from rmtstab.bridge.space_reading import joined
 from rmtstab.bridge.trees import map_tensors, tensors
 
 WEIGHT_BYTES = 5e8  # of all runs stepped at once, one copy
 COPIES = 4  # of a run's weights: moved, centred, gradient, its product
-RECORD_RUNS = 64  # runs whose outputs on all samples are computed at once, at least
+RECORD_RUNS = 64  # runs whose outputs on all samples are computed at once
+RECORD_SAMPLES = 16  # of each run, at least, where not all fit
+RECORD_COPIES = 4  # of outputs: themselves, in float64, what the loss makes of them
 RECORD_BYTES = 2e8  # on a GPU, as many as take so much of inputs: launches cost more than bytes
 
 
@@ -71,7 +73,8 @@ def run_network(
     network = reading.network
     cells = len(plan.step_size)
     each = plan.replicas * network.n_parameters * network.dtype.itemsize
-    size = chunk_size or max(1, int(WEIGHT_BYTES / each))
+    most = min(WEIGHT_BYTES, available_memory(network.device) / COPIES)
+    size = chunk_size or max(1, int(most / each))
     if until is not None:
         size = cells  # it speaks of all cells
     refuse_beyond(
@@ -82,9 +85,19 @@ def run_network(
     parts = []
     stopped = False
     with network.differentiable():
+        inputs = joined([part for part in reading.samples if part is not None]).inputs
+        n_runs = cells * plan.replicas
+        model = BatchedRuns(network, inputs, n_runs, n_runs * _passes(plan))
+        width = int(sum(plan.batch_size))
+        refuse_beyond(
+            2.0 * width * model.kept, network.device,
+            f"batch_size: what one run's backward pass keeps of {width} samples",
+            "draw smaller batches, or a part of the retain and forget sets",
+        )  # fmt: skip
         for first in range(0, cells, size):
-            runs = _Runs(reading, losses, plan, slice(first, first + size), optimiser, initial)
-            parts.append((*runs.finish(until), runs.final() if keep_final else None))
+            block = slice(first, first + size)
+            own = _Runs(model, inputs, losses, plan, block, optimiser, initial)
+            parts.append((*own.finish(until), own.final() if keep_final else None))
             stopped |= parts[-1][1]
     final = np.zeros((cells, plan.replicas, 0))
     if keep_final:
@@ -92,21 +105,26 @@ def run_network(
     return Curves.concatenate([part[0] for part in parts]), final, stopped
 
 
+def _passes(plan: RunPlan) -> float:
+    """Passes of a sample through the model in one run; a backward pass is as long as two."""
+    return 3.0 * plan.steps * sum(plan.batch_size) + len(plan.recorded) * sum(plan.sizes)
+
+
 class _Runs:
     """A block of cells, stepped together: weights (replicas, cells, d)."""
 
     def __init__(
         self,
-        reading: Reading,
+        model: BatchedRuns,
+        inputs: Any,
         losses: tuple[SetLoss, SetLoss | None],
         plan: RunPlan,
         block: slice,
         optimiser: Optimiser,
         initial: FloatArray,
     ) -> None:
-        self.network: Network = reading.network
+        self.model, self.network, self.inputs = model, model.network, inputs
         self.losses, self.plan, self.optimiser = losses, plan, optimiser
-        self.inputs = joined([part for part in reading.samples if part is not None]).inputs
         self.device = self.network.device
         like: dict[str, Any] = {"dtype": self.network.dtype, "device": self.device}
         self.step_size = torch.as_tensor(plan.step_size[block], **like)
@@ -118,7 +136,6 @@ class _Runs:
         self.preconditioner = None if scale is None else scale**2
         self.first = torch.zeros_like(self.moved) if self._needs_first else None
         self.second = torch.zeros_like(self.moved) if optimiser.kind == "adamw" else None
-        self.batched = not self.network.vmap_fails
         shape = (*self.moved.shape[:2], len(plan.recorded))
         # losses, accuracies, displacements; they stay on the device until the runs end
         self.records = torch.full((5, *shape), torch.nan, dtype=torch.float64, device=self.device)
@@ -201,41 +218,39 @@ class _Runs:
                 found.append(batch[0] + start)
             start += self.plan.sizes[k]
         chosen = torch.cat(found, dim=1)
+        slope = torch.empty_like(self.moved)
+        replicas, cells = self.moved.shape[:2]
+        runs = self.model.runs_at_once(chosen.shape[1])
+        width = min(cells, max(1, runs // replicas))
+        for row in range(0, replicas, max(1, runs // width)):
+            rows = slice(row, row + max(1, runs // width))
+            for first in range(0, cells, width):
+                at = rows, slice(first, first + width)
+                slope[at] = self._block_gradient(at, chosen[rows], drawn)
+        return slope
+
+    def _block_gradient(
+        self,
+        at: tuple[slice, slice],
+        chosen: Tensor,
+        drawn: list[tuple[int, Tensor, Tensor | None]],
+    ) -> Tensor:
+        """Gradient in a block of replicas and cells."""
         inputs = map_tensors(lambda t: t[chosen], self.inputs)
-        leaf = (self.centre + self.moved).requires_grad_()
+        leaf = (self.centre + self.moved[at]).requires_grad_()
         with torch.enable_grad():
-            outputs = self._apply(leaf, inputs)
+            outputs = self.model.outputs(leaf, inputs)
         slopes, column = [], 0
         for k, indices, present in drawn:
             loss = self.losses[k]
             assert loss is not None
             part = outputs.detach()[:, :, column : column + indices.shape[1]].double()
             column += indices.shape[1]
-            own = loss.slopes(part, indices, present, self.plan.batch_size[k])
-            slopes.append(own * self.signs[k][:, None, None])
+            counts = None if present is None else present[at[0]]
+            own = loss.slopes(part, indices[at[0]], counts, self.plan.batch_size[k])
+            slopes.append(own * self.signs[k, at[1]][:, None, None])
         (slope,) = torch.autograd.grad(outputs, leaf, torch.cat(slopes, dim=2).to(outputs.dtype))
         return slope
-
-    def _apply(self, weights: Tensor, inputs: Any) -> Tensor:
-        """Outputs (replicas, cells, width, C) of each replica's inputs (replicas, width, …)."""
-
-        def one(flat: Tensor, batch: Any) -> Tensor:
-            return self.network.apply(self.network.unflatten(flat), batch)
-
-        if self.batched:
-            try:
-                result: Tensor = vmap(vmap(one, in_dims=(0, None)))(weights, inputs)
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError:
-                self.batched = False
-            else:
-                return result
-        rows = []
-        for replica, row in enumerate(weights):
-            batch = map_tensors(lambda t, r=replica: t[r], inputs)
-            rows.append(torch.stack([one(flat, batch) for flat in row]))
-        return torch.stack(rows)
 
     def _record(self, row: int) -> None:
         with torch.no_grad():
@@ -249,8 +264,7 @@ class _Runs:
         """Losses and accuracies of a block of cells on all samples."""
         flat = (self.centre + self.moved[:, at]).transpose(0, 1)  # all replicas see the same
         count = flat.shape[1]
-        inputs = map_tensors(lambda t: t[None], self.inputs)
-        outputs = self._apply(flat.reshape(1, -1, flat.shape[2]), inputs)[0].double()
+        outputs = self._all_outputs(flat.reshape(-1, flat.shape[2])).double()
         outputs = outputs.view(-1, count, *outputs.shape[1:]).transpose(0, 1)
         start = 0
         for k, loss in enumerate(self.losses):
@@ -261,8 +275,24 @@ class _Runs:
             self.records[2 * k + 1][:, at, row] = right
             start += len(loss)
 
+    def _all_outputs(self, weights: Tensor) -> Tensor:
+        """Outputs (runs, n, C) of all samples, as many at once as fit."""
+        n = sum(self.plan.sizes)
+        size = min(n, self.model.samples_at_once(len(weights)))
+        parts = []
+        for first in range(0, n, size):
+            inputs = map_tensors(lambda t, at=first: t[None, at : at + size], self.inputs)
+            parts.append(self.model.outputs(weights[None], inputs)[0])
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
     def _record_runs(self) -> int:
+        """Runs whose outputs on all samples are computed at once."""
+        n = sum(self.plan.sizes)
+        outputs = RECORD_COPIES * NUMBER * n * self.network.n_outputs
+        most = min(
+            self.model.runs_at_once(min(n, RECORD_SAMPLES)), int(self.model.budget / outputs)
+        )
         if self.device.type != "cuda":
-            return RECORD_RUNS
+            return min(RECORD_RUNS, most)
         each = sum(part.nbytes for part in tensors(self.inputs))
-        return max(RECORD_RUNS, int(RECORD_BYTES / each))
+        return min(max(RECORD_RUNS, int(RECORD_BYTES / each)), most)

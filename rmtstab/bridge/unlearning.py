@@ -47,6 +47,8 @@ class UnlearningRuns(Runs):
         NaN for a model without ``activation_pattern``.
     outside_theory : tuple of str
         What in these runs no linear stability or function-space prediction covers.
+    notes : tuple of str
+        How model, loss and data were read and the runs stepped, where that matters.
     """
 
     dimensions: ClassVar = {
@@ -59,9 +61,10 @@ class UnlearningRuns(Runs):
     stopped_early: bool
     flipped: FloatArray
     outside_theory: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def _fields(self) -> dict[str, Any]:
-        own = ("final", "stopped_early", "flipped", "outside_theory")
+        own = ("final", "stopped_early", "flipped", "outside_theory", "notes")
         return {**super()._fields(), **{name: getattr(self, name) for name in own}}
 
 
@@ -240,11 +243,11 @@ def unlearn(
         curves, retained, forgotten, forget_level=forget_level, collapse_level=collapse_level
     )
     shape = plan.shape
-    notes = []
+    outside = []
     if optimiser.kind == "adamw":
-        notes.append("AdamW: its second moments move, the theory's preconditioner is frozen")
+        outside.append("AdamW: its second moments move, the theory's preconditioner is frozen")
     if max_norm is not None:
-        notes.append("gradient clipping")
+        outside.append("gradient clipping")
     return UnlearningRuns(
         curves.reshaped(shape),
         found.reshaped(shape),
@@ -252,7 +255,8 @@ def unlearn(
         final.reshape(*shape, *final.shape[1:]),
         stopped,
         flipped.reshape((*shape, replicas)),
-        tuple(notes),
+        tuple(outside),
+        tuple(dict.fromkeys((*reading.notes, *network.notes))),  # those of the runs came later
     )
 
 

@@ -1,12 +1,15 @@
 """Real runs: against torch's own optimisers, against function space, engine against engine."""
 
+import copy
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+from torch.utils.checkpoint import checkpoint  # noqa: E402
 
 from rmtstab import bridge  # noqa: E402
-from rmtstab.bridge import cnn_runs  # noqa: E402
+from rmtstab.bridge import batched_runs, cnn_runs  # noqa: E402
 from rmtstab.ensembles import SignalPlusNoise  # noqa: E402
 
 LOSS = torch.nn.CrossEntropyLoss()
@@ -28,8 +31,6 @@ def case():
 
 def by_torch(case, runs, cell, replica, loss, optimiser, clip=None):
     """The same run by `torch.optim`, on a copy of the model in eval mode."""
-    import copy
-
     model, retain, forget = case
     model = copy.deepcopy(model).eval()
     own = optimiser(list(model.parameters()), float(runs.plan.step_size[cell]))
@@ -134,6 +135,30 @@ def test_chunks_and_sparse_records_change_nothing(case):
     np.testing.assert_allclose(sparse.forget_loss, whole.forget_loss[..., sparse.steps])
 
 
+@pytest.mark.parametrize("until", [None, lambda *_: False], ids=["alone", "until"])
+def test_runs_that_would_keep_too_much_are_split(case, until, monkeypatch):
+    """Cells, then replicas, then samples of a record: as many at once as a budget holds."""
+    model, *data = case
+    common = {
+        "step_size": [0.1, 0.2, 0.3], "batch_size": (3, 2), "alpha": 0.5, "steps": 2, "rng": 0,
+        "replicas": 4, "record_every": 2, "until": until,
+    }  # fmt: skip
+    whole = bridge.unlearn(model, LOSS, *data, **common)
+    network = bridge.Network(copy.deepcopy(model).eval())
+    kept = batched_runs.kept_bytes(network, data[0][0])
+    assert kept == 8 * (5 + 4 + 4)  # inputs of both layers and of the norm, what tanh gives
+    for runs, step in ((12, 1), (8, 2), (3, 6), (0, 12)):
+        monkeypatch.setattr(batched_runs, "KEPT_BYTES", 5.5 * runs * kept)
+        sizes = []
+        handle = model[0].register_forward_hook(lambda _m, args, _out: sizes.append(len(args[0])))  # noqa: B023
+        parts = bridge.unlearn(model, LOSS, *data, **common)
+        handle.remove()
+        assert sizes.count(5) == 2 * step
+        assert sizes.count(13) == (6 if runs == 12 else 0)  # a record a cell, of all samples
+        for name in ("final", "retain_loss", "forget_accuracy"):
+            np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-12)
+
+
 def test_what_vmap_cannot_batch_is_run_in_a_loop(case):
     class Stubborn(torch.nn.Module):
         def __init__(self, inner):
@@ -152,6 +177,125 @@ def test_what_vmap_cannot_batch_is_run_in_a_loop(case):
     plain = bridge.unlearn(model, LOSS, *data, **common)
     looped = bridge.unlearn(Stubborn(model), LOSS, *data, **common)
     np.testing.assert_allclose(looped.final, plain.final, atol=1e-12)
+
+
+class Mixed(torch.autograd.Function):
+    """The identity, batched over runs as if all had the first one's values."""
+
+    @staticmethod
+    def forward(x):
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, slope):
+        return slope
+
+    @staticmethod
+    def vmap(info, in_dims, x):
+        first = x.movedim(in_dims[0], 0)[:1].expand(info.batch_size, *x.shape[1:])
+        return Mixed.apply(first.movedim(0, in_dims[0])), in_dims[0]
+
+
+class Recomputed(torch.nn.Module):
+    """Its backward pass comes when the model has its own weights back."""
+
+    def __init__(self, reentrant):
+        super().__init__()
+        self.inner, self.outer, self.reentrant = small(), torch.nn.Linear(5, 5).double(), reentrant
+
+    def forward(self, x):
+        return checkpoint(self.inner, self.outer(x).tanh(), use_reentrant=self.reentrant)
+
+
+class Late(torch.nn.Sequential):
+    """Its backward pass needs what `vmap` has forgotten by then."""
+
+    def forward(self, x):
+        hidden = self[0](x).detach()
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t + 0 * hidden.sum()):
+            return super().forward(x)
+
+
+class Between(torch.nn.Module):
+    def forward(self, x):
+        return Mixed.apply(x)
+
+
+def small(*layers):
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Linear(5, 4), *layers, torch.nn.Tanh(), torch.nn.Linear(4, 3)
+    ).double()
+
+
+@pytest.mark.parametrize(
+    ("build", "note"),
+    [
+        (lambda: small(Between()), "one by one: vmap gives wrong derivatives"),
+        (lambda: Late(*small()), "one by one: vmap cannot batch"),
+        (lambda: Recomputed(reentrant=False), ""),
+        (lambda: Recomputed(reentrant=True), ""),
+        (small, ""),
+    ],
+    ids=["wrong in silence", "late", "checkpoint", "reentrant", "plain"],
+)
+def test_what_vmap_batches_wrongly_or_cannot_differentiate_is_run_in_a_loop(case, build, note):
+    model, data = build(), case[1:]
+    runs = bridge.unlearn(
+        model, LOSS, *data, step_size=[0.1, 0.5], batch_size=(3, 2), alpha=0.4, steps=4, rng=0,
+        replicas=3,
+    )  # fmt: skip
+    for cell, replica in ((0, 0), (0, 2), (1, 1)):
+        path, end = by_torch((model, *data), runs, cell, replica, LOSS, torch.optim.SGD)
+        np.testing.assert_allclose(runs.retain_loss[cell, replica], path[:, 0], rtol=1e-12)
+        np.testing.assert_allclose(runs.final[cell, replica], end, atol=1e-14)
+    assert note in " ".join(runs.notes) and bool(note) == bool(runs.notes)
+
+
+@pytest.mark.parametrize("row", [0, -2])
+def test_padding_keeps_its_row_in_every_run(row):
+    """torch's batching over tables holds the row of the first run alone."""
+
+    class Bag(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = torch.nn.Parameter(torch.randn(9, 4, dtype=torch.float64))
+            self.head = torch.nn.Linear(20, 3, dtype=torch.float64)
+
+        def forward(self, tokens):
+            table = torch.nn.functional.embedding(tokens, self.table, padding_idx=row)
+            return self.head(table.flatten(1))
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Embedding(9, 4, padding_idx=row), torch.nn.Flatten(), torch.nn.Linear(20, 3)
+    ).double()
+    tokens, labels = torch.randint(0, 9, (17, 5)), torch.randint(3, (17,))
+    data = (tokens[:11], labels[:11]), (tokens[11:], labels[11:])
+    for model in (Bag(), module):
+        runs = bridge.unlearn(
+            model, LOSS, *data, step_size=[0.1, 0.2], batch_size=3, alpha=0.3, steps=5, rng=0,
+            replicas=3,
+        )  # fmt: skip
+        tables = runs.final[..., :36].reshape(2, 3, 9, 4)
+        assert not tables[:, :, row].any() and tables.any(axis=-1).sum() > 24
+        for cell, replica in np.ndindex(2, 3):
+            _, end = by_torch((model, *data), runs, cell, replica, LOSS, torch.optim.SGD)
+            np.testing.assert_allclose(runs.final[cell, replica], end, atol=1e-14)
+        assert not runs.notes  # batched all the same
+
+
+def test_runs_tell_how_their_model_was_read(case):
+    model = torch.nn.Linear(5, 3, dtype=torch.bfloat16)
+    data = [(x.bfloat16(), y) for x, y in case[1:]]
+    runs = bridge.unlearn(model, LOSS, *data, step_size=0.1, batch_size=2, alpha=0.5, steps=1,
+                          rng=0)  # fmt: skip
+    assert runs.notes == ("torch.bfloat16 weights, differentiated in float32",)
+    assert runs.to_dict()["notes"] == list(runs.notes)
 
 
 def test_the_model_is_left_in_its_mode(case):
@@ -247,6 +391,19 @@ def test_what_cannot_be_held_is_refused_before_a_step(case, monkeypatch):
         bridge.unlearn(
             case[0], LOSS, *case[1:], replicas=1, keep_final=False, chunk_size=90_000, **common
         )
+
+
+def test_what_one_run_keeps_is_refused_before_a_step(monkeypatch):
+    from rmtstab.bridge import run_memory
+
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3), torch.nn.Tanh(), torch.nn.Flatten())
+    data = [(torch.randn(n, 1, 202, 202), torch.zeros(n, 40_000)) for n in (3, 2)]
+    monkeypatch.setattr(run_memory, "available_memory", lambda _: 2e6)
+    common = {"step_size": np.full(99, 0.1), "alpha": 0.5, "steps": 1, "rng": 0, "replicas": 1}
+    with pytest.raises(
+        ValueError, match="batch_size must fit in memory, got what one run's .* keeps of 4 samples"
+    ):
+        bridge.unlearn(model, torch.nn.MSELoss(), *data, batch_size=2, **common)
 
 
 @pytest.mark.parametrize(
