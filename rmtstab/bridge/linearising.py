@@ -86,7 +86,7 @@ def linearise(
         reading = read(
             model, loss, retain, forget, forget_loss=forget_loss, parameters=parameters,
             output=output, preconditioner=preconditioner, device=device,
-            max_samples=max_samples, seed=seed,
+            max_samples=max_samples, seed=seed, check_deterministic=None,
         )  # fmt: skip
         network = reading.network
         held_out, notes = None, list(reading.notes)

@@ -106,18 +106,24 @@ class Network:
             return moved.clone() if copy and moved.data_ptr() == tensor.data_ptr() else moved
 
         self.weights: Weights = {name: hold(available[name], True) for name in self.names}
+        dtypes = {str(weight.dtype): name for name, weight in reversed(self.weights.items())}
+        if len(dtypes) > 1:
+            listed = " and ".join(f"{dtype} in {name!r}" for dtype, name in dtypes.items())
+            raise ValueError(
+                f"model must hold the weights that move in one precision, got {listed}; use "
+                "model.double(), or parameters= of one precision"
+            )
         self.fixed: Weights = {
             name: hold(p, renormed) for name, p in available.items() if name not in self.weights
         }
         self.fixed |= {name: hold(value, True) for name, value in model.named_buffers()}
         self.aliases = other_names(model)
         self.dtype = next(iter(self.weights.values())).dtype
-        for weight in self.weights.values():
-            self.dtype = torch.promote_types(self.dtype, weight.dtype)
         self.model_dtype = available[self.names[0]].dtype
         self.n_parameters = sum(weight.numel() for weight in self.weights.values())
         self.output_shape: tuple[int, ...] | None = None
         self.met: set[Any] = set()  # shapes and dtypes of inputs that the model has taken
+        self.idle = self.names  # weights on which no output seen so far depends
         self.is_checked = False  # whether it was seen to be a function of one sample
         self.notes: list[str] = []
         self.vmap_proved: set[tuple[int, int, tuple[str, ...]]] = set()  # shapes it is right for

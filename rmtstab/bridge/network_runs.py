@@ -14,12 +14,14 @@ from rmtstab._results import FloatArray
 from rmtstab.bridge.batch_transfer import Batch, transferred
 from rmtstab.bridge.batched_runs import BatchedRuns
 from rmtstab.bridge.curves import Curves, SetCurves
+from rmtstab.bridge.network import Network
 from rmtstab.bridge.reading import Reading
 from rmtstab.bridge.run_memory import NUMBER, refuse_beyond
 from rmtstab.bridge.run_plan import RunPlan
+from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.schedule import available_memory
 from rmtstab.bridge.set_loss import SetLoss
-from rmtstab.bridge.space_reading import joined
+from rmtstab.bridge.space_reading import joined, unused
 from rmtstab.bridge.trees import map_tensors, tensors
 
 WEIGHT_BYTES = 5e8  # of all runs stepped at once, one copy
@@ -85,7 +87,8 @@ def run_network(
     parts = []
     stopped = False
     with network.differentiable():
-        inputs = joined([part for part in reading.samples if part is not None]).inputs
+        everything = joined([part for part in reading.samples if part is not None])
+        inputs, decay = everything.inputs, _decay(network, everything, plan)
         n_runs = cells * plan.replicas
         model = BatchedRuns(network, inputs, n_runs, n_runs * _passes(plan))
         width = int(sum(plan.batch_size))
@@ -96,13 +99,26 @@ def run_network(
         )  # fmt: skip
         for first in range(0, cells, size):
             block = slice(first, first + size)
-            own = _Runs(model, inputs, losses, plan, block, optimiser, initial)
+            own = _Runs(model, inputs, losses, plan, decay, block, optimiser, initial)
             parts.append((*own.finish(until), own.final() if keep_final else None))
             stopped |= parts[-1][1]
     final = np.zeros((cells, plan.replicas, 0))
     if keep_final:
         final = np.concatenate([part[2] for part in parts if part[2] is not None])
     return Curves.concatenate([part[0] for part in parts]), final, stopped
+
+
+def _decay(network: Network, samples: Samples, plan: RunPlan) -> Tensor | None:
+    """Weight decay of each weight, None where there is none; unused ones have no gradient."""
+    if not plan.weight_decay:
+        return None
+    idle = unused(network, samples)
+    return network.flatten(
+        {
+            name: torch.full_like(weight, 0.0 if name in idle else plan.weight_decay)
+            for name, weight in network.weights.items()
+        }
+    )
 
 
 def _passes(plan: RunPlan) -> float:
@@ -119,6 +135,7 @@ class _Runs:
         inputs: Any,
         losses: tuple[SetLoss, SetLoss | None],
         plan: RunPlan,
+        decay: Tensor | None,
         block: slice,
         optimiser: Optimiser,
         initial: FloatArray,
@@ -132,8 +149,9 @@ class _Runs:
         self.centre = self.network.flatten(self.network.weights)
         start = torch.as_tensor(initial, **like)[:, None]
         self.moved = start.expand(-1, len(self.step_size), -1).clone()
-        scale = self.network.scale
+        self.scale = scale = self.network.scale
         self.preconditioner = None if scale is None else scale**2
+        self.decay = decay
         self.first = torch.zeros_like(self.moved) if self._needs_first else None
         self.second = torch.zeros_like(self.moved) if optimiser.kind == "adamw" else None
         shape = (*self.moved.shape[:2], len(plan.recorded))
@@ -186,24 +204,23 @@ class _Runs:
     def _step(self, step: int, batches: tuple[Batch | None, Batch | None]) -> None:
         eta = (self.step_size * float(self.plan.schedule[step]))[:, None]
         slope = self._gradient(batches)
-        if self.preconditioner is not None:
-            slope = slope * self.preconditioner
         if self.optimiser.max_norm is not None:
             norms = slope.norm(dim=-1, keepdim=True)
             slope = slope * (self.optimiser.max_norm / (norms + 1e-6)).clamp(max=1.0)
-        decay = self.plan.weight_decay
+        if self.preconditioner is not None:
+            slope = slope * self.preconditioner
         if self.optimiser.kind == "adamw":
             assert self.first is not None and self.second is not None
             b1, b2 = self.optimiser.betas
-            if decay:
-                self.moved -= eta * decay * (self.centre + self.moved)
+            if self.decay is not None:
+                self.moved -= eta * self.decay * (self.centre + self.moved)
             self.first.lerp_(slope, 1.0 - b1)
             self.second.mul_(b2).addcmul_(slope, slope, value=1.0 - b2)
             size = (self.second / (1.0 - b2 ** (step + 1))).sqrt_().add_(self.optimiser.epsilon)
             self.moved -= eta / (1.0 - b1 ** (step + 1)) * self.first / size
             return
-        if decay:
-            slope = slope + decay * (self.centre + self.moved)
+        if self.decay is not None:
+            slope = slope + self.decay * (self.centre + self.moved)
         if self.first is not None:
             slope = self.first.mul_(self.plan.momentum).add_(slope)
         self.moved.addcmul_(slope, -eta)
@@ -254,7 +271,9 @@ class _Runs:
 
     def _record(self, row: int) -> None:
         with torch.no_grad():
-            self.records[4][..., row] = self.moved.double().norm(dim=-1)
+            moved = self.moved.double()
+            moved = moved if self.scale is None else moved / self.scale
+            self.records[4][..., row] = moved.norm(dim=-1)
             size = max(1, self._record_runs() // self.moved.shape[0])
             for first in range(0, self.moved.shape[1], size):
                 at = slice(first, first + size)

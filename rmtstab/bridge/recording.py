@@ -185,7 +185,7 @@ def recording(
 
 @contextmanager
 def counted(network: Network) -> Iterator[dict[int, int]]:
-    """Count what forward passes keep for backward passes, in bytes by address, but weights and buffers."""
+    """Count bytes that forward passes keep for backward passes, by address; weights are free."""
     held = [*network.weights.values(), *network.fixed.values()]
     kept = dict.fromkeys((tensor.data_ptr() for tensor in held), 0)
 

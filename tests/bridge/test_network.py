@@ -224,6 +224,20 @@ def test_choices_that_name_nothing_are_refused():
             subset(parameters)
 
 
+def test_two_precisions_are_refused():
+    class Raised(nn.Module):
+        def forward(self, x):
+            return x.double()
+
+    model = nn.Sequential(nn.Linear(4, 3), Raised(), nn.Linear(3, 2, dtype=torch.float64))
+    message = "one precision, got torch.float64 in '2.weight' and torch.float32 in '0.weight'; use"
+    with pytest.raises(ValueError, match=message):
+        Network(model)
+    assert Network(model, parameters="0").dtype == torch.float32
+    half = nn.Sequential(nn.Linear(4, 3, dtype=torch.bfloat16), nn.Linear(3, 2))
+    assert Network(half).dtype == torch.float32  # half precision is raised anyway
+
+
 def test_a_tied_weight_answers_to_each_of_its_names():
     model = Tied()
     assert Network(model).names == Network(model, parameters="out").names == ("table.weight",)

@@ -105,6 +105,53 @@ def test_the_same_seed_gives_function_space_the_same_batches(case, options):
     np.testing.assert_array_equal(runs.outcome, predicted.outcome)
 
 
+class Spare(torch.nn.Linear):
+    """A linear model with a layer that its forward pass leaves out."""
+
+    def __init__(self):
+        super().__init__(5, 3, dtype=torch.float64)
+        self.spare = torch.nn.Linear(2, 2, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_weights_without_a_gradient_do_not_decay(case, kind):
+    torch.manual_seed(0)
+    model, optimiser = Spare(), {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[kind]
+    settings = {"step_size": [0.1, 0.3], "batch_size": 2, "alpha": 0.3, "steps": 5, "rng": 0,
+                "weight_decay": 0.4, "replicas": 2}  # fmt: skip
+    runs = bridge.unlearn(model, LOSS, *case[1:], optimizer=kind, **settings)
+    _, end = by_torch(
+        (model, *case[1:]), runs, 1, 0, LOSS, lambda p, lr: optimiser(p, lr, weight_decay=0.4)
+    )
+    np.testing.assert_allclose(runs.final[1, 0], end, atol=1e-12)
+    assert not runs.final[..., 18:].any() and runs.final[..., :18].all()
+    if kind == "sgd":  # a network linear in its weights: the prediction is the run
+        net = bridge.linearise(model, LOSS, *case[1:])
+        np.testing.assert_allclose(
+            net.run(**settings).displacement, runs.displacement, rtol=1e-9, atol=1e-12
+        )
+
+
+def test_a_preconditioner_scales_the_clipped_gradient_and_the_displacement(case):
+    torch.manual_seed(0)
+    model = torch.nn.Linear(5, 3, dtype=torch.float64)
+    scales = {name: torch.rand_like(p) + 0.5 for name, p in model.named_parameters()}
+    (x, y), _ = case[1:]
+    (slope, bias) = torch.autograd.grad(LOSS(model(x), y), list(model.parameters()))
+    gradient = torch.cat([slope.flatten(), bias]).numpy()
+    flat = torch.cat([p.flatten() for p in scales.values()]).numpy()
+    settings = {"step_size": 0.2, "batch_size": 9, "alpha": 0.0, "steps": 1, "rng": 0,
+                "replicas": 1, "preconditioner": scales}  # fmt: skip
+    for limit, factor in ((None, 1.0), (0.1, 0.1 / np.linalg.norm(gradient))):
+        assert factor == 1.0 or factor < 0.5
+        runs = bridge.unlearn(model, LOSS, (x, y), None, max_norm=limit, **settings)
+        expected = -0.2 * flat * gradient * factor
+        np.testing.assert_allclose(runs.final[0], expected, rtol=1e-5 if limit else 1e-12)
+        np.testing.assert_allclose(
+            runs.displacement[0, -1], np.sqrt((runs.final[0] ** 2 / flat).sum()), rtol=1e-12
+        )
+
+
 def test_only_drawn_samples_are_differentiated(case):
     model, *data = case
     sizes = []
@@ -401,7 +448,7 @@ def test_what_one_run_keeps_is_refused_before_a_step(monkeypatch):
     monkeypatch.setattr(run_memory, "available_memory", lambda _: 2e6)
     common = {"step_size": np.full(99, 0.1), "alpha": 0.5, "steps": 1, "rng": 0, "replicas": 1}
     with pytest.raises(
-        ValueError, match="batch_size must fit in memory, got what one run's .* keeps of 4 samples"
+        ValueError, match=r"batch_size must fit in memory, got what one run's .* keeps of 4 samples"
     ):
         bridge.unlearn(model, torch.nn.MSELoss(), *data, batch_size=2, **common)
 
@@ -411,7 +458,23 @@ def test_what_one_run_keeps_is_refused_before_a_step(monkeypatch):
     [
         ({"optimizer": "adam"}, "optimizer must be one of 'sgd', 'adamw', got 'adam'"),
         ({"max_norm": 0.0}, "max_norm must be > 0"),
-        ({"betas": (0.9, 1.0)}, r"betas\[1\] must lie in \[0, 1\), got 1\.0"),
+        (
+            {"betas": (0.9, 1.0), "optimizer": "adamw"},
+            r"betas\[1\] must lie in \[0, 1\), got 1\.0",
+        ),
+        ({"betas": (0.9, 0.99)}, r"betas must be None with optimizer='sgd', got \(0\.9, 0\.99\)"),
+        ({"epsilon": 1e-8}, "epsilon must be None with optimizer='sgd', got 1e-08"),
+        (
+            {"momentum": 0.9, "optimizer": "adamw"},
+            "momentum must be 0.0 with optimizer='adamw', got 0.9",
+        ),
+        (
+            {"preconditioner": {}, "optimizer": "adamw"},
+            "preconditioner must be None with optimizer='adamw', got dict",
+        ),
+        ({"chunk_size": 0}, "chunk_size must be >= 1 and finite, got 0"),
+        ({"chunk_size": -3}, "chunk_size must be >= 1 and finite, got -3"),
+        ({"chunk_size": 2, "until": lambda *_: True}, "chunk_size must be None with until"),
         ({"initial": np.zeros((2, 5))}, r"initial must have shape \(replicas, n_parameters="),
         ({"initial": np.zeros((2, 5)), "replicas": 3}, "replicas must be that of initial, 2, got"),
         ({"sampling": "some"}, "sampling must be one of"),
@@ -423,6 +486,58 @@ def test_bad_input(case, change, message):
     arguments = {"step_size": 0.1, "batch_size": 2, "alpha": 0.5, "steps": 2, "rng": 0}
     with pytest.raises(ValueError, match=message):
         bridge.unlearn(case[0], LOSS, *case[1:], **(arguments | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"chunk_size": 1.5}, "chunk_size must be an integer, got 1.5"),
+        ({"chunk_size": "a"}, "chunk_size must be an integer, got 'a'"),
+        ({"forget_loss": "ce"}, "forget_loss must be callable, got 'ce'"),
+        (
+            {"until": lambda norms, *_: norms > 3},
+            r"until must return .* an array of shape \(8, 1\)",
+        ),
+        ({"until": lambda *_: None}, "what until returns must be True or False, got None"),
+    ],
+)
+def test_input_of_the_wrong_kind(case, change, message):
+    arguments = {"step_size": 0.1, "batch_size": 2, "alpha": 0.5, "steps": 2, "rng": 0}
+    with pytest.raises(TypeError, match=message):
+        bridge.unlearn(case[0], LOSS, *case[1:], **(arguments | change))
+
+
+class Averaged(torch.nn.Module):
+    """It takes tokens of any length."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.head = torch.nn.Embedding(9, 4), torch.nn.Linear(4, 3)
+
+    def forward(self, tokens):
+        return self.head(self.table(tokens).mean(1))
+
+
+class Counting(torch.nn.Linear):
+    def __init__(self):
+        super().__init__(5, 3, dtype=torch.float64)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x)
+
+
+def test_what_cannot_be_run_is_named_with_its_remedy(case):
+    arguments = {"step_size": 0.1, "batch_size": 2, "alpha": 0.5, "steps": 2, "rng": 0}
+    sets = [(torch.zeros(n, length).long(), torch.arange(n) % 3) for n, length in ((7, 5), (4, 7))]
+    message = r"retain and forget must have inputs of one shape .* \(5,\) and \(7,\); pad both"
+    for entry in (bridge.linearise, lambda *given: bridge.unlearn(*given, **arguments)):
+        with pytest.raises(ValueError, match=message):
+            entry(Averaged(), LOSS, *sets)
+    for entry in (bridge.linearise, lambda *given: bridge.unlearn(*given, **arguments)):
+        with pytest.raises(ValueError, match="got buffer 'calls' that changes; take out of its"):
+            entry(Counting(), LOSS, *case[1:])
 
 
 def test_lookups_that_rescale_moving_weights_are_refused():
