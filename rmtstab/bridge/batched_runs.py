@@ -21,7 +21,8 @@ KEPT_BYTES = 4e7  # by forward passes at once, on a CPU: more leave the cache, a
 SIZED = 2  # samples whose forward pass is measured
 APART = 0.1  # relative distance of the weights of a proof's runs
 PASSES = 18  # of a sample in a proof: 2 x 2 runs together and two alone, forward and backward
-SHARE = 0.125  # of a run that its proof may cost
+SHARE = 0.125  # of the runs that their proof may cost
+MOST = 512  # samples in a proof
 EMBEDDING = inspect.signature(functional.embedding)
 
 
@@ -89,7 +90,7 @@ class BatchedRuns:
         self.by_vmap = runs > 1
         if self.by_vmap:
             n = len(tensors(inputs)[0])
-            most = int(self.budget / max(self.kept, 1.0))
+            most = min(MOST, int(free / (8.0 * max(self.kept, 1.0))))
             reason = fault(network, inputs, proof_size(work, n, most))
             if reason:
                 self.by_vmap = False
@@ -177,7 +178,7 @@ def proof_size(work: float, n: int, most: int) -> int:
     n : int
         Samples there are.
     most : int
-        That fit in memory.
+        No more than these.
     """
     return max(2, min(int(SHARE * work / PASSES), n, most))
 

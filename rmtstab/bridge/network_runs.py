@@ -79,10 +79,11 @@ def run_network(
     size = chunk_size or max(1, int(most / each))
     if until is not None:
         size = cells  # it speaks of all cells
+    at_a_time = " at a time (chunk_size)" if until is None else ""
     refuse_beyond(
         COPIES * min(size, cells) * each, network.device,
         f"replicas: {min(size, cells)} cells x {plan.replicas} runs of {network.n_parameters} "
-        "weights", "run fewer replicas, or fewer cells at a time (chunk_size)",
+        "weights", f"run fewer replicas, or fewer cells{at_a_time}",
     )  # fmt: skip
     parts = []
     stopped = False

@@ -45,7 +45,7 @@ class UnlearningRuns(Runs):
         Whether ``until`` ended the runs before the horizon.
     flipped : ndarray, shape cells × replicas, float64
         Share of ReLU masks that differ from those at w* after the last step;
-        NaN for a model without ``activation_pattern``.
+        NaN for a model without ``activation_pattern``, or without ``keep_final``.
     outside_theory : tuple of str
         What in these runs no linear stability or function-space prediction covers.
     notes : tuple of str
@@ -216,6 +216,14 @@ def unlearn(
         network = reading.network
         _refuse_renorming(model, network.names)
         samples = reading.samples
+        if samples[1] is None:
+            if forget_loss is not None:
+                what = type(forget_loss).__name__
+                raise ValueError(f"forget_loss must be None without a forget set, got {what}")
+            if update == "alternating":
+                raise ValueError(
+                    "update must be 'simultaneous' without a forget set, got 'alternating'"
+                )
         sizes = len(samples[0]), 0 if samples[1] is None else len(samples[1])
         plan = plan_runs(
             sizes, step_size=step_size, batch_size=batch_size, alpha=alpha, steps=steps,

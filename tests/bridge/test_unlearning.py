@@ -528,6 +528,13 @@ class Counting(torch.nn.Linear):
         return super().forward(x)
 
 
+@pytest.mark.parametrize("change", [{"forget_loss": LOSS}, {"update": "alternating"}])
+def test_what_speaks_of_a_forget_set_needs_one(case, change):
+    arguments = {"step_size": 0.1, "batch_size": 2, "alpha": 0.0, "steps": 2, "rng": 0}
+    with pytest.raises(ValueError, match=f"{next(iter(change))} must be .* without a forget set"):
+        bridge.unlearn(case[0], LOSS, case[1], None, **(arguments | change))
+
+
 def test_what_cannot_be_run_is_named_with_its_remedy(case):
     arguments = {"step_size": 0.1, "batch_size": 2, "alpha": 0.5, "steps": 2, "rng": 0}
     sets = [(torch.zeros(n, length).long(), torch.arange(n) % 3) for n, length in ((7, 5), (4, 7))]
