@@ -155,6 +155,7 @@ class _Runs:
         self.decay = decay
         self.first = torch.zeros_like(self.moved) if self._needs_first else None
         self.second = torch.zeros_like(self.moved) if optimiser.kind == "adamw" else None
+        self.slope: Tensor | None = None  # where the gradients of several blocks are laid
         shape = (*self.moved.shape[:2], len(plan.recorded))
         # losses, accuracies, displacements; they stay on the device until the runs end
         self.records = torch.full((5, *shape), torch.nan, dtype=torch.float64, device=self.device)
@@ -236,16 +237,19 @@ class _Runs:
                 found.append(batch[0] + start)
             start += self.plan.sizes[k]
         chosen = torch.cat(found, dim=1)
-        slope = torch.empty_like(self.moved)
         replicas, cells = self.moved.shape[:2]
         runs = self.model.runs_at_once(chosen.shape[1])
         width = min(cells, max(1, runs // replicas))
-        for row in range(0, replicas, max(1, runs // width)):
-            rows = slice(row, row + max(1, runs // width))
+        height = min(replicas, max(1, runs // width))
+        if (height, width) == (replicas, cells):
+            return self._block_gradient((slice(None), slice(None)), chosen, drawn)
+        if self.slope is None:
+            self.slope = torch.empty_like(self.moved)
+        for row in range(0, replicas, height):
             for first in range(0, cells, width):
-                at = rows, slice(first, first + width)
-                slope[at] = self._block_gradient(at, chosen[rows], drawn)
-        return slope
+                at = slice(row, row + height), slice(first, first + width)
+                self.slope[at] = self._block_gradient(at, chosen[at[0]], drawn)
+        return self.slope
 
     def _block_gradient(
         self,
