@@ -104,5 +104,5 @@ def linearise(
         space = read_space(network, samples, losses, memory_budget, progress, passes)
     return LinearisedNetwork(
         space, samples, losses, network=network, output_shape=network.output_shape or (),
-        fingerprint=fingerprint(model), notes=tuple(notes),
+        fingerprint=fingerprint(model), notes=tuple(dict.fromkeys((*notes, *network.notes))),
     )  # fmt: skip

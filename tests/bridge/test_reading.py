@@ -418,6 +418,24 @@ class OneWay(torch.autograd.Function):
         raise RuntimeError("no way back")
 
 
+class Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, slope):
+        return slope
+
+
+def test_what_the_jacobian_s_reading_found_is_told():
+    net_of = bridge.linearise(Of(Once.apply), LOSS, RETAIN, FORGET)
+    assert "no second derivatives: weight decay cannot be followed" in net_of.notes
+    with pytest.raises(ValueError, match="weight_decay must be 0 for a model without second"):
+        net_of.run(0.1, 2, 0.5, 2, rng=0, weight_decay=0.1)
+
+
 class Checkpointed(nn.Module):
     def __init__(self):
         super().__init__()
