@@ -17,7 +17,9 @@ REPEATED = 16  # samples whose forward pass is made twice
 ROUNDED = 2.0**-17  # between the rounding of float16 and of float32
 
 
-def check_network(network: Network, samples: Samples, *, repeats: bool = True) -> None:
+def check_network(
+    network: Network, samples: Samples, *, repeats: bool = True, optional: bool = True
+) -> None:
     """Check once that a network is a function of one sample, and remember it.
 
     Parameters
@@ -26,6 +28,8 @@ def check_network(network: Network, samples: Samples, *, repeats: bool = True) -
     samples : Samples
     repeats : bool, default True
         Whether to compare two forward passes.
+    optional : bool, default True
+        Whether the caller's user may do without, by ``check_deterministic=False``.
 
     Raises
     ------
@@ -38,13 +42,13 @@ def check_network(network: Network, samples: Samples, *, repeats: bool = True) -
     if network.is_checked:
         return
     if repeats:
-        check_repeats(network, samples)
+        check_repeats(network, samples, optional)
     check_independent(network, samples)
     check_moves(network, samples)
     network.is_checked = True
 
 
-def check_repeats(network: Network, samples: Samples) -> None:
+def check_repeats(network: Network, samples: Samples, optional: bool = True) -> None:
     """Refuse a model whose two forward passes differ, or that writes into its buffers.
 
     Raises
@@ -68,9 +72,13 @@ def check_repeats(network: Network, samples: Samples) -> None:
             else "two different forward passes"
         )
         what = f"buffer {changed[0]!r} that changes" if changed else what
-        raise ValueError(
-            f"model must be deterministic, got {what}{_suspects(network.model)}; "
+        remedy = (
             "call model.eval() or pass check_deterministic=False"
+            if optional
+            else "take out of its forward what draws, counts or averages in eval mode too"
+        )
+        raise ValueError(
+            f"model must be deterministic, got {what}{_suspects(network.model)}; {remedy}"
         )
 
 
@@ -169,14 +177,15 @@ def check_moves(network: Network, samples: Samples) -> None:
                 "forward pass detached or under no_grad, or are they unused?"
             )
         try:
-            torch.autograd.grad(outputs.sum(), list(leaves.values()), allow_unused=True)
+            slopes = torch.autograd.grad(outputs.sum(), list(leaves.values()), allow_unused=True)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
             raise ValueError(
                 f"model must be differentiable by torch.autograd.grad, got {first_line(error)}; "
-                "checkpointing needs use_reentrant=False"
+                "look for autograd functions and hooks of its own"
             ) from error
+    network.idle = tuple(n for n, s in zip(leaves, slopes, strict=True) if s is None)
 
 
 def _shaken(network: Network, samples: Samples, relative: float, outputs: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ def linearise(
         reading = read(
             model, loss, retain, forget, forget_loss=forget_loss, parameters=parameters,
             output=output, preconditioner=preconditioner, device=device,
-            max_samples=max_samples, seed=seed,
+            max_samples=max_samples, seed=seed, check_deterministic=None,
         )  # fmt: skip
         network = reading.network
         held_out, found = read_held_out(reading, test, max_samples=max_samples, seed=seed)
@@ -94,5 +94,6 @@ def linearise(
         space = read_space(network, samples, losses, memory_budget, progress, passes)
     return LinearisedNetwork(
         space, samples, losses, network=network, output_shape=network.output_shape or (),
-        fingerprint=fingerprint(model), notes=(*reading.notes, *found),
+        fingerprint=fingerprint(model),
+        notes=tuple(dict.fromkeys((*reading.notes, *found, *network.notes))),
     )  # fmt: skip

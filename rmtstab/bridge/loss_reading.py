@@ -127,11 +127,11 @@ def _has_classes_last(loss: Any, shape: tuple[int, ...], samples: Samples) -> bo
     return not targets.is_floating_point() and given == shape[:-1] and given != shape[1:]
 
 
-def as_module(loss: Any) -> Any:
+def as_module(loss: Any, name: str = "loss") -> Any:
     """Turn a function of `torch.nn.functional`, with its options, into its module."""
     if isinstance(loss, type) or not callable(loss):
         hint = f"; pass {loss.__name__}()" if isinstance(loss, type) else ""
-        raise TypeError(f"loss must be callable, got {loss!r}{hint}")
+        raise TypeError(f"{name} must be callable, got {loss!r}{hint}")
     inner, options = loss, {}
     if isinstance(loss, functools.partial) and not loss.args:
         inner, options = loss.func, dict(loss.keywords)

@@ -14,9 +14,10 @@ from torch.func import functional_call, jacrev, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from rmtstab import _checks
+from rmtstab.bridge.checkpoints import without_checkpoints
 from rmtstab.bridge.devices import resolve_device
 from rmtstab.bridge.model_checks import OutputError, check_model, select_output
-from rmtstab.bridge.parameters import moving_names
+from rmtstab.bridge.parameters import moving_names, other_names
 from rmtstab.bridge.precision import full_precision
 from rmtstab.bridge.preconditioner import diagonal
 from rmtstab.bridge.raised import first_line
@@ -105,20 +106,24 @@ class Network:
             return moved.clone() if copy and moved.data_ptr() == tensor.data_ptr() else moved
 
         self.weights: Weights = {name: hold(available[name], True) for name in self.names}
+        dtypes = {str(weight.dtype): name for name, weight in reversed(self.weights.items())}
+        if len(dtypes) > 1:
+            listed = " and ".join(f"{dtype} in {name!r}" for dtype, name in dtypes.items())
+            raise ValueError(
+                f"model must hold the weights that move in one precision, got {listed}; use "
+                "model.double(), or parameters= of one precision"
+            )
         self.fixed: Weights = {
             name: hold(p, renormed) for name, p in available.items() if name not in self.weights
         }
         self.fixed |= {name: hold(value, True) for name, value in model.named_buffers()}
-        aliases = len(list(model.named_parameters(remove_duplicate=False)))
-        aliases += len(list(model.named_buffers(remove_duplicate=False)))
-        self.is_tied = aliases > len(self.weights) + len(self.fixed)
+        self.aliases = other_names(model)
         self.dtype = next(iter(self.weights.values())).dtype
-        for weight in self.weights.values():
-            self.dtype = torch.promote_types(self.dtype, weight.dtype)
         self.model_dtype = available[self.names[0]].dtype
         self.n_parameters = sum(weight.numel() for weight in self.weights.values())
         self.output_shape: tuple[int, ...] | None = None
         self.met: set[Any] = set()  # shapes and dtypes of inputs that the model has taken
+        self.idle = self.names  # weights on which no output seen so far depends
         self.is_checked = False  # whether it was seen to be a function of one sample
         self.notes: list[str] = []
         self.vmap_proved: set[tuple[int, int, tuple[str, ...]]] = set()  # shapes it is right for
@@ -206,10 +211,11 @@ class Network:
         inputs = map_tensors(self._as_input, inputs)
         with self._bypass():
             state = {**self.fixed, **weights}
+            state |= {alias: state[name] for alias, name in self.aliases.items() if name in state}
             args, options = (inputs if isinstance(inputs, tuple) else (inputs,)), None
             if isinstance(inputs, Mapping):
                 args, options = (), dict(inputs)
-            result = functional_call(self.model, state, args, options, tie_weights=self.is_tied)
+            result = functional_call(self.model, state, args, options, tie_weights=False)
         return select_output(result, self.output)
 
     def outputs(
@@ -297,6 +303,7 @@ class Network:
         with ExitStack() as stack:
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             stack.enter_context(full_precision(self.device))
+            stack.enter_context(without_checkpoints())
             stack.enter_context(warnings.catch_warnings())
             # said once, in a note, where it matters
             warnings.filterwarnings("ignore", message="There is a performance drop")

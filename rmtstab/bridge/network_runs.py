@@ -9,23 +9,26 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from rmtstab._results import FloatArray
 from rmtstab.bridge.batch_transfer import Batch, transferred
+from rmtstab.bridge.batched_runs import BatchedRuns
 from rmtstab.bridge.curves import Curves, SetCurves
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.reading import Reading
-from rmtstab.bridge.run_memory import refuse_beyond
+from rmtstab.bridge.run_memory import NUMBER, refuse_beyond
 from rmtstab.bridge.run_plan import RunPlan
 from rmtstab.bridge.samples import Samples
+from rmtstab.bridge.schedule import available_memory
 from rmtstab.bridge.set_loss import SetLoss
-from rmtstab.bridge.space_reading import joined
+from rmtstab.bridge.space_reading import joined, unused
 from rmtstab.bridge.trees import map_tensors, tensors
 
 WEIGHT_BYTES = 5e8  # of all runs stepped at once, one copy
 COPIES = 4  # of a run's weights: moved, centred, gradient, its product
-RECORD_RUNS = 64  # runs whose outputs on all samples are computed at once, at least
+RECORD_RUNS = 64  # runs whose outputs on all samples are computed at once
+RECORD_SAMPLES = 16  # of each run, at least, where not all fit
+RECORD_COPIES = 4  # of outputs: themselves, in float64, what the loss makes of them
 RECORD_BYTES = 2e8  # on a GPU, as many as take so much of inputs: launches cost more than bytes
 
 
@@ -73,22 +76,34 @@ def run_network(
     network = reading.network
     cells = len(plan.step_size)
     each = plan.replicas * network.n_parameters * network.dtype.itemsize
-    size = chunk_size or max(1, int(WEIGHT_BYTES / each))
+    most = min(WEIGHT_BYTES, available_memory(network.device) / COPIES)
+    size = chunk_size or max(1, int(most / each))
     if until is not None:
         size = cells  # it speaks of all cells
+    at_a_time = " at a time (chunk_size)" if until is None else ""
     refuse_beyond(
         COPIES * min(size, cells) * each, network.device,
         f"replicas: {min(size, cells)} cells x {plan.replicas} runs of {network.n_parameters} "
-        "weights", "run fewer replicas, or fewer cells at a time (chunk_size)",
+        "weights", f"run fewer replicas, or fewer cells{at_a_time}",
     )  # fmt: skip
     parts = []
     stopped = False
     with network.differentiable():
+        trained = [part for part in reading.samples if part is not None]
+        decay = _decay(network, joined(trained), plan)
+        inputs = joined(trained if held_out is None else [*trained, held_out]).inputs
+        n_runs = cells * plan.replicas
+        model = BatchedRuns(network, inputs, n_runs, n_runs * _passes(plan))
+        width = int(sum(plan.batch_size))
+        refuse_beyond(
+            2.0 * width * model.kept, network.device,
+            f"batch_size: what one run's backward pass keeps of {width} samples",
+            "draw smaller batches, or a part of the retain and forget sets",
+        )  # fmt: skip
         for first in range(0, cells, size):
-            runs = _Runs(
-                reading, losses, plan, slice(first, first + size), optimiser, initial, held_out
-            )
-            parts.append((*runs.finish(until), runs.final() if keep_final else None))
+            block = slice(first, first + size)
+            own = _Runs(model, inputs, losses, plan, decay, block, optimiser, initial)
+            parts.append((*own.finish(until), own.final() if keep_final else None))
             stopped |= parts[-1][1]
     final = np.zeros((cells, plan.replicas, 0))
     if keep_final:
@@ -96,24 +111,40 @@ def run_network(
     return Curves.concatenate([part[0] for part in parts]), final, stopped
 
 
+def _decay(network: Network, samples: Samples, plan: RunPlan) -> Tensor | None:
+    """Weight decay of each weight, None where there is none; unused ones have no gradient."""
+    if not plan.weight_decay:
+        return None
+    idle = unused(network, samples)
+    return network.flatten(
+        {
+            name: torch.full_like(weight, 0.0 if name in idle else plan.weight_decay)
+            for name, weight in network.weights.items()
+        }
+    )
+
+
+def _passes(plan: RunPlan) -> float:
+    """Passes of a sample through the model in one run; a backward pass is as long as two."""
+    return 3.0 * plan.steps * sum(plan.batch_size) + len(plan.recorded) * sum(plan.sizes)
+
+
 class _Runs:
     """A block of cells, stepped together: weights (replicas, cells, d)."""
 
     def __init__(
         self,
-        reading: Reading,
+        model: BatchedRuns,
+        inputs: Any,
         losses: tuple[SetLoss | None, ...],
         plan: RunPlan,
+        decay: Tensor | None,
         block: slice,
         optimiser: Optimiser,
         initial: FloatArray,
-        held_out: Samples | None = None,
     ) -> None:
-        self.network: Network = reading.network
-        self.plan, self.optimiser = plan, optimiser
-        self.losses = losses
-        parts = (*reading.samples, held_out)
-        self.inputs = joined([part for part in parts if part is not None]).inputs
+        self.model, self.network, self.inputs = model, model.network, inputs
+        self.losses, self.plan, self.optimiser = losses, plan, optimiser
         self.device = self.network.device
         like: dict[str, Any] = {"dtype": self.network.dtype, "device": self.device}
         self.step_size = torch.as_tensor(plan.step_size[block], **like)
@@ -121,11 +152,12 @@ class _Runs:
         self.centre = self.network.flatten(self.network.weights)
         start = torch.as_tensor(initial, **like)[:, None]
         self.moved = start.expand(-1, len(self.step_size), -1).clone()
-        scale = self.network.scale
+        self.scale = scale = self.network.scale
         self.preconditioner = None if scale is None else scale**2
+        self.decay = decay
         self.first = torch.zeros_like(self.moved) if self._needs_first else None
         self.second = torch.zeros_like(self.moved) if optimiser.kind == "adamw" else None
-        self.batched = not self.network.vmap_fails
+        self.slope: Tensor | None = None  # where the gradients of several blocks are laid
         shape = (*self.moved.shape[:2], len(plan.recorded))
         # losses and accuracies of each set, displacements; on the device until the runs end
         self.records = torch.full((7, *shape), torch.nan, dtype=torch.float64, device=self.device)
@@ -171,24 +203,23 @@ class _Runs:
     def _step(self, step: int, batches: tuple[Batch | None, Batch | None]) -> None:
         eta = (self.step_size * float(self.plan.schedule[step]))[:, None]
         slope = self._gradient(batches)
-        if self.preconditioner is not None:
-            slope = slope * self.preconditioner
         if self.optimiser.max_norm is not None:
             norms = slope.norm(dim=-1, keepdim=True)
             slope = slope * (self.optimiser.max_norm / (norms + 1e-6)).clamp(max=1.0)
-        decay = self.plan.weight_decay
+        if self.preconditioner is not None:
+            slope = slope * self.preconditioner
         if self.optimiser.kind == "adamw":
             assert self.first is not None and self.second is not None
             b1, b2 = self.optimiser.betas
-            if decay:
-                self.moved -= eta * decay * (self.centre + self.moved)
+            if self.decay is not None:
+                self.moved -= eta * self.decay * (self.centre + self.moved)
             self.first.lerp_(slope, 1.0 - b1)
             self.second.mul_(b2).addcmul_(slope, slope, value=1.0 - b2)
             size = (self.second / (1.0 - b2 ** (step + 1))).sqrt_().add_(self.optimiser.epsilon)
             self.moved -= eta / (1.0 - b1 ** (step + 1)) * self.first / size
             return
-        if decay:
-            slope = slope + decay * (self.centre + self.moved)
+        if self.decay is not None:
+            slope = slope + self.decay * (self.centre + self.moved)
         if self.first is not None:
             slope = self.first.mul_(self.plan.momentum).add_(slope)
         self.moved.addcmul_(slope, -eta)
@@ -203,47 +234,47 @@ class _Runs:
                 found.append(batch[0] + start)
             start += self.plan.sizes[k]
         chosen = torch.cat(found, dim=1)
+        replicas, cells = self.moved.shape[:2]
+        runs = self.model.runs_at_once(chosen.shape[1])
+        width = min(cells, max(1, runs // replicas))
+        height = min(replicas, max(1, runs // width))
+        if (height, width) == (replicas, cells):
+            return self._block_gradient((slice(None), slice(None)), chosen, drawn)
+        if self.slope is None:
+            self.slope = torch.empty_like(self.moved)
+        for row in range(0, replicas, height):
+            for first in range(0, cells, width):
+                at = slice(row, row + height), slice(first, first + width)
+                self.slope[at] = self._block_gradient(at, chosen[at[0]], drawn)
+        return self.slope
+
+    def _block_gradient(
+        self,
+        at: tuple[slice, slice],
+        chosen: Tensor,
+        drawn: list[tuple[int, Tensor, Tensor | None]],
+    ) -> Tensor:
+        """Gradient in a block of replicas and cells."""
         inputs = map_tensors(lambda t: t[chosen], self.inputs)
-        leaf = (self.centre + self.moved).requires_grad_()
+        leaf = (self.centre + self.moved[at]).requires_grad_()
         with torch.enable_grad():
-            outputs = self._apply(leaf, inputs)
+            outputs = self.model.outputs(leaf, inputs)
         slopes, column = [], 0
         for k, indices, present in drawn:
             loss = self.losses[k]
             assert loss is not None
             part = outputs.detach()[:, :, column : column + indices.shape[1]].double()
             column += indices.shape[1]
-            own = loss.slopes(part, indices, present, self.plan.batch_size[k])
-            slopes.append(own * self.signs[k][:, None, None])
+            counts = None if present is None else present[at[0]]
+            own = loss.slopes(part, indices[at[0]], counts, self.plan.batch_size[k])
+            slopes.append(own * self.signs[k, at[1]][:, None, None])
         (slope,) = torch.autograd.grad(outputs, leaf, torch.cat(slopes, dim=2).to(outputs.dtype))
         return slope
-
-    def _apply(self, weights: Tensor, inputs: Any) -> Tensor:
-        """Outputs (replicas, cells, width, C) of each replica's inputs (replicas, width, …)."""
-
-        def one(flat: Tensor, batch: Any) -> Tensor:
-            return self.network.apply(self.network.unflatten(flat), batch)
-
-        if self.batched:
-            try:
-                result: Tensor = vmap(vmap(one, in_dims=(0, None)))(weights, inputs)
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError:
-                self.batched = False
-            else:
-                return result
-        rows = []
-        for replica, row in enumerate(weights):
-            batch = map_tensors(lambda t, r=replica: t[r], inputs)
-            rows.append(torch.stack([one(flat, batch) for flat in row]))
-        return torch.stack(rows)
 
     def _record(self, row: int) -> None:
         with torch.no_grad():
             moved = self.moved.double()
-            if self.preconditioner is not None:
-                moved = moved * self.preconditioner.double().rsqrt()
+            moved = moved if self.scale is None else moved / self.scale
             length = moved.norm(dim=-1)
             self.records[6][..., row] = length.nan_to_num(nan=torch.inf, posinf=torch.inf)
             size = max(1, self._record_runs() // self.moved.shape[0])
@@ -255,8 +286,7 @@ class _Runs:
         """Losses and accuracies of a block of cells on all samples."""
         flat = (self.centre + self.moved[:, at]).transpose(0, 1)  # all replicas see the same
         count = flat.shape[1]
-        inputs = map_tensors(lambda t: t[None], self.inputs)
-        outputs = self._apply(flat.reshape(1, -1, flat.shape[2]), inputs)[0].double()
+        outputs = self._all_outputs(flat.reshape(-1, flat.shape[2])).double()
         outputs = outputs.view(-1, count, *outputs.shape[1:]).transpose(0, 1)
         start = 0
         for k, loss in enumerate(self.losses):
@@ -267,8 +297,24 @@ class _Runs:
             self.records[2 * k + 1][:, at, row] = right
             start += len(loss)
 
+    def _all_outputs(self, weights: Tensor) -> Tensor:
+        """Outputs (runs, n, C) of all samples, as many at once as fit."""
+        n = sum(self.plan.sizes)
+        size = min(n, self.model.samples_at_once(len(weights)))
+        parts = []
+        for first in range(0, n, size):
+            inputs = map_tensors(lambda t, at=first: t[None, at : at + size], self.inputs)
+            parts.append(self.model.outputs(weights[None], inputs)[0])
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
     def _record_runs(self) -> int:
+        """Runs whose outputs on all samples are computed at once."""
+        n = sum(self.plan.sizes)
+        outputs = RECORD_COPIES * NUMBER * n * self.network.n_outputs
+        most = min(
+            self.model.runs_at_once(min(n, RECORD_SAMPLES)), int(self.model.budget / outputs)
+        )
         if self.device.type != "cuda":
-            return RECORD_RUNS
+            return min(RECORD_RUNS, most)
         each = sum(part.nbytes for part in tensors(self.inputs))
-        return max(RECORD_RUNS, int(RECORD_BYTES / each))
+        return min(max(RECORD_RUNS, int(RECORD_BYTES / each)), most)

@@ -78,6 +78,39 @@ def moving_names(model: nn.Module, parameters: Any = None) -> tuple[str, ...]:
     return names
 
 
+def other_names(model: nn.Module) -> dict[str, str]:
+    """Places of tied parameters and buffers, each with the name of its tensor.
+
+    One name a module: torch's own ties, which name a module used twice at both places, put its
+    weights back in the wrong order, and a tie to a third module is lost at the next call.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+
+    Returns
+    -------
+    dict of str to str
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rmtstab.bridge.parameters import other_names
+    >>> first, second = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    >>> second.weight = first.weight
+    >>> other_names(torch.nn.Sequential(first, second, first))
+    {'1.weight': '0.weight'}
+    """
+    firsts: dict[int, str] = {}
+    found = {}
+    for kind in (nn.Module.named_parameters, nn.Module.named_buffers):
+        for path, module in model.named_modules():
+            for name, tensor in kind(module, path, recurse=False, remove_duplicate=False):
+                if firsts.setdefault(id(tensor), name) != name:
+                    found[name] = firsts[id(tensor)]
+    return found
+
+
 def _matches(item: Any, first: dict[int, str], aliases: dict[str, str]) -> set[str]:
     """Names that one entry stands for."""
     if isinstance(item, nn.Parameter):

@@ -58,7 +58,7 @@ def read(
     device: torch.device | str | None = None,
     max_samples: int | None = None,
     seed: int = 0,
-    check_deterministic: bool = True,
+    check_deterministic: bool | None = True,
     names: tuple[str, str] = ("retain", "forget"),
 ) -> Reading:
     """Read and check everything that an entry point was given; the model is left as it was.
@@ -68,7 +68,7 @@ def read(
     model, loss, retain, forget, forget_loss, parameters, output, preconditioner
         As for `rmtstab.bridge.problem`; ``forget`` may be None.
     device, max_samples, seed, check_deterministic
-        As for `rmtstab.bridge.problem`.
+        As for `rmtstab.bridge.problem`; None where a user has no such choice.
     names : pair of str
         What messages call the two sets.
 
@@ -83,7 +83,8 @@ def read(
         seen, what is accepted and the remedy.
     """
     seed = _checks.seed("seed", seed)
-    repeats = _checks.flag("check_deterministic", check_deterministic)
+    optional = check_deterministic is not None
+    repeats = _checks.flag("check_deterministic", check_deterministic) if optional else True
     place = None if device is None else resolve_device(device)
     network = Network(
         model, parameters=parameters, output=output, device=place, preconditioner=preconditioner
@@ -106,14 +107,16 @@ def read(
         notes += [f"{name}: {note}" for note in (part.notes if part is not None else ())]
     if second is not None:
         notes += warn_of_shared(first, second, names)
-    functions = [as_module(loss), as_module(loss if forget_loss is None else forget_loss)]
+    functions = [as_module(loss), as_module(loss)]
+    if forget_loss is not None:
+        functions[1] = as_module(forget_loss, "forget_loss")
     for name, part in zip(names, (first, second), strict=True):
         if part is not None:
             try:
                 network.learn_shape(part)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
-    check_network(network, first, repeats=repeats)
+    check_network(network, first, repeats=repeats, optional=optional)
     if all(type(f) is nn.BCELoss for f in functions):
         functions = [without_sigmoid(network, f, first) for f in functions]
     outputs: list[Tensor] = []

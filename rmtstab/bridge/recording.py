@@ -183,6 +183,20 @@ def recording(
             handle.remove()
 
 
+@contextmanager
+def counted(network: Network) -> Iterator[dict[int, int]]:
+    """Count bytes that forward passes keep for backward passes, by address; weights are free."""
+    held = [*network.weights.values(), *network.fixed.values()]
+    kept = dict.fromkeys((tensor.data_ptr() for tensor in held), 0)
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.setdefault(tensor.data_ptr(), tensor.numel() * tensor.element_size())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        yield kept
+
+
 def trace(network: Network, samples: Samples) -> Trace:
     """Find the layers that explain a network's Jacobian, and prove it on a few samples.
 
@@ -232,16 +246,10 @@ def _explained(
 ) -> Trace:
     n = len(probe)
     leaves = {name: weight.detach().requires_grad_() for name, weight in network.weights.items()}
-    kept = dict.fromkeys((w.data_ptr() for w in network.weights.values()), 0)
-
-    def keep(tensor: Tensor) -> Tensor:
-        kept.setdefault(tensor.data_ptr(), tensor.numel() * tensor.element_size())
-        return tensor
-
     with (
         recording(network, layers, n, shared) as records,
         torch.enable_grad(),
-        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        counted(network) as kept,
     ):
         outputs = network.apply(leaves, probe.inputs)
     generator = torch.Generator().manual_seed(0)

@@ -25,6 +25,7 @@ from rmtstab.bridge.space_reading import evaluating
 
 Until = Callable[[FloatArray, FloatArray, FloatArray], bool]
 OPTIMIZERS = ("sgd", "adamw")
+BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,9 +45,11 @@ class UnlearningRuns(Runs):
         Whether ``until`` ended the runs before the horizon.
     flipped : ndarray, shape cells × replicas, float64
         Share of ReLU masks that differ from those at w* after the last step;
-        NaN for a model without ``activation_pattern``.
+        NaN for a model without ``activation_pattern``, or without ``keep_final``.
     outside_theory : tuple of str
         What in these runs no linear stability or function-space prediction covers.
+    notes : tuple of str
+        How model, loss and data were read and the runs stepped, where that matters.
     """
 
     dimensions: ClassVar = {
@@ -59,9 +62,10 @@ class UnlearningRuns(Runs):
     stopped_early: bool
     flipped: FloatArray
     outside_theory: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def _fields(self) -> dict[str, Any]:
-        own = ("final", "stopped_early", "flipped", "outside_theory")
+        own = ("final", "stopped_early", "flipped", "outside_theory", "notes")
         return {**super()._fields(), **{name: getattr(self, name) for name in own}}
 
 
@@ -85,8 +89,8 @@ def unlearn(
     schedule: Schedule = None,
     update: str = "simultaneous",
     optimizer: str = "sgd",
-    betas: tuple[float, float] = (0.9, 0.999),
-    epsilon: float = 1e-8,
+    betas: tuple[float, float] | None = None,
+    epsilon: float | None = None,
     max_norm: float | None = None,
     forget_loss: Any = None,
     parameters: Any = None,
@@ -131,20 +135,24 @@ def unlearn(
         Default the number of initial displacements, else 8.
     sampling : str, default "without_replacement"
         Also ``"with_replacement"``, ``"bernoulli"``, and ``"shuffled"`` epochs.
-    momentum, weight_decay : float, default 0.0
-        As in `torch.optim.SGD`.
+    momentum : float, default 0.0
+        As in `torch.optim.SGD`; AdamW has none.
+    weight_decay : float, default 0.0
+        As in `torch.optim`; weights that no output depends on have no gradient, and keep.
     schedule : array_like or callable, optional
         Factor of the step size at each step.
     update : {"simultaneous", "alternating"}, default "simultaneous"
         Alternating: an epoch of ascent, then one of descent, and so on.
     optimizer : {"sgd", "adamw"}, default "sgd"
-        As in `torch.optim`; AdamW with ``betas`` and ``epsilon``.
-    betas : (float, float), default (0.9, 0.999)
-    epsilon : float, default 1e-8
+        As in `torch.optim`.
+    betas : (float, float), optional
+        Of AdamW alone; default (0.9, 0.999).
+    epsilon : float, optional
+        Of AdamW alone; default 1e-8.
     max_norm : float, optional
-        Clip each step's gradient to this Euclidean norm.
+        Clip each step's gradient, before a preconditioner, to this Euclidean norm.
     forget_loss, parameters, output, preconditioner, device
-        As for `linearise`.
+        As for `linearise`; no preconditioner with AdamW, which divides by its own.
     record_every : int, default 1
         Steps between records; the start and the end are always recorded.
     keep_final : bool, default True
@@ -155,7 +163,8 @@ def unlearn(
     forget_level, collapse_level : float, default 0.5 and 0.8
         See `rmtstab.bridge.curves.turns`.
     chunk_size : int, optional
-        Cells stepped at a time; default what fits some 500 MB of weights.
+        Cells stepped at a time, not with ``until``; default what fits some 500 MB of weights. Of
+        these as many runs are differentiated at once as keep some 40 MB for their backward pass.
 
     Returns
     -------
@@ -164,8 +173,9 @@ def unlearn(
     Raises
     ------
     ValueError
-        If a batch exceeds its set, alpha lies outside [0, 1], shapes do not fit, or lookups
-        rescale the weights that move (``max_norm`` of an embedding).
+        If a batch exceeds its set, alpha lies outside [0, 1], shapes do not fit, an option has
+        no say beside another, what is asked for does not fit in memory, or lookups rescale the
+        weights that move (``max_norm`` of an embedding).
 
     See Also
     --------
@@ -188,21 +198,35 @@ def unlearn(
     start = None if initial is None else _checks.array("initial", initial, ndim=2)
     if replicas is not None:
         replicas = _checks.integer("replicas", replicas, low=1)
+    if chunk_size is not None:
+        chunk_size = _checks.integer("chunk_size", chunk_size, low=1)
     if until is not None:
-        _checks.function("until", until)
+        until = _answering(_checks.function("until", until))
+        if chunk_size is not None:
+            raise ValueError(
+                f"chunk_size must be None with until, which is told of all cells, got {chunk_size}"
+            )
     if start is not None and replicas not in (None, len(start)):
         raise ValueError(f"replicas must be that of initial, {len(start)}, got {replicas}")
     if replicas is None:
         replicas = 8 if start is None else len(start)
-    optimiser = _optimiser(optimizer, betas, epsilon, max_norm)
+    optimiser = _optimiser(optimizer, betas, epsilon, max_norm, momentum, preconditioner)
     with evaluating(model):
         reading = read(
             model, loss, retain, forget, forget_loss=forget_loss, parameters=parameters,
-            output=output, preconditioner=preconditioner, device=device,
+            output=output, preconditioner=preconditioner, device=device, check_deterministic=None,
         )  # fmt: skip
         network = reading.network
         _refuse_renorming(model, network.names)
         samples = reading.samples
+        if samples[1] is None:
+            if forget_loss is not None:
+                what = type(forget_loss).__name__
+                raise ValueError(f"forget_loss must be None without a forget set, got {what}")
+            if update == "alternating":
+                raise ValueError(
+                    "update must be 'simultaneous' without a forget set, got 'alternating'"
+                )
         sizes = len(samples[0]), 0 if samples[1] is None else len(samples[1])
         plan = plan_runs(
             sizes, step_size=step_size, batch_size=batch_size, alpha=alpha, steps=steps,
@@ -246,11 +270,11 @@ def unlearn(
         curves, retained, forgotten, forget_level=forget_level, collapse_level=collapse_level
     )
     shape = plan.shape
-    notes = []
+    outside = []
     if optimiser.kind == "adamw":
-        notes.append("AdamW: its second moments move, the theory's preconditioner is frozen")
+        outside.append("AdamW: its second moments move, the theory's preconditioner is frozen")
     if max_norm is not None:
-        notes.append("gradient clipping")
+        outside.append("gradient clipping")
     return UnlearningRuns(
         curves.reshaped(shape),
         found.reshaped(shape),
@@ -258,22 +282,50 @@ def unlearn(
         final.reshape(*shape, *final.shape[1:]),
         stopped,
         flipped.reshape((*shape, replicas)),
-        tuple(notes),
+        tuple(outside),
+        tuple(dict.fromkeys((*reading.notes, *network.notes))),  # those of the runs came later
     )
 
 
-def _optimiser(kind: str, betas: Any, epsilon: Any, max_norm: Any) -> Optimiser:
-    _checks.choice("optimizer", kind, OPTIMIZERS)
+def _optimiser(
+    kind: str, betas: Any, epsilon: Any, max_norm: Any, momentum: Any, preconditioner: Any
+) -> Optimiser:
+    """Check what an optimiser is told; what another one would have been told is refused."""
+    kind = _checks.choice("optimizer", kind, OPTIMIZERS)
+    if kind == "sgd":
+        moot: dict[str, tuple[Any, Any]] = {"betas": (betas, None), "epsilon": (epsilon, None)}
+    else:
+        given = _checks.real("momentum", momentum, low=0.0, high=1.0, high_open=True)
+        moot = {"momentum": (given, 0.0), "preconditioner": (preconditioner, None)}
+    for name, (value, default) in moot.items():
+        if value is not None if default is None else value != default:
+            shown = repr(value) if isinstance(value, float | tuple) else type(value).__name__
+            raise ValueError(f"{name} must be {default} with optimizer={kind!r}, got {shown}")
     first, second = (
         _checks.real(f"betas[{k}]", b, low=0.0, high=1.0, high_open=True)
-        for k, b in enumerate(_checks.items("betas", betas, 2))
+        for k, b in enumerate(_checks.items("betas", BETAS if betas is None else betas, 2))
     )
     return Optimiser(
         kind,
         (first, second),
-        _checks.real("epsilon", epsilon, low=0.0, low_open=True),
+        _checks.real("epsilon", EPSILON if epsilon is None else epsilon, low=0.0, low_open=True),
         None if max_norm is None else _checks.real("max_norm", max_norm, low=0.0, low_open=True),
     )
+
+
+def _answering(until: Until) -> Until:
+    """Give the same function, whose answer is checked."""
+
+    def answer(*records: FloatArray) -> bool:
+        found = until(*records)
+        if shape := tuple(getattr(found, "shape", ())):
+            raise TypeError(
+                f"until must return True or False, got an array of shape {shape}; reduce it with "
+                ".any() or .all()"
+            )
+        return _checks.flag("what until returns", found)
+
+    return answer
 
 
 def _refuse_renorming(model: nn.Module, names: Collection[str]) -> None:

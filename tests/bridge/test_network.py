@@ -44,6 +44,13 @@ class Tied(nn.Module):
         return self.out(torch.tanh(self.table(x).mean(1)))
 
 
+def used_twice():
+    """A layer at two places, whose weight is another layer's too."""
+    first, second = nn.Linear(4, 4), nn.Linear(4, 4)
+    second.weight = first.weight
+    return nn.Sequential(first, nn.Tanh(), second, nn.Tanh(), first, nn.Linear(4, 2))
+
+
 class Attention(nn.Module):
     def __init__(self):
         super().__init__()
@@ -108,6 +115,7 @@ MODELS = {
         lambda: nn.Sequential(nn.Embedding(7, 2, sparse=True), nn.Flatten(), nn.Linear(10, 2)),
         TOKENS,
     ),
+    "tied and used twice": (used_twice, draw(3, 4)),
     "prelu": (lambda: nn.Sequential(nn.Linear(4, 5), nn.PReLU(5), nn.Linear(5, 3)), draw(3, 4)),
     "max norm": (
         lambda: nn.Sequential(nn.Embedding(7, 2, max_norm=0.5), nn.Flatten(), nn.Linear(10, 2)),
@@ -216,9 +224,39 @@ def test_choices_that_name_nothing_are_refused():
             subset(parameters)
 
 
+def test_two_precisions_are_refused():
+    class Raised(nn.Module):
+        def forward(self, x):
+            return x.double()
+
+    model = nn.Sequential(nn.Linear(4, 3), Raised(), nn.Linear(3, 2, dtype=torch.float64))
+    message = "one precision, got torch.float64 in '2.weight' and torch.float32 in '0.weight'; use"
+    with pytest.raises(ValueError, match=message):
+        Network(model)
+    assert Network(model, parameters="0").dtype == torch.float32
+    half = nn.Sequential(nn.Linear(4, 3, dtype=torch.bfloat16), nn.Linear(3, 2))
+    assert Network(half).dtype == torch.float32  # half precision is raised anyway
+
+
 def test_a_tied_weight_answers_to_each_of_its_names():
     model = Tied()
     assert Network(model).names == Network(model, parameters="out").names == ("table.weight",)
+
+
+def test_ties_hold_at_every_call_and_leave_the_model_alone():
+    torch.manual_seed(0)
+    model = used_twice().double()
+    network, x = Network(model), draw(3, 4)
+    moved = {name: weight + 0.1 for name, weight in network.weights.items()}
+    held = [id(p) for p in model.parameters()]
+    values = [network.apply(moved, x) for _ in range(3)]
+    assert [id(p) for p in model.parameters()] == held
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter += 0.1
+        for value in values:
+            torch.testing.assert_close(value, other(x), rtol=1e-13, atol=0)
 
 
 def test_a_subset_moves_alone():

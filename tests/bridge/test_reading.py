@@ -408,14 +408,48 @@ class Mixed(nn.Module):
         return outputs.float() if self.raised else outputs
 
 
+class OneWay(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, slope):
+        raise RuntimeError("no way back")
+
+
+class Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, slope):
+        return slope
+
+
+def test_what_the_jacobian_s_reading_found_is_told():
+    net_of = bridge.linearise(Of(Once.apply), LOSS, RETAIN, FORGET)
+    assert "no second derivatives: weight decay cannot be followed" in net_of.notes
+    with pytest.raises(ValueError, match="weight_decay must be 0 for a model without second"):
+        net_of.run(0.1, 2, 0.5, 2, rng=0, weight_decay=0.1)
+
+
 class Checkpointed(nn.Module):
     def __init__(self):
         super().__init__()
         self.inner = net()
 
     def forward(self, x):
-        hidden = self.inner[0](x)
+        hidden = self.inner[1](self.inner[0](x))
         return torch.utils.checkpoint.checkpoint(self.inner[2], hidden, use_reentrant=True)
+
+
+def test_checkpoints_are_read_as_the_layers_inside():
+    """Of the kind that torch.autograd.grad refuses."""
+    found, plain = (bridge.sample_factors(build(), LOSS, RETAIN) for build in (Checkpointed, net))
+    assert plain.any() and np.array_equal(found, plain)
 
 
 class Of(nn.Module):
@@ -458,7 +492,10 @@ def at_least_two(outputs):
         (lambda: Mixed(False), "must compute in the precision of its weights, .*autocast"),
         (lambda: Mixed(True), "must compute in the precision of its weights, .*autocast"),
         (lambda: nn.Sequential(nn.LazyLinear(3)), "initialised weights, got lazy '0.weight'"),
-        (Checkpointed, "differentiable by torch.autograd.grad, .* use_reentrant=False"),
+        (
+            lambda: Of(OneWay.apply),
+            "differentiable by torch.autograd.grad, got RuntimeError: no way back; look",
+        ),
         (Words, "derivatives of its outputs, got Embedding 'table' with scale_grad_by_freq"),
         (lambda: Of(lambda f: f.argmax(1)), "must return real numbers, got torch.int64"),
         (lambda: Of(lambda f: f * 1j), "must return real numbers, got torch.complex64"),
