@@ -145,6 +145,7 @@ class _Runs:
     ) -> None:
         self.model, self.network, self.inputs = model, model.network, inputs
         self.losses, self.plan, self.optimiser = losses, plan, optimiser
+        self.n = len(tensors(inputs)[0])  # of all sets
         self.device = self.network.device
         like: dict[str, Any] = {"dtype": self.network.dtype, "device": self.device}
         self.step_size = torch.as_tensor(plan.step_size[block], **like)
@@ -299,7 +300,7 @@ class _Runs:
 
     def _all_outputs(self, weights: Tensor) -> Tensor:
         """Outputs (runs, n, C) of all samples, as many at once as fit."""
-        n = sum(self.plan.sizes)
+        n = self.n
         size = min(n, self.model.samples_at_once(len(weights)))
         parts = []
         for first in range(0, n, size):
@@ -309,10 +310,9 @@ class _Runs:
 
     def _record_runs(self) -> int:
         """Runs whose outputs on all samples are computed at once."""
-        n = sum(self.plan.sizes)
-        outputs = RECORD_COPIES * NUMBER * n * self.network.n_outputs
+        outputs = RECORD_COPIES * NUMBER * self.n * self.network.n_outputs
         most = min(
-            self.model.runs_at_once(min(n, RECORD_SAMPLES)), int(self.model.budget / outputs)
+            self.model.runs_at_once(min(self.n, RECORD_SAMPLES)), int(self.model.budget / outputs)
         )
         if self.device.type != "cuda":
             return min(RECORD_RUNS, most)
