@@ -34,9 +34,10 @@ from rmtstab.bridge.set_loss import SetLoss
 # in multiplications: copying a number of drawn rows; a product with drawn rows; a number of K,
 # read from memory, of which a product with few rows is short
 COPY, CALL, READ, CACHE = 7, 140_000, 18, 1e7
+LARGE = 1e5  # outputs whose differences lack digits
 CONTRASTED = 5e8  # bytes of the matrices of which runs make a smaller copy, at most
 RECORD, RECORD_CUDA = 2_000_000, 200_000_000  # bytes of outputs that are looked at together
-TINY = 1e-30  # slopes in single precision that are none
+TINY = 1e-37  # slopes in single precision that are none
 FARTHEST = 2.0  # how far beyond a second point the kernel is taken to go on changing
 
 
@@ -103,7 +104,10 @@ class FunctionSpace:
         """
         size = self.gram.nbytes * (1 + len(self.bends))
         losses = [loss for loss in self.losses if loss is not None]
-        if size > CONTRASTED or not self.has_room or not all(loss.contrasted for loss in losses):
+        cancels = not float(self.outputs.abs().max()) < LARGE  # as where a class is masked
+        if size > CONTRASTED or not self.has_room or cancels:
+            return self
+        if not all(loss.contrasted for loss in losses):
             return self
         n, width = self.gram.shape[:2]
 
@@ -181,10 +185,12 @@ def run(
             f"weight_decay must be 0 for a model without second derivatives, got "
             f"{plan.weight_decay:g}"
         )
-    if snapshots is None:  # who keeps outputs wants all of them
-        space = space.contrasts
+    spaces = [space.contrasts]
+    if snapshots is not None and space.contrasts is not space:
+        spaces.append(space)  # who keeps outputs wants all of them
     if plan.precision == "single":
-        space = replace(space, gram=space.gram.float())
+        spaces = [replace(part, gram=part.gram.float()) for part in spaces]
+    space = spaces[0]
     count = plan.replicas if replica is None else 1
     samples, width = space.gram.shape[:2]
     numbers = space.outputs.numel() * 4 + samples * width * (3 if plan.momentum else 2)
@@ -197,7 +203,7 @@ def run(
     size = max(1, min(cells, int(memory_budget / each)))
     with full_precision(space.gram.device):
         parts = [
-            _Runs(space, plan, slice(first, first + size), snapshots, replica).finish()
+            _finish(spaces, plan, slice(first, first + size), snapshots, replica)
             for first in range(0, cells, size)
         ]
     curves = Curves.concatenate([part[0] for part in parts])
@@ -222,6 +228,18 @@ def outputs_at(space: FunctionSpace, kept: Coefficients) -> Iterator[tuple[str, 
         if loss is not None:
             yield name, outputs[..., start : start + len(loss), :], loss
             start += len(loss)
+
+
+def _finish(
+    spaces: list[FunctionSpace],
+    plan: RunPlan,
+    block: slice,
+    snapshots: NDArray[np.int64] | None,
+    replica: int | None,
+) -> tuple[Curves, Coefficients | None]:
+    """Take all steps of a block of cells in the first space; what is kept is of the last one."""
+    several = [_Runs(space, plan, block, snapshots, replica) for space in spaces]
+    return several[0].finish(several[-1])
 
 
 class _Runs:
@@ -267,32 +285,38 @@ class _Runs:
         size = *shape, len(self.plan.recorded)
         return torch.full(size, torch.nan, dtype=torch.float64, device=self.h.device)
 
-    def finish(self) -> tuple[Curves, Coefficients | None]:
-        """Take all steps."""
+    def finish(self, keeper: _Runs) -> tuple[Curves, Coefficients | None]:
+        """Take all steps; the keeper, itself or one that has all outputs, is led along."""
         rows = {int(step): row for row, step in enumerate(self.plan.recorded)}
         batches = transferred(self.plan.batches(), self.h.device)
         for step in range(self.last + 1):
             if step in rows:
                 self._record(rows[step])
-            if self.snapshots is not None:
-                self._keep(step)
+            if keeper.snapshots is not None:
+                keeper._keep(step)
             if step < self.last:
-                before = None if self.snapshots is None else self.h[0].clone()
-                self._step(step, next(batches))
+                before = None if keeper.snapshots is None else keeper.h[0].clone()
+                indices, slopes = self._slopes(next(batches))
+                self._advance(step, indices, slopes)
+                if keeper is not self:
+                    rest = -slopes.sum(dim=-1, keepdim=True)
+                    keeper._advance(step, indices, torch.cat([slopes, rest], dim=-1))
                 if before is not None:
-                    self._measure_leap(before)
+                    keeper._measure_leap(before)
         records = [record.transpose(0, 1).cpu().numpy() for record in self.records]
         curves = [SetCurves(records[k], records[k + 1]) for k in (0, 2, 4)]
         steps = self.plan.recorded.copy()
         result = Curves(steps, curves[0], curves[1], curves[2], records[6])
-        if self.snapshots is None:
+        if keeper.snapshots is None:
             return result, None
-        return result, Coefficients(*(p.double().cpu().numpy() for p in (*self.kept, self.leap)))
+        kept = (*keeper.kept, keeper.leap)
+        return result, Coefficients(*(part.double().cpu().numpy() for part in kept))
 
-    def _step(self, step: int, batches: tuple[Batch | None, Batch | None]) -> None:
+    def _advance(self, step: int, indices: Tensor, slopes: Tensor) -> None:
+        """Take a step along the slopes of the drawn samples."""
         beta, decay = self.plan.momentum, self.plan.weight_decay
         eta = self.step_size * float(self.plan.schedule[step])
-        indices, slopes = self._slopes(batches)
+        shares = self._shares()  # of the kernel where the runs stand, before they move
         if self.v is None or self.q is None:
             slopes = slopes * eta[:, None, None]
             if decay:
@@ -300,11 +324,11 @@ class _Runs:
                 self.h *= keep[:, None]
                 self.c *= keep[:, None, None]
                 self.a = self.a * keep
-            self._add_product(self.h, slopes, indices)
+            self._add_product(self.h, slopes, indices, shares)
             self._scatter(self.c, slopes, indices)
             return
         self.v *= beta
-        self._add_product(self.v, slopes, indices)
+        self._add_product(self.v, slopes, indices, shares)
         self.q *= beta
         self._scatter(self.q, slopes, indices)
         if decay:
@@ -322,22 +346,29 @@ class _Runs:
             own.index_add_(1, chosen, part)
         return target
 
-    def _add_product(self, target: Tensor, slopes: Tensor, indices: Tensor) -> None:
-        """Add ``K[:, batch] slopes``, K as it is where each run stands."""
-        self._add_rows(target, slopes, indices, self.space.gram)
-        if not self.space.bends:
-            return
+    def _shares(self) -> list[Tensor]:
+        """How far each run has gone to each bend, over its length, (replicas, cells)."""
         bends = self.space.bends
+        if not bends:
+            return []
         ways = self.c.flatten(2) @ torch.stack([bend.direction for bend in bends], dim=1)
         if self.plan.weight_decay:
             decayed = torch.tensor([bend.decayed for bend in bends]).to(ways)
             ways = ways + (1.0 - self.a)[:, None] * decayed
         way, nearest = ways.max(dim=2)
-        for k, bend in enumerate(bends):
-            share = (way / bend.length).clamp(0.0, FARTHEST) * (nearest == k)
+        return [
+            (way / bend.length).clamp(0.0, FARTHEST) * (nearest == k)
+            for k, bend in enumerate(bends)
+        ]
+
+    def _add_product(
+        self, target: Tensor, slopes: Tensor, indices: Tensor, shares: list[Tensor]
+    ) -> None:
+        """Add ``K[:, batch] slopes``, K as it is where each run stands."""
+        self._add_rows(target, slopes, indices, self.space.gram)
+        for share, bend in zip(shares, self.bends, strict=True):
             if share.is_cuda or bool(share.any()):  # a GPU is not waited for
-                part = slopes * share[:, :, None, None]
-                self._add_rows(target, part, indices, self.bends[k])
+                self._add_rows(target, slopes * share[:, :, None, None], indices, bend)
 
     def _add_rows(self, target: Tensor, slopes: Tensor, indices: Tensor, gram: Tensor) -> None:
         """Add ``gram[:, batch] slopes``; on a CPU a replica at a time, its rows kept in cache.

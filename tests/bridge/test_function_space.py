@@ -370,3 +370,58 @@ def test_a_test_set_changes_no_verdict():
     nets = [bridge.linearise(make_model("tanh"), loss, *data[:2], part) for part in (None, far)]
     for own, other in zip(nets[0].references[:2], nets[1].references[:2], strict=True):
         assert own[:2] == other[:2]
+
+
+def wandering(classes=4):
+    """A network whose long steps depend on every digit."""
+    g = torch.Generator().manual_seed(0)
+    x, y = torch.randn(60, 10, generator=g).double(), torch.randint(classes, (60,), generator=g)
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(10, 16), torch.nn.Tanh(), torch.nn.Linear(16, classes)
+    ).double()
+    loss = torch.nn.CrossEntropyLoss()
+    return bridge.linearise(model, loss, (x[:40], y[:40]), (x[40:], y[40:])), y[:40]
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_what_is_kept_of_a_run_is_of_that_run(precision):
+    net, y = wandering()
+    run = net.run(20.0, 5, 0.0, 150, rng=0, replicas=2, precision=precision)
+    outputs = torch.as_tensor(net.predicted_outputs(run, (), 150)[0])
+    value = float(torch.nn.functional.cross_entropy(outputs, y))
+    assert value == pytest.approx(
+        run.retain_loss[0, -1], rel=1e-3 if precision == "single" else 1e-9
+    )
+
+
+def test_a_masked_class_leaves_the_others_their_digits():
+    class Masked(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = torch.nn.Linear(4, 3)
+
+        def forward(self, x):
+            lowest = torch.finfo(torch.float32).min
+            return self.linear(x).masked_fill(torch.tensor([False, False, True]), lowest)
+
+    g = torch.Generator().manual_seed(0)
+    x, y = 3.0 * torch.randn(12, 4, generator=g), torch.arange(12) % 2
+    data = (x[:8], y[:8]), (x[8:], y[8:])
+    model, loss = Masked(), torch.nn.CrossEntropyLoss()
+    run = bridge.linearise(model, loss, *data).run(0.3, 4, 0.0, 30, rng=0, replicas=2)
+    real = bridge.unlearn(model, loss, *data, step_size=0.3, batch_size=4, alpha=0.0, steps=30,
+                          rng=0, replicas=2)  # fmt: skip
+    np.testing.assert_allclose(run.retain_loss, real.retain_loss, rtol=1e-4)
+    assert run.retain_loss[0, -1] < 0.9 * run.retain_loss[0, 0]
+
+
+def test_decay_does_not_move_the_kernel_before_the_step():
+    """With momentum as small as nothing the same run, on the path that keeps a velocity."""
+    net, _ = wandering()
+    settings = {"step_size": 1.0, "batch_size": 5, "alpha": 0.2, "steps": 20, "rng": 0,
+                "replicas": 2, "weight_decay": 0.05}  # fmt: skip
+    fine = net.refine(net.run(**settings))
+    assert fine.space.bends
+    runs = [fine.run(momentum=beta, **settings) for beta in (0.0, 1e-15)]
+    np.testing.assert_allclose(runs[0].retain_loss, runs[1].retain_loss, rtol=1e-6)
