@@ -49,8 +49,10 @@ def applies(reading: Reading, plan: RunPlan, optimiser: Optimiser) -> bool:
         and plan.momentum == plan.weight_decay == 0.0
         and isinstance(loss, ElementwiseLoss)
         and loss.name in KINDS
-        and loss.normalised
-        and all(other is None or other.name == loss.name for other in reading.losses)
+        and all(
+            other is None or (other.name == loss.name and other.normalised)
+            for other in reading.losses
+        )
     )
 
 

@@ -208,7 +208,7 @@ class LinearisedNetwork:
             Bytes for the state of the cells that run together.
         precision : {"double", "single"}
             Of the products with the Gram matrix; the state stays in double. A network in
-            float32 is itself run in single, and its products take half the time.
+            float32 is itself run in single. At some two thirds of the time.
 
         Returns
         -------

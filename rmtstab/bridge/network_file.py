@@ -14,6 +14,7 @@ from torch import Tensor
 from rmtstab.bridge.function_space import FunctionSpace
 from rmtstab.bridge.linearisation import Linearisation
 from rmtstab.bridge.network import Network
+from rmtstab.bridge.set_loss import SetLoss
 
 FORMAT = 2
 SETS = ("retain", "forget", "test")
@@ -29,11 +30,17 @@ class Moving(NamedTuple):
     weights : dict of Tensor, or None
         Where the network was linearised; None at the model's own.
     preconditioner : dict of Tensor, or None
+    dtype : str
+        In which outputs were computed.
+    bare : bool
+        Whether the network's last sigmoid was taken for a part of the loss.
     """
 
     names: tuple[str, ...]
     weights: dict[str, Tensor] | None = None
     preconditioner: dict[str, Tensor] | None = None
+    dtype: str = "float64"
+    bare: bool = False
 
     @classmethod
     def of(cls, network: Network) -> Moving:
@@ -43,20 +50,32 @@ class Moving(NamedTuple):
             torch.equal(weight, own[name].detach().to(weight))
             for name, weight in network.weights.items()
         )
-        return cls(network.names, None if as_read else network.weights, network.preconditioner)
+        return cls(
+            network.names, None if as_read else network.weights, network.preconditioner,
+            str(network.dtype).removeprefix("torch."), bool(network.bypassed),
+        )  # fmt: skip
 
 
 def probes(space: FunctionSpace) -> list[list[float] | None]:
-    """Loss and slope of each set at the outputs: what tells a loss from another of its name."""
+    """Loss and slope of each set, here and further out: what tells a loss from its namesakes."""
     return [
         None
         if loss is None
-        else [
-            float(loss.values(outputs)),
-            float((loss.weights[:, None] * loss.loss.gradients(outputs, loss.targets)).norm()),
-        ]
+        else [number for at in (outputs, _further(outputs)) for number in _probe(loss, at)]
         for loss, outputs in space.parts()
     ]
+
+
+def _probe(loss: SetLoss, outputs: Tensor) -> tuple[float, float]:
+    slopes = loss.weights[:, None] * loss.loss.gradients(outputs, loss.targets)
+    return float(loss.values(outputs)), float(slopes.norm())
+
+
+def _further(outputs: Tensor) -> Tensor:
+    """Outputs each moved by a fixed random number: some losses differ far from the targets only."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(outputs.shape, generator=generator, dtype=outputs.dtype)
+    return outputs + 3.0 * noise.to(outputs.device)
 
 
 def save(net: Linearisation, path: Any) -> None:
@@ -66,7 +85,18 @@ def save(net: Linearisation, path: Any) -> None:
     ----------
     net : LinearisedNetwork
     path : path-like
+
+    Raises
+    ------
+    ValueError
+        If its losses are expansions (`rmtstab.bridge.expansions.frozen`), of which a file knows
+        nothing.
     """
+    if any(loss is not None and type(loss) is not SetLoss for loss in net.space.losses):
+        raise ValueError(
+            "net must follow its own losses to be saved, got expanded ones; save the network that "
+            "they were made of"
+        )
     arrays: dict[str, Any] = {
         "outputs": net.space.outputs.cpu().numpy(),
         "gram": net.space.gram.cpu().numpy(),
@@ -92,6 +122,8 @@ def save(net: Linearisation, path: Any) -> None:
         "bends": [[bend.length, bend.decayed] for bend in net.space.bends],
         "output_shape": list(net.output_shape),
         "parameters": list(net.moving.names),
+        "dtype": net.moving.dtype,
+        "bare": net.moving.bare,
         "references": net.references,
         "probes": probes(net.space),
         "losses": [None if loss is None else loss.name for loss in net.losses],
@@ -107,7 +139,8 @@ def save(net: Linearisation, path: Any) -> None:
 def _flatten(tree: Any, name: str, arrays: dict[str, Any]) -> Any:
     """Put the tensors of a tree among the arrays, and return the tree of their names."""
     if isinstance(tree, Tensor):
-        arrays[name] = tree.cpu().numpy()
+        half = tree.dtype == torch.bfloat16  # which NumPy does not know
+        arrays[name] = (tree.float() if half else tree).cpu().numpy()
         return name
     if isinstance(tree, Mapping):
         return {key: _flatten(value, f"{name}.{key}", arrays) for key, value in tree.items()}

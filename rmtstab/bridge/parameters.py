@@ -145,6 +145,7 @@ def displaced(model: nn.Module, displacement: Any, *, parameters: Any = None) ->
     Returns
     -------
     torch.nn.Module
+        In float32 where the model is in half precision, as it was run.
 
     Raises
     ------
@@ -163,6 +164,8 @@ def displaced(model: nn.Module, displacement: Any, *, parameters: Any = None) ->
     check_model(model)
     names = moving_names(model, parameters)
     moved = copy.deepcopy(model)
+    if any(p.is_floating_point() and p.element_size() < 4 for p in moved.parameters()):
+        moved = moved.float()
     weights = dict(moved.named_parameters())
     found = _checks.array("displacement", displacement, ndim=1, finite=False)  # may have diverged
     sizes = [weights[name].numel() for name in names]

@@ -35,6 +35,8 @@ class Reading:
         ``n ω_i`` of each whole set (``ω_i`` of a summed loss): 1 for a plain mean.
     notes : tuple of str
         What a user should know about how things were read.
+    functions : pair of callables
+        The losses as torch has them, of the outputs that the network gives.
     """
 
     network: Network
@@ -43,6 +45,7 @@ class Reading:
     outputs: tuple[Tensor, Tensor]
     weights: tuple[Tensor, Tensor]
     notes: tuple[str, ...]
+    functions: tuple[Any, Any] = (None, None)
 
 
 def read(
@@ -146,7 +149,7 @@ def read(
             )
     return Reading(
         network, (first, second), (losses[0], losses[1]), (outputs[0], outputs[1]),
-        (weights[0], weights[1]), (*network.notes, *notes),
+        (weights[0], weights[1]), (*network.notes, *notes), (functions[0], functions[1]),
     )  # fmt: skip
 
 
@@ -164,16 +167,24 @@ def read_held_out(
 
     Raises
     ------
-    ValueError
-        If it is empty.
+    TypeError, ValueError
+        If it is empty, or its inputs and targets are not such as the retain set's are.
     """
     if test is None:
         return None, ()
+    network = reading.network
     found = read_samples(
-        "test", test, device=reading.network.device, max_samples=max_samples, seed=seed + 2
+        "test", test, device=network.device, max_samples=max_samples, seed=seed + 2
     )
     if not len(found):
         raise ValueError("test must hold at least one sample, got 0; None is no test set")
+    try:
+        network.learn_shape(found)
+        outputs = network.outputs(found)
+        read_loss(reading.functions[0], network, found, outputs)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"test: {error}") from error
+    _check_finite("test", outputs, found)
     notes: list[str] = []
     for name, part in zip(("retain", "forget"), reading.samples, strict=True):
         if part is not None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from rmtstab.bridge import answers
 from rmtstab.bridge.curves import Reference
 from rmtstab.bridge.softmax_loss import SoftmaxLoss
 from rmtstab.kernels import cross_entropy as kernels
@@ -68,15 +69,14 @@ class SetLoss:
         Per-sample losses, gradients and the weights ω of a batch.
     targets : tree of Tensor
         First axis the samples.
-    beside : sequence of tree of Tensor
-        Targets of other sets: ones alone may be labels ±1 or 0/1.
+    beside, leads
+        Another set, and whether this one says how it is read: see `rmtstab.bridge.answers`.
 
     Attributes
     ----------
     skilled : bool
         Whether the targets tell right answers from wrong ones: classes, or for a loss that
-        knows of none, a whole number a sample below the number of outputs, one real target a
-        sample that is ±1 or 0/1 throughout, or rows with a single 1.
+        knows of none what `rmtstab.bridge.answers` reads.
     cut : float or None
         What parts the two classes of a single output.
     contrasted : int or None
@@ -84,14 +84,22 @@ class SetLoss:
         last one, without it, in `slopes` and in `measure`.
     """
 
-    def __init__(self, loss: SampleLoss, targets: Any, beside: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        loss: SampleLoss,
+        targets: Any,
+        *,
+        beside: tuple[SampleLoss, Any] | None = None,
+        leads: bool = True,
+    ) -> None:
         self.loss, self.targets = loss, targets
         self.masses = loss.masses(targets)
         self.weights = loss.batch_weights(self.masses)
-        self.cut = _cut(loss, targets, beside)
-        self.labelled = _is_labelled(loss, targets)
+        lead = None if leads else beside
+        self.cut = answers.cut(loss, targets, beside, leads)
+        self.labelled = answers.is_labelled(loss, targets, lead)
         known = loss.has_accuracy or self.labelled or self.cut is not None
-        self.skilled = known or _is_one_hot(targets)
+        self.skilled = known or answers.is_one_hot(targets, lead)
         self._fast = PlainCrossEntropy if PlainCrossEntropy.fits(loss, targets) else loss
         self.contrasted: int | None = None
         if isinstance(loss, SoftmaxLoss) and len(loss.output_shape) == 1 and loss.n_classes > 1:
@@ -307,50 +315,19 @@ class SetLoss:
 def set_losses(
     losses: Sequence[SampleLoss | None], samples: Sequence[Samples | None]
 ) -> tuple[SetLoss | None, ...]:
-    """Losses of sets that are read together; None where there is no set.
+    """Losses of sets that are read together, the retain set first; None where there is no set.
 
     Parameters
     ----------
     losses : sequence of SampleLoss or None
     samples : sequence of Samples or None
     """
-    targets = [None if part is None else part.targets for part in samples]
+    pairs = [
+        None if loss is None or part is None else (loss, part.targets)
+        for loss, part in zip(losses, samples, strict=True)
+    ]
+    retain, forget = pairs[:2]
     return tuple(
-        None if loss is None or own is None else SetLoss(loss, own, targets)
-        for loss, own in zip(losses, targets, strict=True)
+        None if pair is None else SetLoss(*pair, beside=retain if k else forget, leads=not k)
+        for k, pair in enumerate(pairs)
     )
-
-
-def _cut(loss: SampleLoss, targets: Any, beside: Sequence[Any] = ()) -> float | None:
-    """Half way between the two labels of one real target a sample; None where there are none."""
-    if not isinstance(targets, Tensor) or not targets.is_floating_point():
-        return None
-    if targets[:1].numel() != 1:
-        return None
-    if bool((targets == 1.0).all()):  # of labels ±1 or 0/1: the other sets tell
-        cuts = [_cut(loss, other) for other in beside if other is not targets]
-        return next((cut for cut in cuts if cut is not None), 0.0)
-    if bool((targets.abs() == 1.0).all()):
-        return 0.0
-    return (
-        0.5 if bool(((targets == 0.0) | (targets == 1.0)).all()) and not loss.has_accuracy else None
-    )
-
-
-def _is_labelled(loss: SampleLoss, targets: Any) -> bool:
-    """Whether a loss that knows of no classes has one class label a sample all the same."""
-    width: tuple[int, ...] = getattr(loss, "output_shape", ())
-    if loss.has_accuracy or not isinstance(targets, Tensor) or len(width) != 1:
-        return False
-    if targets.is_floating_point() or targets.dim() != 1 or targets.dtype == torch.bool:
-        return False
-    return width[0] > 1 and 0 <= int(targets.min()) <= int(targets.max()) < width[0]
-
-
-def _is_one_hot(targets: Any) -> bool:
-    """Whether real targets (n, C) hold a single 1 a row and nothing else."""
-    if not isinstance(targets, Tensor) or not targets.is_floating_point() or targets.dim() != 2:
-        return False
-    ones = targets == 1.0
-    rest = bool(((targets == 0.0) | ones).all())
-    return targets.shape[1] > 1 and rest and bool((ones.sum(dim=1) == 1).all())

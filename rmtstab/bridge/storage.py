@@ -17,16 +17,19 @@ from rmtstab.bridge.curves import Reference
 from rmtstab.bridge.fingerprint import fingerprint
 from rmtstab.bridge.function_space import Bend, FunctionSpace
 from rmtstab.bridge.linearised import LinearisedNetwork
-from rmtstab.bridge.loss_reading import read_loss
+from rmtstab.bridge.loss_reading import as_module, loss_name, read_loss
 from rmtstab.bridge.model_checks import check_model
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.network_file import FORMAT, KINDS, SETS, Moving, probes
 from rmtstab.bridge.parameters import moving_names
+from rmtstab.bridge.recompose import without_sigmoid
 from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.set_loss import set_losses
 from rmtstab.bridge.space_reading import evaluating
 
 SAME = 1e-6  # relative: numbers of one loss on two machines, in float32 at worst
+SMALL = 1e-12  # of losses and slopes that are zero but for rounding
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
 OUTPUTS, FEW = 1e-3, 4  # the same for outputs of a network, and of how many samples
 
 
@@ -97,7 +100,8 @@ def load(
         raise ValueError(
             f"path must be of format {FORMAT}, got {known!r:.50}; linearise the model again"
         )
-    moving = Moving(tuple(header["parameters"]), *(_tensors(kind, arrays) for kind in KINDS))
+    weights, scale = (_tensors(kind, arrays) for kind in KINDS)
+    moving = Moving(tuple(header["parameters"]), weights, scale, header["dtype"], header["bare"])
     network = None
     if model is not None:
         check_model(model)
@@ -110,11 +114,12 @@ def load(
         network.output_shape = tuple(header["output_shape"])
     outputs = torch.from_numpy(arrays["outputs"])
     shape = SimpleNamespace(output_shape=tuple(header["output_shape"]))
-    given = (loss, loss if forget_loss is None else forget_loss, loss)
+    given = [as_module(f) for f in (loss, loss if forget_loss is None else forget_loss, loss)]
+    bare = [_of_logits(f) for f in given] if moving.bare else given
     samples: list[Samples | None] = []
     losses: list[Any] = []
     start = 0
-    for function, name, kind in zip(given, SETS, header["losses"], strict=True):
+    for function, name, kind in zip(bare, SETS, header["losses"], strict=True):
         if kind is None:
             samples.append(None)
             losses.append(None)
@@ -122,7 +127,7 @@ def load(
         inputs, targets = (_unflatten(tree, arrays) for tree in header["trees"][name])
         n = len(_first(inputs))
         samples.append(Samples(inputs, targets, torch.arange(n), n))
-        own = outputs[start : start + n]
+        own = outputs[start : start + n].to(DTYPES[moving.dtype])
         start += n
         losses.append(read_loss(function, shape, samples[-1], own))  # type: ignore[arg-type]
         if losses[-1].name != kind:
@@ -141,12 +146,16 @@ def load(
         outputs, torch.from_numpy(arrays["gram"]), drift, header["weight_norm"], sets, bends
     )
     for name, stored, found in zip(SETS, header["probes"], probes(space), strict=True):
-        if stored is not None and not np.allclose(stored, found or (), rtol=SAME, atol=0.0):
+        if stored is not None and not np.allclose(
+            stored, found or (), rtol=SAME, atol=SMALL, equal_nan=True
+        ):
             raise ValueError(
                 f"loss must be the one that was linearised: {name} has loss and slope {stored} "
                 f"in the file, got {found}"
             )
-    if network is not None and model is not None:
+    if network is not None and samples[0] is not None:
+        if moving.bare:
+            without_sigmoid(network, given[0], samples[0])
         _check_outputs(network, samples[0], outputs)
     return LinearisedNetwork(
         space, tuple(samples), tuple(losses), network=network, output_shape=shape.output_shape,
@@ -166,7 +175,9 @@ def _network(
             f"{list(names)}"
         )
     scale = moving.preconditioner if preconditioner is None else preconditioner
-    network = Network(model, parameters=names, output=output, preconditioner=scale)
+    network = Network(
+        model, parameters=names, output=output, preconditioner=scale, device="cpu"
+    )  # where the file's arrays are
     held, given = moving.preconditioner, network.preconditioner
     if (held is None) != (given is None) or any(
         not torch.allclose(value, given[name].cpu().to(value), rtol=SAME, atol=0.0)
@@ -179,9 +190,15 @@ def _network(
     return network
 
 
-def _check_outputs(network: Network, samples: Samples | None, outputs: Tensor) -> None:
+def _of_logits(loss: Any) -> Any:
+    """Return a loss of probabilities as that of their logits, as `linearise` has read it."""
+    if type(loss) is not nn.BCELoss:
+        raise ValueError(f"loss must be BCELoss, as stored, got {loss_name(loss)}")
+    return nn.BCEWithLogitsLoss(weight=loss.weight, reduction=loss.reduction)
+
+
+def _check_outputs(network: Network, samples: Samples, outputs: Tensor) -> None:
     """Raise unless the model gives what the file holds of a few samples."""
-    assert samples is not None  # a linearised network has retain samples
     few = samples.take(range(min(len(samples), FEW)))
     with evaluating(network.model):
         found = network.outputs(few).double().cpu()
@@ -247,7 +264,9 @@ def _check(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> N
         held = _tensors(kind, arrays)
         if held is not None and set(held) != set(names):
             raise ValueError(f"{kind} must be of {names}")
-    for kind, count in (("references", 3), ("probes", 2)):
+    if header["dtype"] not in DTYPES or not isinstance(header["bare"], bool):
+        raise ValueError("dtype must be float32 or float64, and bare a truth value")
+    for kind, count in (("references", 3), ("probes", 4)):
         rows = header[kind]
         if len(rows) != len(SETS) or any((r is None) != (k is None) for r, k in
                                          zip(rows, header["losses"], strict=True)):  # fmt: skip
@@ -259,10 +278,10 @@ def _check(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> N
     if len(header["losses"]) != len(SETS) or not all(isinstance(text, str) for text in texts):
         raise TypeError("losses, notes and fingerprint must be text")
     sizes = [
-        {len(_first(_unflatten(tree, arrays))) for tree in header["trees"][name]}
+        {0} if loss is None
+        else {len(_first(_unflatten(tree, arrays))) for tree in header["trees"][name]}
         for name, loss in zip(SETS, header["losses"], strict=True)
-        if loss is not None
-    ]
+    ]  # fmt: skip
     if any(len(size) != 1 for size in sizes) or sum(map(sum, sizes)) != n:
         raise ValueError(f"inputs and targets must be those of {n} samples, got {sizes}")
     drawn = sum(map(sum, sizes[:2]))  # of the retain and forget set

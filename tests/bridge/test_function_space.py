@@ -363,6 +363,67 @@ def test_class_labels_tell_right_from_wrong_whatever_the_loss():
     assert run.forget_accuracy[0, -1] == 1.0
 
 
+def test_whole_numbers_that_are_no_classes_are_not_taken_for_them():
+    """Levels under an ordinal loss of C − 1 outputs; a forget set without the top level."""
+
+    def ordinal(f, level):
+        above = level[:, None] > torch.arange(f.shape[1])
+        return torch.nn.functional.binary_cross_entropy_with_logits(f, above.to(f))
+
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(30, 4, generator=g).double()
+    level = (x[:, 0] > -0.5).long() + (x[:, 0] > 0.5).long()
+    low = torch.where(level < 2)[0]
+    data = (x, level), (x[low[:6]] + 0.01, level[low[:6]])
+    net = bridge.linearise(torch.nn.Linear(4, 2).double(), ordinal, *data)
+    assert all(np.isnan(reference.accuracy) for reference in net.references[:2])
+
+
+@pytest.mark.parametrize(
+    ("retain", "forget", "cuts"),
+    [
+        ([0.0, 1.0, 1.0], [1.0, 1.0], [0.5, 0.5]),
+        ([-1.0, 1.0, 1.0], [1.0, 1.0], [0.0, 0.0]),
+        ([1.0, 1.0, 1.0], [0.0, 1.0], [0.5, 0.5]),
+        ([0.3, 2.0, -1.0], [1.0, 0.0], [None, None]),  # real numbers, two of which are 0 and 1
+        ([1.0, 1.0, 1.0], [1.0, 1.0], [0.0, 0.0]),
+    ],
+)
+def test_where_labels_are_parted(retain, forget, cuts):
+    model, loss = torch.nn.Linear(2, 1).double(), torch.nn.MSELoss()
+    sets = [torch.tensor(t).double()[:, None] for t in (retain, forget, [0.0, 1.0])]
+    data = [(torch.randn(len(t), 2).double(), t) for t in sets]
+    for test in ((), data[2:]):  # which has no say
+        net = bridge.linearise(model, loss, *data[:2], *test)
+        assert [own.cut for own in net.space.losses[:2]] == cuts
+
+
+def test_labels_of_two_outputs_are_not_read_off_the_first():
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(12, 4, generator=g).double()
+    y = (x[:, 0] > 0).double()
+    net = bridge.linearise(
+        torch.nn.Linear(4, 2).double(),
+        lambda f, t: torch.nn.functional.cross_entropy(f, t.long()), (x[:8], y[:8]), (x[8:], y[8:]),
+    )  # fmt: skip
+    assert np.isnan(net.references[0].accuracy)
+
+
+def test_logits_under_a_loss_of_one_s_own_are_parted_at_zero():
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(12, 4, generator=g).double()
+    y = (x[:, :1] > 0).double()
+    data = (x[:8], y[:8]), (x[8:], y[8:])
+    model = torch.nn.Linear(4, 1).double()
+    for loss in (
+        torch.nn.BCEWithLogitsLoss(),
+        lambda f, t: torch.nn.functional.softplus((1.0 - 2.0 * t) * f).mean(),
+    ):
+        net = bridge.linearise(model, loss, *data)
+        right = ((model(x[:8]) > 0) == (y[:8] > 0.5)).double().mean()
+        assert net.references[0].accuracy == pytest.approx(float(right))
+
+
 def test_a_test_set_changes_no_verdict():
     """Chance, for a loss that knows of no right answers, is that of what is trained on."""
     data, loss = make_data("real"), torch.nn.MSELoss()

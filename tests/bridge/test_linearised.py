@@ -357,6 +357,66 @@ def test_a_file_is_read_with_what_it_was_made_with(tmp_path):
         torch.testing.assert_close(back.weights(values)[name], weight)
 
 
+def stored_cases():
+    torch.manual_seed(0)
+    x, y = torch.randn(20, 4), torch.arange(20) % 3
+    deep = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+    mix, real, bits = torch.randn(3, 3), torch.randn(20, 3), (x[:, :1] > 0).float()
+    one = torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Sigmoid())
+    logs = torch.nn.Sequential(deep, torch.nn.LogSoftmax(1))
+    half = torch.nn.Linear(4, 3).bfloat16()
+    return {
+        "log-probabilities": (logs, torch.nn.NLLLoss(), x, y),
+        "probabilities": (one, torch.nn.BCELoss(), x, bits),
+        "float32 alone": (deep, lambda f, t: ((f @ mix - t) ** 2).mean(), x, real),
+        "half precision": (half, LOSS, x.bfloat16(), y),
+        "no forget set": (deep, LOSS, x, y),
+    }
+
+
+@pytest.mark.parametrize("name", stored_cases())
+def test_what_can_be_linearised_can_be_stored(name, tmp_path):
+    model, loss, x, y = stored_cases()[name]
+    forget = None if name == "no forget set" else (x[10:15], y[10:15])
+    net = bridge.linearise(model, loss, (x[:10], y[:10]), forget, (x[15:], y[15:]))
+    net.save(tmp_path / "net.npz")
+    back = bridge.load(tmp_path / "net.npz", loss, model=model)
+    settings = {"step_size": 0.3, "batch_size": 3, "alpha": 0.3 if forget else 0.0, "steps": 6}
+    runs = [n.run(rng=0, **settings) for n in (net, back)]
+    np.testing.assert_array_equal(runs[0].test_loss, runs[1].test_loss)
+    seen = [
+        n.check(run, points=2).observed["retain_loss"]
+        for n, run in zip((net, back), runs, strict=True)
+    ]
+    np.testing.assert_allclose(seen[0], seen[1], rtol=1e-6)
+
+
+def test_a_loss_of_the_same_name_and_value_is_told_further_out(tmp_path):
+    model, _, x, y = stored_cases()["float32 alone"]
+    small = model(x).detach() + 0.1 * y.sign()  # within both losses' square
+    data = (x[:10], small[:10]), (x[10:], small[10:])
+    bridge.linearise(model, torch.nn.HuberLoss(delta=1.0), *data).save(tmp_path / "net.npz")
+    with pytest.raises(ValueError, match="loss must be the one that was linearised"):
+        bridge.load(tmp_path / "net.npz", torch.nn.HuberLoss(delta=0.7))
+
+
+def test_a_frozen_network_is_not_stored_as_another(case, tmp_path):
+    with pytest.raises(ValueError, match="net must follow its own losses to be saved"):
+        frozen(case[2]).save(tmp_path / "net.npz")
+
+
+def test_a_test_set_is_read_as_strictly_as_the_others(case):
+    model, data, _ = case
+    x, y = data[1]
+    for wrong, words in (
+        ((x, y + 7), "test: labels must lie in"),
+        ((x, y[:, None]), "test: targets of CrossEntropyLoss must have shape"),
+        ((x.double(), y), "test: model must accept the samples' inputs"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            bridge.linearise(model, LOSS, *data[:2], wrong)
+
+
 def test_weights_may_lie_in_memory_as_they_like():
     model = torch.nn.Linear(6, 1)
     model.bias.data = torch.randn(7, 2)[6:, 1]  # one number, with a stride

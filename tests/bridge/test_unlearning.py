@@ -649,3 +649,25 @@ def test_a_test_set_is_followed_as_it_is_predicted():
         bridge.displaced(model, real.final[0, 0, 1:])
     with pytest.raises(ValueError, match="test must hold at least one sample"):
         bridge.unlearn(model, LOSS, *data[:2], (x[:0], y[:0]), **settings)
+
+
+def test_a_summed_loss_of_the_forget_set_alone_is_summed(cnn):
+    model, retain, forget = cnn
+    runs = bridge.unlearn(
+        model, torch.nn.MSELoss(), retain, forget, step_size=0.05, batch_size=2, alpha=0.4,
+        steps=2, rng=0, replicas=2, forget_loss=torch.nn.MSELoss(reduction="sum"),
+    )  # fmt: skip
+    expected = len(forget[1]) * torch.nn.functional.mse_loss(model(forget[0]), forget[1]).item()
+    np.testing.assert_allclose(runs.forget_loss[:, 0], expected, rtol=1e-12)
+
+
+def test_a_network_in_half_precision_ends_where_its_run_did():
+    torch.manual_seed(0)
+    x, y = torch.randn(20, 4).bfloat16(), torch.arange(20) % 3
+    model = torch.nn.Linear(4, 3).bfloat16()
+    runs = bridge.unlearn(model, LOSS, (x[:15], y[:15]), (x[15:], y[15:]), step_size=1e-4,
+                          batch_size=5, alpha=0.3, steps=20, rng=0, replicas=1)  # fmt: skip
+    after = bridge.displaced(model, runs.final[0])
+    value = LOSS(after(x[:15].float()), y[:15]).item()
+    assert value == pytest.approx(runs.retain_loss[0, -1], rel=1e-6)
+    assert model.weight.dtype == torch.bfloat16
