@@ -354,7 +354,7 @@ def diagnose(
     found = None
     if advice:
         levels = {"forget_level": forget_level, "collapse_level": collapse_level}
-        found = advise(net, run.plan, budget, levels)
+        found = advise(net, run, budget, levels)
         clock.lap("advice")
     assert check.neighbours is not None
     return Diagnosis(

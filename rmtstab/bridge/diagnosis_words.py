@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rmtstab.bridge.advice import FACTORS, OCTAVES, PLAIN
 from rmtstab.bridge.curves import majority
 
 if TYPE_CHECKING:
@@ -231,15 +232,24 @@ def _samples(answer: Any) -> list[str]:
 
 
 def _advice(found: Advice, s: dict[str, Any]) -> list[str]:
-    lines = [f"To keep the retain loss below {found.retain_budget:.3g}, all else as it is:"]
-    for name, value in (
-        ("step size", found.largest_step_size), ("alpha", found.largest_alpha),
-    ):  # fmt: skip
-        lines.append(
-            f"  largest {name}: {value:.3g}"
-            if not math.isnan(value)
-            else f"  no {name} that was tried is small enough"
+    eta = found.largest_step_size
+    if math.isnan(eta):
+        step = (
+            f"  no step size down to {s['step_size'] * FACTORS[0] / 2**OCTAVES:.3g} is small enough"
         )
+    elif found.step_size_is_bound:
+        step = f"  largest step size: at least {eta:.3g}, the largest tried"
+    else:
+        step = f"  largest step size: {eta:.3g}"
+    alpha = found.largest_alpha
+    lines = [
+        f"To keep the retain loss below {found.retain_budget:.3g} at every step, all else as it is "
+        f"({found.replicas} replicas a setting):",
+        step,
+        "  not even alpha 0 is small enough"
+        if math.isnan(alpha)
+        else f"  largest alpha: {alpha:.3g}" + ", all that there is" * (alpha == 1.0),
+    ]
     batch = found.smallest_batch_size
     lines.append(
         "  no batch is large enough"
@@ -254,13 +264,12 @@ def _advice(found: Advice, s: dict[str, Any]) -> list[str]:
         )
     else:
         lines.append("No step size and alpha that were tried forget before they collapse.")
-    lines.append(
-        "Plain SGD on the retain set alone "
-        + (
-            "does not collapse at any step size tried."
-            if math.isinf(found.sgd_collapse)
-            else f"collapses within {s['steps']} steps from {found.sgd_collapse:.3g} × the step "
-            "size."
+    if math.isinf(found.sgd_collapse):
+        plain = f"does not collapse at any step size tried, up to {PLAIN[-1]:.3g} × the given one."
+    elif found.sgd_collapse == 1.0:
+        plain = f"collapses within {s['steps']} steps, at the given step size already."
+    else:
+        plain = (
+            f"collapses within {s['steps']} steps from {found.sgd_collapse:.3g} × the step size."
         )
-    )
-    return lines
+    return [*lines, f"Plain SGD on the retain set alone {plain}"]

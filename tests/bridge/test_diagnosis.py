@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -172,23 +171,28 @@ def searched_alone(tried, peak, budget):
     count = kept.index(False)
     if count in (0, len(tried)):
         return tried[count - 1] if count else np.nan
-    between = np.geomspace(tried[count - 1], tried[count], 9)[:-1]
+    spaced = np.geomspace if tried[count - 1] > 0.0 else np.linspace
+    between = spaced(tried[count - 1], tried[count], 9)[:-1]
     kept = [peak(value) <= budget for value in between] + [False]
     return between[max(kept.index(False), 1) - 1]
 
 
-@pytest.mark.parametrize(("share", "eta"), [(0.02, 0.5), (0.1, 1.1), (-0.1, 0.5)])
+@pytest.mark.parametrize(("share", "eta"), [(0.02, 0.5), (0.1, 1.1), (-0.1, 0.5), (0.02, 30.0)])
 def test_searches_that_share_runs_find_what_cells_run_alone_do(answer, share, eta):
-    from rmtstab.bridge.advice import FACTORS, MIXINGS, advise
+    from rmtstab.bridge.advice import FACTORS, MIXINGS, OCTAVES, advise
 
-    plan = replace(answer.run.plan, step_size=np.array([eta]))
+    run = answer.net.run(eta, (6, 3), 0.5, 30, replicas=4, rng=0)
     start = answer.net.references[0]
     budget = start.loss + share * (start.chance - start.loss)
-    found = advise(answer.net, plan, budget, {"forget_level": 0.5, "collapse_level": 0.8})
-    steps = searched_alone(eta * FACTORS, lambda step: peaks_alone(answer, step, 0.5), budget)
+    found = advise(answer.net, run, budget, {"forget_level": 0.5, "collapse_level": 0.8})
+    factors = FACTORS
+    if peaks_alone(answer, eta * FACTORS[0], 0.5) > budget:
+        factors = np.append(FACTORS[0] / 2.0 ** np.arange(OCTAVES, 0, -1), FACTORS)
+    steps = searched_alone(eta * factors, lambda step: peaks_alone(answer, step, 0.5), budget)
     assert found.largest_step_size == pytest.approx(steps, nan_ok=True)
-    mixings = searched_alone(MIXINGS, lambda alpha: peaks_alone(answer, eta, alpha), budget)
-    assert found.largest_alpha == pytest.approx(mixings, nan_ok=True)
+    mixings = np.append(0.0, MIXINGS)
+    mixing = searched_alone(mixings, lambda alpha: peaks_alone(answer, eta, alpha), budget)
+    assert found.largest_alpha == pytest.approx(mixing, nan_ok=True)
     sizes = [(1, 1), (3, 1), (6, 3), (12, 6), (18, 6)]
     kept = [peaks_alone(answer, eta, 0.5, batch) <= budget for batch in sizes]
     at = 2
@@ -198,6 +202,102 @@ def test_searches_that_share_runs_find_what_cells_run_alone_do(answer, share, et
     else:
         at = next((k for k in range(3, 5) if kept[k]), None)
     assert found.smallest_batch_size == (None if at is None else sizes[at])
+
+
+def linear(scale):
+    """A linear network, whose predictions are exact, and its retain losses by hand.
+
+    Forget inputs are scaled: the larger, the less of their ascent is needed.
+    """
+    g = torch.Generator().manual_seed(0)
+    x, teacher, noise = (torch.randn(*n, generator=g).double() for n in ((30, 4), (4, 3), (4, 3)))
+    model = torch.nn.Linear(4, 3, bias=False).double()
+    with torch.no_grad():
+        model.weight.copy_((2.0 * teacher + 0.7 * noise).T)
+    y = (x @ teacher).argmax(1)
+    data = (x[:24], y[:24]), (scale * x[24:], y[24:])
+
+    def losses(step_size, alpha, steps):
+        w, found = model.weight.detach().clone().requires_grad_(), []
+        for _ in range(steps + 1):
+            r, f = (LOSS(inputs @ w.T, labels) for inputs, labels in data)
+            found.append(r.item())
+            (slope,) = torch.autograd.grad((1 - alpha) * r - alpha * f, w)
+            with torch.no_grad():
+                w -= step_size * slope
+        return np.array(found)
+
+    def diagnosed(**settings):
+        settings = {"batch_size": (24, 6), "passes": 0, "replicas": 1} | settings
+        return bridge.diagnose(model, LOSS, *data, **settings)
+
+    return losses, diagnosed
+
+
+@pytest.fixture(scope="module")
+def separable():
+    return linear(1.0)
+
+
+def test_a_peak_of_one_step_is_seen(separable):
+    """Full-batch descent that throws the loss up at once and comes back within eight steps."""
+    losses, diagnosed = separable
+    answer = diagnosed(step_size=100.0, alpha=0.0, steps=400)
+    true, advice = losses(100.0, 0.0, 400), answer.advice
+    np.testing.assert_allclose(answer.run.retain_loss[0], true, rtol=1e-6)
+    # at every eighth step there is nothing to see
+    assert true[::8].max() < advice.retain_budget < 0.2 * true.max()
+    assert answer.outcome == "collapses" and advice.sgd_collapse == 1.0
+    assert losses(advice.largest_step_size, 0.0, 400).max() <= advice.retain_budget
+    assert losses(advice.largest_step_size * 2**0.125, 0.0, 400).max() > advice.retain_budget
+    cell = advice.map.rows.index(0.0), advice.map.columns.index(100.0)
+    assert advice.map.outcome[cell] == "collapses"
+    assert advice.map.collapse_step[cell] == answer.collapse_step[0]
+    assert "not even alpha 0 is small enough" in answer.words()
+    assert "at the given step size already" in answer.words()
+
+
+def test_the_map_has_the_answer_at_its_own_cell(case):
+    """By all eight replicas, where other cells have four."""
+    model, data = case
+    for seed in range(3):
+        answer = bridge.diagnose(
+            model, LOSS, *data, step_size=2.0, batch_size=(6, 3), alpha=0.6, steps=12, rng=seed,
+            passes=0,
+        )  # fmt: skip
+        found = answer.advice.map
+        cell = found.rows.index(0.6), found.columns.index(2.0)
+        steps = np.sort(answer.forget_step)[4], np.sort(answer.collapse_step)[4]
+        assert found.outcome[cell] == answer.outcome
+        assert (found.forget_step[cell], found.collapse_step[cell]) == steps
+
+
+def test_between_no_ascent_and_too_much():
+    """The least mixing on the map breaks the budget, none keeps it: the limit is in between."""
+    losses, diagnosed = linear(50.0)
+    budget = losses(1.0, 0.006, 100).max()
+    assert losses(1.0, 0.0, 100).max() < budget < losses(1.0, 0.0075, 100).max()
+    for alpha in (0.0, 0.3):
+        advice = diagnosed(step_size=1.0, alpha=alpha, steps=100, retain_budget=budget).advice
+        assert advice.largest_alpha == pytest.approx(0.005)  # eighths of 0.02
+
+
+def test_a_search_goes_on_to_what_breaks_the_budget_or_says_that_it_ended(separable):
+    losses, diagnosed = separable
+    answer = diagnosed(step_size=0.002, alpha=0.1, steps=10)
+    advice = answer.advice
+    assert losses(advice.largest_step_size, 0.1, 10).max() <= advice.retain_budget
+    assert losses(advice.largest_step_size * 2**0.125, 0.1, 10).max() > advice.retain_budget
+    assert advice.largest_step_size > 8 * 0.002 and not advice.step_size_is_bound
+    assert losses(0.002, 1.0, 10).max() <= advice.retain_budget
+    assert advice.largest_alpha == 1.0 and "largest alpha: 1, all that there is" in answer.words()
+    tiny = diagnosed(step_size=1e-9, alpha=0.1, steps=10)
+    assert tiny.advice.step_size_is_bound
+    assert tiny.advice.largest_step_size == pytest.approx(1e-9 * 2**19)
+    assert "largest step size: at least 0.000524, the largest tried" in tiny.words()
+    huge = diagnosed(step_size=5000.0, alpha=0.9, steps=10).advice
+    assert losses(huge.largest_step_size, 0.9, 10).max() <= huge.retain_budget
+    assert huge.largest_step_size < 5000.0 / 16
 
 
 def test_memory_of_the_second_pass_is_asked_for_before_the_first(case, monkeypatch):
