@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rmtstab._record import plain
 from rmtstab.bridge.advice import FACTORS, OCTAVES, PLAIN
 from rmtstab.bridge.curves import majority
 
@@ -87,25 +88,13 @@ def as_record(answer: Any) -> dict[str, Any]:
         "seconds": answer.seconds,
         "words": answer.words(),
     }
-    plain: dict[str, Any] = _plain(record)
-    return plain
+    found: dict[str, Any] = plain(record)
+    return found
 
 
 def count(step: float) -> str:
     """Show a step; "never" for an infinite one."""
     return "never" if math.isinf(step) else f"{step:.0f}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
 
 
 def _quantiles(values: Any) -> dict[str, Any]:
@@ -178,7 +167,10 @@ def _inputs(answer: Any) -> list[str]:
     ]
     for name, residual in zip(("retain", "forget"), i["largest_output_gradient"], strict=False):
         accuracy = i[f"{name}_accuracy"]
-        known = "" if accuracy is None or math.isnan(accuracy) else f", accuracy {accuracy:.3g}"
+        known = f", accuracy {accuracy:.3g}"
+        if not accuracy > 0.0:
+            known = ", no accuracy" if math.isnan(accuracy) else f"{known} at the start"
+            known += ": what it has lost is judged by its loss"
         lines.append(
             f"{name}: loss {i[f'{name}_loss']:.3g}{known}; largest output gradient "
             f"{residual:.2g} ({'interpolated' if residual < 1e-3 else 'not interpolated'})."
@@ -265,11 +257,9 @@ def _advice(found: Advice, s: dict[str, Any]) -> list[str]:
     else:
         lines.append("No step size and alpha that were tried forget before they collapse.")
     if math.isinf(found.sgd_collapse):
-        plain = f"does not collapse at any step size tried, up to {PLAIN[-1]:.3g} × the given one."
+        said = f"does not collapse at any step size tried, up to {PLAIN[-1]:.3g} × the given one."
     elif found.sgd_collapse == 1.0:
-        plain = f"collapses within {s['steps']} steps, at the given step size already."
+        said = f"collapses within {s['steps']} steps, at the given step size already."
     else:
-        plain = (
-            f"collapses within {s['steps']} steps from {found.sgd_collapse:.3g} × the step size."
-        )
-    return [*lines, f"Plain SGD on the retain set alone {plain}"]
+        said = f"collapses within {s['steps']} steps from {found.sgd_collapse:.3g} × the step size."
+    return [*lines, f"Plain SGD on the retain set alone {said}"]

@@ -371,6 +371,90 @@ def test_samples_that_resist_still_have_their_answer(answer):
     assert set(found.resisting) <= set(range(6)) and set(found.carrying) <= set(range(6))
 
 
+def test_samples_are_places_in_the_users_own_sets(case):
+    """Of 30 forget samples 7 are drawn: those that resist are named as the user counts them."""
+    model, (retain, *_) = case
+    x, y = (torch.cat([part] * 5) for part in case[1][1])
+    x = x + 0.3 * torch.randn(30, 6, generator=torch.Generator().manual_seed(3))
+    answer = bridge.diagnose(
+        model, LOSS, retain, (x, y), step_size=1e-6, batch_size=2, steps=2, max_samples=7, seed=4,
+        advice=False,
+    )  # fmt: skip
+    drawn = np.sort(np.random.default_rng(5).permutation(30)[:7])
+    np.testing.assert_array_equal(answer.samples.places[7:], drawn)
+    with torch.no_grad():
+        losses = torch.nn.functional.cross_entropy(model(x), y, reduction="none").numpy()
+        right = (model(x).argmax(1) == y).numpy()
+    resisting = [k for k in drawn[np.argsort(losses[drawn])] if right[k]]
+    assert answer.samples.resisting.tolist() == resisting and max(resisting) > 6
+    assert set(answer.samples.carrying) <= set(drawn)
+    assert f"({', '.join(map(str, resisting[:8]))})" in answer.words()
+
+
+def test_never_and_not_a_number_differ_in_json(case):
+    model, data = case
+    answer = bridge.diagnose(
+        model, LOSS, *data[:2], step_size=1e-6, batch_size=2, steps=2, replicas=3
+    )
+    record = json.loads(answer.to_json(), parse_constant=pytest.fail)
+    assert list(map(float, record["collapse_step"])) == [np.inf] * 3
+    assert record["collapse_step"] == ["Infinity"] * 3
+    assert record["collapse_step_quantiles"]["median"] == "Infinity"
+    assert record["advice"]["map"]["collapse_step"][0][0] == "Infinity"
+    assert record["curves"]["test_loss"]["median"] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("batches", "expected"),
+    [((64, 64), [18.0, 6.0]), ((16, None), [16.0, 6.0]), ((4, 64), [4.0, 6.0]), ((4, 2), [4, 2])],
+)
+def test_default_batches_are_no_larger_than_their_sets(case, batches, expected):
+    """As loaders give them; one without a loader has the retain set's."""
+    model, data = case
+    sets = [
+        part if size is None else DataLoader(TensorDataset(*part), batch_size=size)
+        for part, size in zip(data, batches, strict=False)
+    ]
+    common = {"step_size": 0.1, "steps": 2, "passes": 0, "advice": False}
+    answer = bridge.diagnose(model, LOSS, *sets, **common)
+    assert answer.settings["batch_size"] == expected
+    fewer = bridge.diagnose(model, LOSS, *sets, max_samples=3, **common)
+    assert fewer.settings["batch_size"] == [3.0, min(3.0, expected[1])]
+
+
+def test_a_loader_of_part_of_its_set_has_batches_of_that_part(case):
+    model, data = case
+    part = DataLoader(TensorDataset(*data[0]), batch_size=12, sampler=range(5))
+    answer = bridge.diagnose(model, LOSS, part, data[1], step_size=0.1, steps=2, advice=False)
+    assert answer.settings["batch_size"] == [5.0, 6.0]
+    with pytest.raises(ValueError, match=r"batch_size must lie in \[1, n_retain=18\], got 64"):
+        bridge.diagnose(model, LOSS, *data, step_size=0.1, batch_size=64)
+
+
+def test_numbers_may_be_tensors_and_leave_the_range_of_floats_in_silence(case):
+    import warnings
+
+    model, data = case
+    common = {"batch_size": (6, 3), "steps": 4, "replicas": 3}
+    one, other = (
+        bridge.diagnose(model, LOSS, *data, step_size=s, advice=False, **common)
+        for s in (0.25, torch.tensor(0.25))
+    )
+    assert other.settings["step_size"] == 0.25
+    np.testing.assert_array_equal(one.run.retain_loss, other.run.retain_loss)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        huge = bridge.diagnose(model, LOSS, *data, step_size=1e300, **common)
+    assert huge.outcome == "collapses" and np.isfinite(huge.samples.shares).all()
+
+
+def test_a_loss_in_the_networks_place_is_named(case):
+    model, data = case
+    message = "model and loss must be .* got CrossEntropyLoss without weights and Sequential with"
+    with pytest.raises(TypeError, match=message):
+        bridge.diagnose(LOSS, model, *data, step_size=0.1, batch_size=2)
+
+
 def test_a_loss_that_is_not_convex_has_no_frozen_curvature(case):
     model, data = case
 
@@ -427,3 +511,15 @@ def test_shared_samples_are_named(case):
     assert "note: forget and retain share samples" in answer.words()
     with pytest.warns(UserWarning, match="test and forget share samples: test 0 .* not held out"):
         bridge.linearise(model, LOSS, data[0], data[1], data[1])
+
+
+def test_what_is_judged_by_the_loss_is_said():
+    """Real targets that are no classes have no accuracy."""
+    x = torch.randn(12, 3, generator=torch.Generator().manual_seed(0))
+    answer = bridge.diagnose(
+        torch.nn.Linear(3, 2), torch.nn.MSELoss(), (x[:8], x[:8, :2]), (x[8:], x[8:, :2]),
+        step_size=0.1, batch_size=2, steps=2, advice=False,
+    )  # fmt: skip
+    said = [line for line in answer.words().splitlines() if "no accuracy" in line]
+    assert len(said) == 2 and all("judged by its loss" in line for line in said)
+    assert "nan" not in answer.words()
