@@ -32,6 +32,9 @@ RECORDED = 2e8  # bytes of curves that are held at a time
 class Advice(Record):
     """Settings that keep the retain loss within a budget, one changed and the others held.
 
+    By predicted runs alone, with the kernel of the given setting: the true network is not asked
+    there, and may leave where a network is no longer linear. Diagnose a setting before it is run.
+
     Attributes
     ----------
     retain_budget : float

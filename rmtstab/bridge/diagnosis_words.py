@@ -33,6 +33,7 @@ def sentences(answer: Any) -> list[str]:
     )
     return [
         head,
+        *_judged(answer.inputs),
         *_trust(answer),
         _spread("forgets", answer.forget_step),
         _spread("collapses", answer.collapse_step),
@@ -119,6 +120,22 @@ def _spread(verb: str, steps: Any) -> str:
     )
 
 
+def _judged(inputs: dict[str, Any]) -> list[str]:
+    """Say what is judged by the loss that its set was given, for want of right answers."""
+    names = [
+        verb
+        for verb, name in (("collapse", "retain"), ("forgetting", "forget"))
+        if inputs[f"{name}_loss"] is not None and not inputs[f"{name}_accuracy"] > 0.0
+    ]
+    if not names:
+        return []
+    is_are = "are" if len(names) > 1 else "is"
+    return [
+        f"{' and '.join(names).capitalize()} {is_are} judged by the loss alone: no right answers "
+        "are known at the start."
+    ]
+
+
 def _trust(answer: Any) -> list[str]:
     steps = answer.settings["steps"]
     if answer.trusted_until >= steps:
@@ -167,10 +184,7 @@ def _inputs(answer: Any) -> list[str]:
     ]
     for name, residual in zip(("retain", "forget"), i["largest_output_gradient"], strict=False):
         accuracy = i[f"{name}_accuracy"]
-        known = f", accuracy {accuracy:.3g}"
-        if not accuracy > 0.0:
-            known = ", no accuracy" if math.isnan(accuracy) else f"{known} at the start"
-            known += ": what it has lost is judged by its loss"
+        known = ", no accuracy" if math.isnan(accuracy) else f", accuracy {accuracy:.3g}"
         lines.append(
             f"{name}: loss {i[f'{name}_loss']:.3g}{known}; largest output gradient "
             f"{residual:.2g} ({'interpolated' if residual < 1e-3 else 'not interpolated'})."
@@ -236,7 +250,7 @@ def _advice(found: Advice, s: dict[str, Any]) -> list[str]:
     alpha = found.largest_alpha
     lines = [
         f"To keep the retain loss below {found.retain_budget:.3g} at every step, all else as it is "
-        f"({found.replicas} replicas a setting):",
+        f"({found.replicas} replicas a setting, by prediction alone: diagnose what you take):",
         step,
         "  not even alpha 0 is small enough"
         if math.isnan(alpha)

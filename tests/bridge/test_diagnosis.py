@@ -520,6 +520,25 @@ def test_what_is_judged_by_the_loss_is_said():
         torch.nn.Linear(3, 2), torch.nn.MSELoss(), (x[:8], x[:8, :2]), (x[8:], x[8:, :2]),
         step_size=0.1, batch_size=2, steps=2, advice=False,
     )  # fmt: skip
-    said = [line for line in answer.words().splitlines() if "no accuracy" in line]
-    assert len(said) == 2 and all("judged by its loss" in line for line in said)
+    assert answer.words().splitlines()[1] == (
+        "Collapse and forgetting are judged by the loss alone: no right answers are known at the "
+        "start."
+    )
     assert "nan" not in answer.words()
+
+
+@pytest.mark.parametrize(("shift", "judged"), [(0, False), (1, True)])
+def test_forgetting_of_what_was_never_right_is_judged_by_the_loss(shift, judged):
+    y = torch.arange(12) % 3
+    x = torch.eye(3)[y] + 0.01 * torch.arange(12.0)[:, None]
+    model = torch.nn.Linear(3, 3)
+    with torch.no_grad():
+        model.weight.copy_(torch.eye(3))
+        model.bias.zero_()
+    answer = bridge.diagnose(
+        model, LOSS, (x[:8], y[:8]), (x[8:], (y[8:] + shift) % 3), step_size=0.1, batch_size=2,
+        steps=2, advice=False,
+    )  # fmt: skip
+    assert answer.inputs["forget_accuracy"] == 1.0 - shift
+    said = "Forgetting is judged by the loss alone" in answer.words()
+    assert said == judged and "Collapse and" not in answer.words()
