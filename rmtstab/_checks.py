@@ -377,8 +377,10 @@ def _interval(
 
 
 def _scalar(name: str, value: Any) -> Any:
-    """Unwrap an array without axes; a masked one has no value."""
+    """Unwrap an array or a tensor without axes; a masked one has no value."""
     no_mask(name, value)
+    if hasattr(value, "detach") and getattr(value, "ndim", None) == 0:
+        return value.detach().cpu().item()
     return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
 
 

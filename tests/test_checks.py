@@ -115,6 +115,16 @@ def test_what_only_looks_like_an_array_is_refused(value, error, message):
         _checks.array("x", value)
 
 
+def test_tensors_without_axes_are_the_numbers_they_hold():
+    torch = pytest.importorskip("torch")
+    assert _checks.real("x", torch.tensor(0.25, requires_grad=True)) == 0.25
+    whole = _checks.integer("n", torch.tensor(3))
+    assert whole == 3 and type(whole) is int
+    for value in (torch.tensor([0.25]), torch.tensor(True), torch.tensor(1j)):
+        with pytest.raises(TypeError, match="x must be a real number, got "):
+            _checks.real("x", value)
+
+
 def test_a_masked_array_that_hides_nothing_and_a_matrix_are_plain_arrays():
     plain = _checks.array("x", np.ma.array([1.0, 2.0]))
     assert type(plain) is np.ndarray and plain.tolist() == [1.0, 2.0]

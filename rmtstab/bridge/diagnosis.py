@@ -6,6 +6,7 @@ import copy
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -44,22 +45,27 @@ class SampleShares(Record):
     step : int
         Where the run was looked at: when it forgot, else its end.
     resisting : ndarray of int
-        Places in the forget set that still have their answer (or at least half their skill
-        in the loss), lowest loss first.
+        Places in the user's own forget set (not among those drawn of it) that still have their
+        answer (or at least half their skill in the loss), lowest loss first.
     carrying : ndarray of int
-        Places in the forget set that carry most of the displacement, largest share first.
+        Places in it that carry most of the displacement, largest share first.
     shares : ndarray, shape (n_retain + n_forget,), float64
         Share of each sample in ``‖w − w*‖² = cᵀKc``; sums to 1, may be negative.
+    places : ndarray, shape (n_retain + n_forget,), int64
+        Of each in the set that it is from: all of them in order, or those that
+        ``max_samples`` drew.
     """
 
     dimensions: ClassVar = {
         "shares": ("sample",),
+        "places": ("sample",),
     }
 
     step: int
     resisting: Any
     carrying: Any
     shares: FloatArray
+    places: Any
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,7 +136,7 @@ class Diagnosis(Record):
         return self.words()
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain numbers, strings and lists; None where a number is not finite."""
+        """Everything as strict JSON values; NaN is None, an infinity the text "Infinity"."""
         return as_record(self)
 
     def to_xarray(self) -> xarray.Dataset:
@@ -229,7 +235,8 @@ def diagnose(
     step_size : float
         η > 0.
     batch_size : int or (int, int), optional
-        Of the retain and the forget batch; default that of the loaders.
+        Of the retain and the forget batch; default that of the loaders, the retain loader's
+        for a forget set without one, no larger than the set.
     alpha : float, default 0.5
         Mixing in [0, 1]: ``1 − α`` weighs descent on the retain batch, α ascent on the other.
     steps : int, optional
@@ -300,7 +307,9 @@ def diagnose(
     alpha = _checks.real("alpha", alpha, low=0.0, high=1.0)
     forget_level = _checks.real("forget_level", forget_level, low=0.0, high=1.0)
     collapse_level = _checks.real("collapse_level", collapse_level, low=0.0, high=1.0)
-    batch_size = _batch_size(batch_size, retain, forget)
+    own = batch_size is None
+    if own:
+        batch_size = _batches_of(retain, forget)
     tolerance = _checks.real("tolerance", tolerance, low=0.0, low_open=True)
     _checks.generator("rng", rng)
     advice = _checks.flag("advice", advice)
@@ -312,6 +321,8 @@ def diagnose(
     if max_samples is not None:
         max_samples = _checks.integer("max_samples", max_samples, low=1)
     known = [_length(data, max_samples) for data in (retain, forget)]
+    if own:
+        batch_size = _clipped(batch_size, known)
     plan_runs(  # refuse before the pass, not after
         (known[0] or UNKNOWN, known[1]), step_size=step_size, batch_size=batch_size, alpha=alpha,
         steps=1 if steps is None else steps, replicas=replicas, rng=0, sampling=sampling,
@@ -326,6 +337,8 @@ def diagnose(
     )  # fmt: skip
     clock.lap("reading")
     sizes = net.sizes[:2]
+    if own:  # a loader may give fewer samples than its dataset has
+        batch_size = _clipped(batch_size, sizes)
     batches = batch_sizes(batch_size, *sizes, alpha, sampling)
     budget = _budget(net, retain_budget)
     if steps is None:
@@ -354,7 +367,7 @@ def diagnose(
     found = None
     if advice:
         levels = {"forget_level": forget_level, "collapse_level": collapse_level}
-        found = advise(net, run.plan, budget, levels)
+        found = advise(net, run, budget, levels)
         clock.lap("advice")
     assert check.neighbours is not None
     return Diagnosis(
@@ -393,18 +406,20 @@ class _Clock:
         self._last = now
 
 
-def _batch_size(batch_size: Any, retain: Any, forget: Any) -> Any:
-    """Return the given batch size, or the loaders' own."""
-    if batch_size is not None:
-        return batch_size
+def _batches_of(retain: Any, forget: Any) -> tuple[int, int]:
+    """Return the loaders' own batch sizes."""
     own = [getattr(data, "batch_size", None) for data in (retain, forget)]
     if own[0] is None:
         raise ValueError(
             "batch_size must be given unless the sets are DataLoaders with one, got None"
         )
-    forgets = getattr(getattr(forget, "dataset", None), "__len__", None)
-    largest = own[0] if forgets is None else forgets()
-    return int(own[0]), int(min(own[1] or own[0], largest))
+    return int(own[0]), int(own[1] or own[0])
+
+
+def _clipped(batches: tuple[int, int], sizes: Sequence[int]) -> tuple[int, int]:
+    """Return batches no larger than their sets, as loaders give them."""
+    retain, forget = (min(b, n) if n else b for b, n in zip(batches, sizes, strict=True))
+    return retain, forget
 
 
 def _length(data: Any, max_samples: int | None) -> int:
@@ -444,9 +459,10 @@ def _shares(net: LinearisedNetwork, run: FunctionSpaceRun) -> SampleShares:
     kept = net.coefficients(run, np.array([[step]]), replica=replica)
     c = kept.values[0, 0]
     moved = kept.moved[0, 0, : c.size]
-    parts = (c.ravel() * moved).reshape(c.shape).sum(axis=1)
-    total = float(parts.sum())
-    shares = parts / total if total > 0 else np.zeros(len(parts))
+    with np.errstate(over="ignore", invalid="ignore"):  # a run may have left the range of floats
+        parts = (c.ravel() * moved).reshape(c.shape).sum(axis=1)
+        total = float(parts.sum())
+    shares = parts / total if 0.0 < total < np.inf else np.zeros(len(parts))
     at = slice(net.n_retain, net.n_retain + net.n_forget)
     outputs = net.outputs[: len(c)] - moved.reshape(c.shape)
     loss = net.space.losses[1]
@@ -455,8 +471,10 @@ def _shares(net: LinearisedNetwork, run: FunctionSpaceRun) -> SampleShares:
     holding = np.flatnonzero(right.numpy() >= 0.5)
     own = shares[at]
     order = np.argsort(-own)
-    enough = int(np.searchsorted(np.cumsum(own[order]), 0.5 * own.sum())) + 1
-    return SampleShares(step, holding[np.argsort(each.numpy()[holding])], order[:enough], shares)
+    enough = int(np.searchsorted(np.cumsum(own[order]), 0.5 * own.sum())) + bool(own.any())
+    holding = holding[np.argsort(each.numpy()[holding])]
+    places = np.concatenate([part.indices.numpy() for part in net.samples[:2] if part is not None])
+    return SampleShares(step, places[at][holding], places[at][order[:enough]], shares, places)
 
 
 def _inputs(net: LinearisedNetwork, model: nn.Module) -> dict[str, Any]:

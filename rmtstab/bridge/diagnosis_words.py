@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rmtstab._record import plain
+from rmtstab.bridge.advice import FACTORS, OCTAVES, PLAIN
 from rmtstab.bridge.curves import majority
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ def sentences(answer: Any) -> list[str]:
     )
     return [
         head,
+        *_judged(answer.inputs),
         *_trust(answer),
         _spread("forgets", answer.forget_step),
         _spread("collapses", answer.collapse_step),
@@ -86,25 +89,13 @@ def as_record(answer: Any) -> dict[str, Any]:
         "seconds": answer.seconds,
         "words": answer.words(),
     }
-    plain: dict[str, Any] = _plain(record)
-    return plain
+    found: dict[str, Any] = plain(record)
+    return found
 
 
 def count(step: float) -> str:
     """Show a step; "never" for an infinite one."""
     return "never" if math.isinf(step) else f"{step:.0f}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
 
 
 def _quantiles(values: Any) -> dict[str, Any]:
@@ -127,6 +118,22 @@ def _spread(verb: str, steps: Any) -> str:
         f"{happened} of {len(steps)} runs {verb.removesuffix('s')}; steps (10 %, median, 90 %): "
         f"{count(q['low'])}, {count(q['median'])}, {count(q['high'])}."
     )
+
+
+def _judged(inputs: dict[str, Any]) -> list[str]:
+    """Say what is judged by the loss that its set was given, for want of right answers."""
+    names = [
+        verb
+        for verb, name in (("collapse", "retain"), ("forgetting", "forget"))
+        if inputs[f"{name}_loss"] is not None and not inputs[f"{name}_accuracy"] > 0.0
+    ]
+    if not names:
+        return []
+    is_are = "are" if len(names) > 1 else "is"
+    return [
+        f"{' and '.join(names).capitalize()} {is_are} judged by the loss alone: no right answers "
+        "are known at the start."
+    ]
 
 
 def _trust(answer: Any) -> list[str]:
@@ -177,7 +184,7 @@ def _inputs(answer: Any) -> list[str]:
     ]
     for name, residual in zip(("retain", "forget"), i["largest_output_gradient"], strict=False):
         accuracy = i[f"{name}_accuracy"]
-        known = "" if accuracy is None or math.isnan(accuracy) else f", accuracy {accuracy:.3g}"
+        known = ", no accuracy" if math.isnan(accuracy) else f", accuracy {accuracy:.3g}"
         lines.append(
             f"{name}: loss {i[f'{name}_loss']:.3g}{known}; largest output gradient "
             f"{residual:.2g} ({'interpolated' if residual < 1e-3 else 'not interpolated'})."
@@ -231,15 +238,24 @@ def _samples(answer: Any) -> list[str]:
 
 
 def _advice(found: Advice, s: dict[str, Any]) -> list[str]:
-    lines = [f"To keep the retain loss below {found.retain_budget:.3g}, all else as it is:"]
-    for name, value in (
-        ("step size", found.largest_step_size), ("alpha", found.largest_alpha),
-    ):  # fmt: skip
-        lines.append(
-            f"  largest {name}: {value:.3g}"
-            if not math.isnan(value)
-            else f"  no {name} that was tried is small enough"
+    eta = found.largest_step_size
+    if math.isnan(eta):
+        step = (
+            f"  no step size down to {s['step_size'] * FACTORS[0] / 2**OCTAVES:.3g} is small enough"
         )
+    elif found.step_size_is_bound:
+        step = f"  largest step size: at least {eta:.3g}, the largest tried"
+    else:
+        step = f"  largest step size: {eta:.3g}"
+    alpha = found.largest_alpha
+    lines = [
+        f"To keep the retain loss below {found.retain_budget:.3g} at every step, all else as it is "
+        f"({found.replicas} replicas a setting, by prediction alone: diagnose what you take):",
+        step,
+        "  not even alpha 0 is small enough"
+        if math.isnan(alpha)
+        else f"  largest alpha: {alpha:.3g}" + ", all that there is" * (alpha == 1.0),
+    ]
     batch = found.smallest_batch_size
     lines.append(
         "  no batch is large enough"
@@ -254,13 +270,10 @@ def _advice(found: Advice, s: dict[str, Any]) -> list[str]:
         )
     else:
         lines.append("No step size and alpha that were tried forget before they collapse.")
-    lines.append(
-        "Plain SGD on the retain set alone "
-        + (
-            "does not collapse at any step size tried."
-            if math.isinf(found.sgd_collapse)
-            else f"collapses within {s['steps']} steps from {found.sgd_collapse:.3g} × the step "
-            "size."
-        )
-    )
-    return lines
+    if math.isinf(found.sgd_collapse):
+        said = f"does not collapse at any step size tried, up to {PLAIN[-1]:.3g} × the given one."
+    elif found.sgd_collapse == 1.0:
+        said = f"collapses within {s['steps']} steps, at the given step size already."
+    else:
+        said = f"collapses within {s['steps']} steps from {found.sgd_collapse:.3g} × the step size."
+    return [*lines, f"Plain SGD on the retain set alone {said}"]

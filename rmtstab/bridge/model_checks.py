@@ -55,6 +55,17 @@ def check_model(model: Any) -> None:
             raise ValueError(f"model must have finite weights, got {kind} weights in {name!r}")
 
 
+def check_order(model: Any, loss: Any) -> None:
+    """Refuse a loss in the network's place and the network in its own."""
+    if isinstance(model, nn.Module) and isinstance(loss, nn.Module):
+        weights = [next(module.parameters(), None) for module in (model, loss)]
+        if weights[0] is None and weights[1] is not None:
+            raise TypeError(
+                f"model and loss must be given in this order, got {type(model).__name__} without "
+                f"weights and {type(loss).__name__} with some; swap them"
+            )
+
+
 def check_tensor(name: str, value: Any, axes: int, *, whole: bool = False) -> Tensor:
     """Return a tensor of some number of axes, of integers or of real numbers, or raise."""
     _checks.instance(name, value, Tensor)

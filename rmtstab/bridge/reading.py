@@ -14,6 +14,7 @@ from rmtstab.bridge.data_sets import read_samples
 from rmtstab.bridge.devices import resolve_device
 from rmtstab.bridge.independence import check_network
 from rmtstab.bridge.loss_reading import as_module, read_loss
+from rmtstab.bridge.model_checks import check_order
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.recompose import without_sigmoid
 from rmtstab.bridge.sample_loss import SampleLoss
@@ -89,6 +90,7 @@ def read(
     optional = check_deterministic is not None
     repeats = _checks.flag("check_deterministic", check_deterministic) if optional else True
     place = None if device is None else resolve_device(device)
+    check_order(model, loss)
     network = Network(
         model, parameters=parameters, output=output, device=place, preconditioner=preconditioner
     )

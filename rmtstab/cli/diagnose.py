@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rmtstab.sweeps.files import write_atomically
 
 REFUSALS = (TypeError, ValueError, ImportError, OSError, MemoryError)
 NAMES = ("model", "loss", "retain", "forget", "test")
+OPTIONAL = ("forget_loss", "batch_size")
 
 
 class Diagnose(click.Command):
@@ -89,37 +91,11 @@ def diagnose(
     """Tell before the run whether unlearning forgets, collapses or does nothing, and when.
 
     FUNCTION of FILE.py takes no arguments and returns (model, loss, retain, forget) or
-    (model, loss, retain, forget, test), or a dict with these keys.
+    (model, loss, retain, forget, test), or a dict with these keys and, where wanted, forget_loss
+    and batch_size (--batch-size goes before it). What they print goes to standard error.
     """
-    function = _entry(entry)
-    try:
-        given = function()
-    except Exception:
-        click.echo(traceback.format_exc(), err=True)
-        raise click.UsageError(f"{entry} raised; its traceback is above") from None
-    try:
-        found = _read(entry, given)
-        if checkpoint is not None:
-            _restore(found["model"], checkpoint)
-        from rmtstab import bridge
-
-        answer = bridge.diagnose(
-            **found,
-            batch_size=None if batch_size is None else _batches(batch_size),
-            rng=seed,
-            seed=seed,
-            progress=not quiet,
-            **options,
-        )
-    except click.ClickException:
-        raise
-    except Exception as error:
-        trace = _own_trace(error, Path(entry.rpartition(":")[0]).resolve().parent)
-        if trace is None and not isinstance(error, REFUSALS):
-            raise
-        click.echo(trace or "", err=True, nl=False)
-        said = str(error) or type(error).__name__
-        raise click.UsageError(said + ("; its traceback is above" if trace else "")) from error
+    with contextlib.redirect_stdout(sys.stderr):  # the user's prints: the answer stands alone
+        answer = _answer(entry, batch_size, checkpoint, seed, progress=not quiet, **options)
     if as_json:
         print_json(answer.to_dict())
     else:
@@ -129,6 +105,53 @@ def diagnose(
             path, answer.to_html() if path.suffix.lower() == ".html" else answer.to_json()
         )
         click.echo(f"written: {path}", err=as_json)
+
+
+def _answer(
+    entry: str, batch_size: str | None, checkpoint: Path | None, seed: int, **options: Any
+) -> Any:
+    """Call the user's function and diagnose what it returned."""
+    with _raising(entry):
+        given = _entry(entry)()
+    try:
+        found = _read(entry, given)
+        if batch_size is not None:
+            found["batch_size"] = _batches(batch_size)
+        if checkpoint is not None:
+            _restore(found["model"], checkpoint)
+        from rmtstab import bridge
+
+        return bridge.diagnose(**found, rng=seed, seed=seed, **options)
+    except click.ClickException:
+        raise
+    except SystemExit as error:
+        raise _ended(entry, error) from None
+    except Exception as error:
+        trace = _own_trace(error, Path(entry.rpartition(":")[0]).resolve().parent)
+        if trace is None and not isinstance(error, REFUSALS):
+            raise
+        click.echo(trace or "", err=True, nl=False)
+        said = str(error) or type(error).__name__
+        raise click.UsageError(said + ("; its traceback is above" if trace else "")) from error
+
+
+@contextlib.contextmanager
+def _raising(what: str, when: str = "") -> Iterator[None]:
+    """Show the traceback of what the user's code raises, and say in one line whose it was."""
+    try:
+        yield
+    except click.ClickException:
+        raise
+    except SystemExit as error:
+        raise _ended(what, error) from None
+    except Exception:
+        click.echo(traceback.format_exc(), err=True)
+        raise click.UsageError(f"{what} raised{when}; its traceback is above") from None
+
+
+def _ended(what: str, error: SystemExit) -> click.UsageError:
+    """The user's code has ended the program: an answer is not reached, whatever its code says."""
+    return click.UsageError(f"{what} must return, got sys.exit({error.code!r})")
 
 
 def _own_trace(error: BaseException, folder: Path) -> str | None:
@@ -158,10 +181,8 @@ def _entry(entry: str) -> Callable[[], Any]:
     sys.path.insert(0, str(path.parent))
     sys.modules[path.stem] = module  # classes of the file can then be found by name
     try:
-        spec.loader.exec_module(module)
-    except Exception:
-        click.echo(traceback.format_exc(), err=True)
-        raise click.UsageError(f"{file} raised when imported; its traceback is above") from None
+        with _raising(file, " when imported"):
+            spec.loader.exec_module(module)
     finally:
         sys.path.remove(str(path.parent))
     function = getattr(module, name, None)
@@ -173,11 +194,13 @@ def _entry(entry: str) -> Callable[[], Any]:
 def _read(entry: str, given: Any) -> dict[str, Any]:
     """Name what the user's function returned."""
     if isinstance(given, Mapping):
-        wrong = [key for key in given if key not in (*NAMES, "forget_loss", "batch_size")]
+        wrong = [key for key in given if key not in NAMES + OPTIONAL]
         missing = [key for key in NAMES[:4] if key not in given]
         if not wrong and not missing:
             return dict(given)
-        raise click.UsageError(f"{entry} must return keys {', '.join(NAMES)}, got {list(given)}")
+        raise click.UsageError(
+            f"{entry} must return keys {', '.join(NAMES + OPTIONAL)}, got {list(given)}"
+        )
     if isinstance(given, tuple | list) and len(given) in (4, 5):
         return dict(zip(NAMES, given, strict=False))
     size = f" of {len(given)}" if isinstance(given, tuple | list) else ""
@@ -189,19 +212,23 @@ def _read(entry: str, given: Any) -> dict[str, Any]:
 
 def _restore(model: Any, checkpoint: Path) -> None:
     """Load a state dict into a model, or say in one line why it cannot be."""
+    import pickle
+
     import torch
 
     from rmtstab.bridge.raised import first_line
 
+    rule = f"checkpoint must be a state dict written by torch.save, got {checkpoint}"
     try:
         state = torch.load(checkpoint, weights_only=True, map_location="cpu")
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # other files: whatever the unpickler makes of their bytes
+    except pickle.UnpicklingError:  # torch's own advice is to run what is in the file
         raise ValueError(
-            f"checkpoint must be a state dict written by torch.save, got {checkpoint}: "
-            f"{first_line(error)}"
+            f"{rule}, which is none or holds more than tensors; save model.state_dict()"
         ) from None
+    except Exception as error:  # other files: whatever the unpickler makes of their bytes
+        raise ValueError(f"{rule}: {first_line(error)}") from None
     try:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -172,23 +171,28 @@ def searched_alone(tried, peak, budget):
     count = kept.index(False)
     if count in (0, len(tried)):
         return tried[count - 1] if count else np.nan
-    between = np.geomspace(tried[count - 1], tried[count], 9)[:-1]
+    spaced = np.geomspace if tried[count - 1] > 0.0 else np.linspace
+    between = spaced(tried[count - 1], tried[count], 9)[:-1]
     kept = [peak(value) <= budget for value in between] + [False]
     return between[max(kept.index(False), 1) - 1]
 
 
-@pytest.mark.parametrize(("share", "eta"), [(0.02, 0.5), (0.1, 1.1), (-0.1, 0.5)])
+@pytest.mark.parametrize(("share", "eta"), [(0.02, 0.5), (0.1, 1.1), (-0.1, 0.5), (0.02, 30.0)])
 def test_searches_that_share_runs_find_what_cells_run_alone_do(answer, share, eta):
-    from rmtstab.bridge.advice import FACTORS, MIXINGS, advise
+    from rmtstab.bridge.advice import FACTORS, MIXINGS, OCTAVES, advise
 
-    plan = replace(answer.run.plan, step_size=np.array([eta]))
+    run = answer.net.run(eta, (6, 3), 0.5, 30, replicas=4, rng=0)
     start = answer.net.references[0]
     budget = start.loss + share * (start.chance - start.loss)
-    found = advise(answer.net, plan, budget, {"forget_level": 0.5, "collapse_level": 0.8})
-    steps = searched_alone(eta * FACTORS, lambda step: peaks_alone(answer, step, 0.5), budget)
+    found = advise(answer.net, run, budget, {"forget_level": 0.5, "collapse_level": 0.8})
+    factors = FACTORS
+    if peaks_alone(answer, eta * FACTORS[0], 0.5) > budget:
+        factors = np.append(FACTORS[0] / 2.0 ** np.arange(OCTAVES, 0, -1), FACTORS)
+    steps = searched_alone(eta * factors, lambda step: peaks_alone(answer, step, 0.5), budget)
     assert found.largest_step_size == pytest.approx(steps, nan_ok=True)
-    mixings = searched_alone(MIXINGS, lambda alpha: peaks_alone(answer, eta, alpha), budget)
-    assert found.largest_alpha == pytest.approx(mixings, nan_ok=True)
+    mixings = np.append(0.0, MIXINGS)
+    mixing = searched_alone(mixings, lambda alpha: peaks_alone(answer, eta, alpha), budget)
+    assert found.largest_alpha == pytest.approx(mixing, nan_ok=True)
     sizes = [(1, 1), (3, 1), (6, 3), (12, 6), (18, 6)]
     kept = [peaks_alone(answer, eta, 0.5, batch) <= budget for batch in sizes]
     at = 2
@@ -198,6 +202,102 @@ def test_searches_that_share_runs_find_what_cells_run_alone_do(answer, share, et
     else:
         at = next((k for k in range(3, 5) if kept[k]), None)
     assert found.smallest_batch_size == (None if at is None else sizes[at])
+
+
+def linear(scale):
+    """A linear network, whose predictions are exact, and its retain losses by hand.
+
+    Forget inputs are scaled: the larger, the less of their ascent is needed.
+    """
+    g = torch.Generator().manual_seed(0)
+    x, teacher, noise = (torch.randn(*n, generator=g).double() for n in ((30, 4), (4, 3), (4, 3)))
+    model = torch.nn.Linear(4, 3, bias=False).double()
+    with torch.no_grad():
+        model.weight.copy_((2.0 * teacher + 0.7 * noise).T)
+    y = (x @ teacher).argmax(1)
+    data = (x[:24], y[:24]), (scale * x[24:], y[24:])
+
+    def losses(step_size, alpha, steps):
+        w, found = model.weight.detach().clone().requires_grad_(), []
+        for _ in range(steps + 1):
+            r, f = (LOSS(inputs @ w.T, labels) for inputs, labels in data)
+            found.append(r.item())
+            (slope,) = torch.autograd.grad((1 - alpha) * r - alpha * f, w)
+            with torch.no_grad():
+                w -= step_size * slope
+        return np.array(found)
+
+    def diagnosed(**settings):
+        settings = {"batch_size": (24, 6), "passes": 0, "replicas": 1} | settings
+        return bridge.diagnose(model, LOSS, *data, **settings)
+
+    return losses, diagnosed
+
+
+@pytest.fixture(scope="module")
+def separable():
+    return linear(1.0)
+
+
+def test_a_peak_of_one_step_is_seen(separable):
+    """Full-batch descent that throws the loss up at once and comes back within eight steps."""
+    losses, diagnosed = separable
+    answer = diagnosed(step_size=100.0, alpha=0.0, steps=400)
+    true, advice = losses(100.0, 0.0, 400), answer.advice
+    np.testing.assert_allclose(answer.run.retain_loss[0], true, rtol=1e-6)
+    # at every eighth step there is nothing to see
+    assert true[::8].max() < advice.retain_budget < 0.2 * true.max()
+    assert answer.outcome == "collapses" and advice.sgd_collapse == 1.0
+    assert losses(advice.largest_step_size, 0.0, 400).max() <= advice.retain_budget
+    assert losses(advice.largest_step_size * 2**0.125, 0.0, 400).max() > advice.retain_budget
+    cell = advice.map.rows.index(0.0), advice.map.columns.index(100.0)
+    assert advice.map.outcome[cell] == "collapses"
+    assert advice.map.collapse_step[cell] == answer.collapse_step[0]
+    assert "not even alpha 0 is small enough" in answer.words()
+    assert "at the given step size already" in answer.words()
+
+
+def test_the_map_has_the_answer_at_its_own_cell(case):
+    """By all eight replicas, where other cells have four."""
+    model, data = case
+    for seed in range(3):
+        answer = bridge.diagnose(
+            model, LOSS, *data, step_size=2.0, batch_size=(6, 3), alpha=0.6, steps=12, rng=seed,
+            passes=0,
+        )  # fmt: skip
+        found = answer.advice.map
+        cell = found.rows.index(0.6), found.columns.index(2.0)
+        steps = np.sort(answer.forget_step)[4], np.sort(answer.collapse_step)[4]
+        assert found.outcome[cell] == answer.outcome
+        assert (found.forget_step[cell], found.collapse_step[cell]) == steps
+
+
+def test_between_no_ascent_and_too_much():
+    """The least mixing on the map breaks the budget, none keeps it: the limit is in between."""
+    losses, diagnosed = linear(50.0)
+    budget = losses(1.0, 0.006, 100).max()
+    assert losses(1.0, 0.0, 100).max() < budget < losses(1.0, 0.0075, 100).max()
+    for alpha in (0.0, 0.3):
+        advice = diagnosed(step_size=1.0, alpha=alpha, steps=100, retain_budget=budget).advice
+        assert advice.largest_alpha == pytest.approx(0.005)  # eighths of 0.02
+
+
+def test_a_search_goes_on_to_what_breaks_the_budget_or_says_that_it_ended(separable):
+    losses, diagnosed = separable
+    answer = diagnosed(step_size=0.002, alpha=0.1, steps=10)
+    advice = answer.advice
+    assert losses(advice.largest_step_size, 0.1, 10).max() <= advice.retain_budget
+    assert losses(advice.largest_step_size * 2**0.125, 0.1, 10).max() > advice.retain_budget
+    assert advice.largest_step_size > 8 * 0.002 and not advice.step_size_is_bound
+    assert losses(0.002, 1.0, 10).max() <= advice.retain_budget
+    assert advice.largest_alpha == 1.0 and "largest alpha: 1, all that there is" in answer.words()
+    tiny = diagnosed(step_size=1e-9, alpha=0.1, steps=10)
+    assert tiny.advice.step_size_is_bound
+    assert tiny.advice.largest_step_size == pytest.approx(1e-9 * 2**19)
+    assert "largest step size: at least 0.000524, the largest tried" in tiny.words()
+    huge = diagnosed(step_size=5000.0, alpha=0.9, steps=10).advice
+    assert losses(huge.largest_step_size, 0.9, 10).max() <= huge.retain_budget
+    assert huge.largest_step_size < 5000.0 / 16
 
 
 def test_memory_of_the_second_pass_is_asked_for_before_the_first(case, monkeypatch):
@@ -271,6 +371,90 @@ def test_samples_that_resist_still_have_their_answer(answer):
     assert set(found.resisting) <= set(range(6)) and set(found.carrying) <= set(range(6))
 
 
+def test_samples_are_places_in_the_users_own_sets(case):
+    """Of 30 forget samples 7 are drawn: those that resist are named as the user counts them."""
+    model, (retain, *_) = case
+    x, y = (torch.cat([part] * 5) for part in case[1][1])
+    x = x + 0.3 * torch.randn(30, 6, generator=torch.Generator().manual_seed(3))
+    answer = bridge.diagnose(
+        model, LOSS, retain, (x, y), step_size=1e-6, batch_size=2, steps=2, max_samples=7, seed=4,
+        advice=False,
+    )  # fmt: skip
+    drawn = np.sort(np.random.default_rng(5).permutation(30)[:7])
+    np.testing.assert_array_equal(answer.samples.places[7:], drawn)
+    with torch.no_grad():
+        losses = torch.nn.functional.cross_entropy(model(x), y, reduction="none").numpy()
+        right = (model(x).argmax(1) == y).numpy()
+    resisting = [k for k in drawn[np.argsort(losses[drawn])] if right[k]]
+    assert answer.samples.resisting.tolist() == resisting and max(resisting) > 6
+    assert set(answer.samples.carrying) <= set(drawn)
+    assert f"({', '.join(map(str, resisting[:8]))})" in answer.words()
+
+
+def test_never_and_not_a_number_differ_in_json(case):
+    model, data = case
+    answer = bridge.diagnose(
+        model, LOSS, *data[:2], step_size=1e-6, batch_size=2, steps=2, replicas=3
+    )
+    record = json.loads(answer.to_json(), parse_constant=pytest.fail)
+    assert list(map(float, record["collapse_step"])) == [np.inf] * 3
+    assert record["collapse_step"] == ["Infinity"] * 3
+    assert record["collapse_step_quantiles"]["median"] == "Infinity"
+    assert record["advice"]["map"]["collapse_step"][0][0] == "Infinity"
+    assert record["curves"]["test_loss"]["median"] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("batches", "expected"),
+    [((64, 64), [18.0, 6.0]), ((16, None), [16.0, 6.0]), ((4, 64), [4.0, 6.0]), ((4, 2), [4, 2])],
+)
+def test_default_batches_are_no_larger_than_their_sets(case, batches, expected):
+    """As loaders give them; one without a loader has the retain set's."""
+    model, data = case
+    sets = [
+        part if size is None else DataLoader(TensorDataset(*part), batch_size=size)
+        for part, size in zip(data, batches, strict=False)
+    ]
+    common = {"step_size": 0.1, "steps": 2, "passes": 0, "advice": False}
+    answer = bridge.diagnose(model, LOSS, *sets, **common)
+    assert answer.settings["batch_size"] == expected
+    fewer = bridge.diagnose(model, LOSS, *sets, max_samples=3, **common)
+    assert fewer.settings["batch_size"] == [3.0, min(3.0, expected[1])]
+
+
+def test_a_loader_of_part_of_its_set_has_batches_of_that_part(case):
+    model, data = case
+    part = DataLoader(TensorDataset(*data[0]), batch_size=12, sampler=range(5))
+    answer = bridge.diagnose(model, LOSS, part, data[1], step_size=0.1, steps=2, advice=False)
+    assert answer.settings["batch_size"] == [5.0, 6.0]
+    with pytest.raises(ValueError, match=r"batch_size must lie in \[1, n_retain=18\], got 64"):
+        bridge.diagnose(model, LOSS, *data, step_size=0.1, batch_size=64)
+
+
+def test_numbers_may_be_tensors_and_leave_the_range_of_floats_in_silence(case):
+    import warnings
+
+    model, data = case
+    common = {"batch_size": (6, 3), "steps": 4, "replicas": 3}
+    one, other = (
+        bridge.diagnose(model, LOSS, *data, step_size=s, advice=False, **common)
+        for s in (0.25, torch.tensor(0.25))
+    )
+    assert other.settings["step_size"] == 0.25
+    np.testing.assert_array_equal(one.run.retain_loss, other.run.retain_loss)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        huge = bridge.diagnose(model, LOSS, *data, step_size=1e300, **common)
+    assert huge.outcome == "collapses" and np.isfinite(huge.samples.shares).all()
+
+
+def test_a_loss_in_the_networks_place_is_named(case):
+    model, data = case
+    message = "model and loss must be .* got CrossEntropyLoss without weights and Sequential with"
+    with pytest.raises(TypeError, match=message):
+        bridge.diagnose(LOSS, model, *data, step_size=0.1, batch_size=2)
+
+
 def test_a_loss_that_is_not_convex_has_no_frozen_curvature(case):
     model, data = case
 
@@ -327,3 +511,34 @@ def test_shared_samples_are_named(case):
     assert "note: forget and retain share samples" in answer.words()
     with pytest.warns(UserWarning, match="test and forget share samples: test 0 .* not held out"):
         bridge.linearise(model, LOSS, data[0], data[1], data[1])
+
+
+def test_what_is_judged_by_the_loss_is_said():
+    """Real targets that are no classes have no accuracy."""
+    x = torch.randn(12, 3, generator=torch.Generator().manual_seed(0))
+    answer = bridge.diagnose(
+        torch.nn.Linear(3, 2), torch.nn.MSELoss(), (x[:8], x[:8, :2]), (x[8:], x[8:, :2]),
+        step_size=0.1, batch_size=2, steps=2, advice=False,
+    )  # fmt: skip
+    assert answer.words().splitlines()[1] == (
+        "Collapse and forgetting are judged by the loss alone: no right answers are known at the "
+        "start."
+    )
+    assert "nan" not in answer.words()
+
+
+@pytest.mark.parametrize(("shift", "judged"), [(0, False), (1, True)])
+def test_forgetting_of_what_was_never_right_is_judged_by_the_loss(shift, judged):
+    y = torch.arange(12) % 3
+    x = torch.eye(3)[y] + 0.01 * torch.arange(12.0)[:, None]
+    model = torch.nn.Linear(3, 3)
+    with torch.no_grad():
+        model.weight.copy_(torch.eye(3))
+        model.bias.zero_()
+    answer = bridge.diagnose(
+        model, LOSS, (x[:8], y[:8]), (x[8:], (y[8:] + shift) % 3), step_size=0.1, batch_size=2,
+        steps=2, advice=False,
+    )  # fmt: skip
+    assert answer.inputs["forget_accuracy"] == 1.0 - shift
+    said = "Forgetting is judged by the loss alone" in answer.words()
+    assert said == judged and "Collapse and" not in answer.words()

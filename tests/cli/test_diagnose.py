@@ -5,9 +5,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
-from rmtstab.cli import main
+from rmtstab.cli import main  # noqa: E402
 
 FILE = """
 import torch
@@ -61,6 +61,26 @@ def lossy():
         raise AttributeError("no such loss")
     return (entry()[0], loss, *entry()[2:])
 
+def whole():
+    def ascent(f, y):
+        return 2.0 * torch.nn.functional.cross_entropy(f, y)
+    print("my own words")
+    return named() | {"forget_loss": ascent, "batch_size": (4, 2)}
+
+def strange():
+    return named() | {"lr": 0.1}
+
+def leaves():
+    raise SystemExit(3)
+
+class Leaves(Net):
+    def forward(self, x):
+        print("called")
+        raise SystemExit(0)
+
+def later():
+    return (Leaves(), *entry()[1:])
+
 number = 3
 """
 
@@ -96,9 +116,20 @@ def test_json_is_printed_and_its_former_form_still_writes(tmp_path):
     assert json.loads(both.stdout) == json.loads(out.read_text())
 
 
-def test_a_dict_and_a_checkpoint(tmp_path):
-    import torch
+def test_every_key_of_a_dict_and_the_option_goes_first(tmp_path):
+    """What it prints is not in the answer; batches are its own, unless the option says others."""
+    own = invoke(tmp_path, "whole", "--steps", "2", "--json", "--quiet")
+    assert own.exit_code == 0, own.output
+    record = json.loads(own.stdout)
+    assert record["settings"]["batch_size"] == [4.0, 2.0] and record["inputs"]["n_test"] == 8
+    assert record["inputs"]["losses"][0] != record["inputs"]["losses"][1]
+    assert record["collapse_step"] == ["Infinity"] * 8
+    assert "my own words" in own.stderr
+    other = invoke(tmp_path, "whole", "--steps", "2", "--json", "--quiet", "--batch-size", "3")
+    assert json.loads(other.stdout)["settings"]["batch_size"] == [3.0, 3.0]
 
+
+def test_a_dict_and_a_checkpoint(tmp_path):
     torch.save({"layer.weight": torch.zeros(3, 4), "layer.bias": torch.zeros(3)}, tmp_path / "w.pt")
     result = invoke(
         tmp_path, "named", "--batch-size", "2", "--steps", "2", "--checkpoint",
@@ -117,16 +148,16 @@ def test_a_dict_and_a_checkpoint(tmp_path):
         (b"", "must be a state dict written by torch.save"),
         ({"other": 0.0}, "must fit the model, got {}: Missing key(s) in state_dict: "),
         ([1.0], "must fit the model, got {}: TypeError"),
+        (torch.nn.Linear(4, 3), "{}, which is none or holds more than tensors; save model.state_"),
     ],
 )
 def test_a_checkpoint_that_is_none_is_refused_in_one_line(tmp_path, content, message):
-    import torch
-
     path = tmp_path / "w.pt"
     path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
     result = invoke(tmp_path, "named", "--batch-size", "2", "--checkpoint", str(path))
     assert result.exit_code == 2 and "Traceback" not in result.output
     assert message.format(path) in " ".join(result.output.split())
+    assert "weights_only" not in result.output
 
 
 @pytest.mark.parametrize(
@@ -134,6 +165,13 @@ def test_a_checkpoint_that_is_none_is_refused_in_one_line(tmp_path, content, mes
     [
         ("fails", (), ["Traceback", "my own fault", "raised; its traceback is above"]),
         ("short", (), ["must return (model, loss, retain, forget[, test]), got tuple of 2"]),
+        (
+            "strange",
+            (),
+            ["must return keys model, loss, retain, forget, test, forget_loss, batch_s"],
+        ),
+        ("leaves", (), ["mine.py:leaves must return, got sys.exit(3)"]),
+        ("later", ("--batch-size", "2"), ["mine.py:later must return, got sys.exit(0)"]),
         ("missing", (), ["entry must name a function of", "got 'missing'"]),
         ("number", (), ["entry must name a function of"]),
         ("entry", ("--batch-size", "9"), ["batch_size must lie in [1, n_retain=8], got 9"]),
