@@ -50,7 +50,7 @@ def retraining_distance(outputs: Any, retrained: Any, *, class_axis: int = 1) ->
         outputs with further axes, such as tokens, each position counts as a sample.
     class_axis : int, default 1
         Which axis holds the C classes, as in `torch.nn.CrossEntropyLoss`; −1 of a model that
-        gives ``(n, T, C)``. Not read of outputs with one axis.
+        gives ``(n, T, C)``. Outputs with one axis take the default.
 
     Returns
     -------
