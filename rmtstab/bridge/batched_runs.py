@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from contextlib import nullcontext
 from typing import Any
@@ -12,7 +13,7 @@ from torch.func import vmap
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from rmtstab.bridge.network import Network
+from rmtstab.bridge.network import Network, Weights
 from rmtstab.bridge.recording import counted
 from rmtstab.bridge.schedule import available_memory
 from rmtstab.bridge.trees import map_tensors, tensors
@@ -117,12 +118,12 @@ class BatchedRuns:
         """
         return max(1, int(self.budget / max((runs if self.by_vmap else 1) * self.kept, 1.0)))
 
-    def outputs(self, weights: Tensor, inputs: Any) -> Tensor:
+    def outputs(self, weights: Weights, inputs: Any) -> Tensor:
         """Outputs of each replica's inputs in all its cells.
 
         Parameters
         ----------
-        weights : Tensor, shape (replicas, cells, d)
+        weights : dict of Tensor, shapes (replicas, cells, …)
         inputs : tree of Tensor, shapes (replicas, width, …)
             Shared by the cells of a replica.
 
@@ -133,15 +134,37 @@ class BatchedRuns:
         return outputs_of_runs(self.network, weights, inputs, self.by_vmap, self.padded)
 
 
+def spread(network: Network, *flat: Tensor) -> Weights:
+    """Sum of flat weights (replicas, cells, d) as one tensor a moving weight, each on its own.
+
+    Parameters
+    ----------
+    network : Network
+    *flat : Tensor, shapes that broadcast to (replicas, cells, d)
+
+    Returns
+    -------
+    dict of Tensor, shapes (replicas, cells, …)
+    """
+    shapes = [weight.shape for weight in network.weights.values()]
+    sizes = [shape.numel() for shape in shapes]
+    parts = [torch.split(one, sizes, dim=-1) for one in flat]
+    sums = [functools.reduce(torch.add, terms) for terms in zip(*parts, strict=True)]
+    return {
+        name: part.reshape(*part.shape[:-1], *shape)
+        for name, part, shape in zip(network.weights, sums, shapes, strict=True)
+    }
+
+
 def outputs_of_runs(
-    network: Network, weights: Tensor, inputs: Any, batched: bool, padded: bool = True
+    network: Network, weights: Weights, inputs: Any, batched: bool, padded: bool = True
 ) -> Tensor:
     """Outputs of each replica's inputs in all its cells.
 
     Parameters
     ----------
     network : Network
-    weights : Tensor, shape (replicas, cells, d)
+    weights : dict of Tensor, shapes (replicas, cells, …)
     inputs : tree of Tensor, shapes (replicas, width, …)
         Shared by the cells of a replica.
     batched : bool
@@ -153,18 +176,16 @@ def outputs_of_runs(
     -------
     Tensor, shape (replicas, cells, width, C)
     """
-
-    def one(flat: Tensor, batch: Any) -> Tensor:
-        return network.apply(network.unflatten(flat), batch)
-
     if batched:
         with PaddedLookups() if padded else nullcontext():
-            found: Tensor = vmap(vmap(one, in_dims=(0, None)))(weights, inputs)
+            found: Tensor = vmap(vmap(network.apply, in_dims=(0, None)))(weights, inputs)
         return found
+    replicas, cells = next(iter(weights.values())).shape[:2]
     rows = []
-    for replica, row in enumerate(weights):
-        batch = map_tensors(lambda t, r=replica: t[r], inputs)
-        rows.append(torch.stack([one(flat, batch) for flat in row]))
+    for k in range(replicas):
+        batch = map_tensors(lambda t, r=k: t[r], inputs)
+        own = [{name: w[k, cell] for name, w in weights.items()} for cell in range(cells)]
+        rows.append(torch.stack([network.apply(one, batch) for one in own]))
     return torch.stack(rows)
 
 
@@ -234,7 +255,7 @@ def _together(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of random functions of the outputs of runs, those outputs and functions."""
     with torch.enable_grad():
-        outputs = outputs_of_runs(network, leaf, drawn, batched=True)
+        outputs = outputs_of_runs(network, spread(network, leaf), drawn, batched=True)
     roots = torch.randn(outputs.shape, generator=generator).to(outputs)
     (found,) = torch.autograd.grad(outputs, leaf, roots)
     return found, outputs.detach(), roots

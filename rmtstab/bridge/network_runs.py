@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rmtstab._results import FloatArray
 from rmtstab.bridge.batch_transfer import Batch, transferred
-from rmtstab.bridge.batched_runs import BatchedRuns
+from rmtstab.bridge.batched_runs import BatchedRuns, spread
 from rmtstab.bridge.curves import Curves, SetCurves
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.reading import Reading
@@ -257,9 +257,11 @@ class _Runs:
     ) -> Tensor:
         """Gradient in a block of replicas and cells."""
         inputs = map_tensors(lambda t: t[chosen], self.inputs)
-        leaf = (self.centre + self.moved[at]).requires_grad_()
+        leaves = spread(self.network, self.centre, self.moved[at])
+        for leaf in leaves.values():
+            leaf.requires_grad_()
         with torch.enable_grad():
-            outputs = self.model.outputs(leaf, inputs)
+            outputs = self.model.outputs(leaves, inputs)
         slopes, column = [], 0
         for k, indices, present in drawn:
             loss = self.losses[k]
@@ -269,7 +271,15 @@ class _Runs:
             counts = None if present is None else present[at[0]]
             own = loss.slopes(part, indices[at[0]], counts, self.plan.batch_size[k])
             slopes.append(own * self.signs[k, at[1]][:, None, None])
-        (slope,) = torch.autograd.grad(outputs, leaf, torch.cat(slopes, dim=2).to(outputs.dtype))
+        found = torch.autograd.grad(
+            outputs, list(leaves.values()), torch.cat(slopes, dim=2).to(outputs.dtype),
+            materialize_grads=True,
+        )  # fmt: skip
+        slope, start = self.centre.new_empty(*outputs.shape[:2], len(self.centre)), 0
+        for part in found:  # a gradient may come transposed: it is copied once
+            end = start + part[0, 0].numel()
+            slope[..., start:end].view(part.shape).copy_(part)
+            start = end
         return slope
 
     def _record(self, row: int) -> None:
@@ -302,10 +312,10 @@ class _Runs:
         """Outputs (runs, n, C) of all samples, as many at once as fit."""
         n = self.n
         size = min(n, self.model.samples_at_once(len(weights)))
-        parts = []
+        parts, tree = [], spread(self.network, weights[None])
         for first in range(0, n, size):
             inputs = map_tensors(lambda t, at=first: t[None, at : at + size], self.inputs)
-            parts.append(self.model.outputs(weights[None], inputs)[0])
+            parts.append(self.model.outputs(tree, inputs)[0])
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def _record_runs(self) -> int:
