@@ -125,6 +125,11 @@ class FunctionSpace:
             tuple(Bend(both(b.gram), less(b.direction), b.length, b.decayed) for b in self.bends),
         )  # fmt: skip
 
+    @cached_property
+    def single(self) -> FunctionSpace:
+        """The same with its Gram matrix in single precision; what it changes by is so anyway."""
+        return replace(self, gram=self.gram.float())
+
     def parts(self) -> Iterator[tuple[SetLoss | None, Tensor]]:
         """Loss and outputs of each set, None and no rows where there is none."""
         start = 0
@@ -189,7 +194,7 @@ def run(
     if snapshots is not None and space.contrasts is not space:
         spaces.append(space)  # who keeps outputs wants all of them
     if plan.precision == "single":
-        spaces = [replace(part, gram=part.gram.float()) for part in spaces]
+        spaces = [part.single for part in spaces]
     space = spaces[0]
     count = plan.replicas if replica is None else 1
     samples, width = space.gram.shape[:2]
