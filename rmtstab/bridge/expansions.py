@@ -12,49 +12,7 @@ from torch import Tensor
 from rmtstab import _checks
 from rmtstab._results import FloatArray
 from rmtstab.bridge.linearised import LinearisedNetwork
-from rmtstab.bridge.set_loss import SetLoss
-
-
-class _FrozenSetLoss(SetLoss):
-    """A loss whose gradient is its expansion at w*: ``∇ℓ_i + ∇²ℓ_i (f − f*)``.
-
-    What is recorded stays the true loss. With it, function space is the linearised dynamics of
-    the frozen curvature, with the gradients at w*.
-
-    Parameters
-    ----------
-    known : SetLoss
-    outputs : Tensor, shape (n, C)
-        f*.
-    """
-
-    def __init__(self, known: SetLoss, outputs: Tensor) -> None:
-        vars(self).update(vars(known))
-        self.contrasted = None  # slopes are expanded in all C outputs
-        self.start = outputs
-        self.slope = known.loss.gradients(outputs, known.targets)
-        root = known.loss.roots(outputs, known.targets).dense()
-        self.curvature = root @ root.transpose(1, 2)
-
-    def slopes(
-        self, outputs: Tensor, indices: Tensor, present: Tensor | None, batch: float
-    ) -> Tensor:
-        """Gradient of the expanded batch loss.
-
-        Parameters
-        ----------
-        outputs, indices, present, batch
-            As for `SetLoss.slopes`.
-
-        Returns
-        -------
-        Tensor, shape (replicas, cells, width, C), float64
-        """
-        moved = outputs - self.start[indices][:, None]
-        pulled = torch.einsum("rwij,rcwj->rcwi", self.curvature[indices], moved)
-        weights = self.batch_weights(indices, present, batch)
-        result: Tensor = (self.slope[indices][:, None] + pulled) * weights[:, None, :, None]
-        return result
+from rmtstab.bridge.set_loss import FrozenSetLoss, SetLoss
 
 
 def frozen(net: LinearisedNetwork) -> LinearisedNetwork:
@@ -93,7 +51,7 @@ def frozen(net: LinearisedNetwork) -> LinearisedNetwork:
         if loss is None:
             losses.append(None)
             continue
-        losses.append(_FrozenSetLoss(loss, net.space.outputs[start : start + len(loss)]))
+        losses.append(FrozenSetLoss(loss, net.space.outputs[start : start + len(loss)]))
         start += len(loss)
     return _with(net, losses=tuple(losses))
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from rmtstab.bridge.function_space import FunctionSpace
 from rmtstab.bridge.linearisation import Linearisation
 from rmtstab.bridge.network import Network
-from rmtstab.bridge.set_loss import SetLoss
+from rmtstab.bridge.set_loss import FrozenSetLoss, SetLoss
 
 FORMAT = 2
 SETS = ("retain", "forget", "test")
@@ -85,18 +85,7 @@ def save(net: Linearisation, path: Any) -> None:
     ----------
     net : LinearisedNetwork
     path : path-like
-
-    Raises
-    ------
-    ValueError
-        If its losses are expansions (`rmtstab.bridge.expansions.frozen`), of which a file knows
-        nothing.
     """
-    if any(loss is not None and type(loss) is not SetLoss for loss in net.space.losses):
-        raise ValueError(
-            "net must follow its own losses to be saved, got expanded ones; save the network that "
-            "they were made of"
-        )
     arrays: dict[str, Any] = {
         "outputs": net.space.outputs.cpu().numpy(),
         "gram": net.space.gram.cpu().numpy(),
@@ -109,6 +98,9 @@ def save(net: Linearisation, path: Any) -> None:
     for kind in KINDS:
         for name, tensor in (getattr(net.moving, kind) or {}).items():
             arrays[f"{kind}.{name}"] = tensor.cpu().numpy()
+    for name, loss in zip(SETS, net.space.losses, strict=True):
+        if isinstance(loss, FrozenSetLoss):
+            arrays[f"expanded.{name}"] = loss.start.cpu().numpy()
     trees = {}
     for name, part in zip(SETS, net.samples, strict=True):
         if part is not None:

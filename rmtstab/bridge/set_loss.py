@@ -312,6 +312,53 @@ class SetLoss:
         return tree_map(chosen, self.targets)
 
 
+class FrozenSetLoss(SetLoss):
+    """A loss whose gradient is its expansion at w*: ``∇ℓ_i + ∇²ℓ_i (f − f*)``.
+
+    What is recorded stays the true loss. With it, function space is the linearised dynamics of
+    the frozen curvature, with the gradients at w*.
+
+    Parameters
+    ----------
+    known : SetLoss
+    outputs : Tensor, shape (n, C)
+        f*.
+
+    Attributes
+    ----------
+    start : Tensor, shape (n, C)
+        f*.
+    """
+
+    def __init__(self, known: SetLoss, outputs: Tensor) -> None:
+        vars(self).update(vars(known))
+        self.contrasted = None  # slopes are expanded in all C outputs
+        self.start = outputs
+        self.slope = known.loss.gradients(outputs, known.targets)
+        root = known.loss.roots(outputs, known.targets).dense()
+        self.curvature = root @ root.transpose(1, 2)
+
+    def slopes(
+        self, outputs: Tensor, indices: Tensor, present: Tensor | None, batch: float
+    ) -> Tensor:
+        """Gradient of the expanded batch loss.
+
+        Parameters
+        ----------
+        outputs, indices, present, batch
+            As for `SetLoss.slopes`.
+
+        Returns
+        -------
+        Tensor, shape (replicas, cells, width, C), float64
+        """
+        moved = outputs - self.start[indices][:, None]
+        pulled = torch.einsum("rwij,rcwj->rcwi", self.curvature[indices], moved)
+        weights = self.batch_weights(indices, present, batch)
+        result: Tensor = (self.slope[indices][:, None] + pulled) * weights[:, None, :, None]
+        return result
+
+
 def set_losses(
     losses: Sequence[SampleLoss | None], samples: Sequence[Samples | None]
 ) -> tuple[SetLoss | None, ...]:

@@ -24,7 +24,7 @@ from rmtstab.bridge.network_file import FORMAT, KINDS, SETS, Moving, probes
 from rmtstab.bridge.parameters import moving_names
 from rmtstab.bridge.recompose import without_sigmoid
 from rmtstab.bridge.samples import Samples
-from rmtstab.bridge.set_loss import set_losses
+from rmtstab.bridge.set_loss import FrozenSetLoss, set_losses
 from rmtstab.bridge.space_reading import evaluating
 
 SAME = 1e-6  # relative: numbers of one loss on two machines, in float32 at worst
@@ -132,7 +132,11 @@ def load(
         losses.append(read_loss(function, shape, samples[-1], own))  # type: ignore[arg-type]
         if losses[-1].name != kind:
             raise ValueError(f"loss must be {kind}, as stored for {name}, got {losses[-1].name}")
-    sets = set_losses(losses, samples)
+    starts = _tensors("expanded", arrays) or {}
+    sets = tuple(
+        own if own is None or name not in starts else FrozenSetLoss(own, starts[name])
+        for name, own in zip(SETS, set_losses(losses, samples), strict=True)
+    )
     drift = torch.from_numpy(arrays["drift"]) if "drift" in arrays else None
     bends = tuple(
         Bend(
@@ -284,6 +288,12 @@ def _check(header: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> N
     ]  # fmt: skip
     if any(len(size) != 1 for size in sizes) or sum(map(sum, sizes)) != n:
         raise ValueError(f"inputs and targets must be those of {n} samples, got {sizes}")
+    for name, start in (_tensors("expanded", arrays) or {}).items():
+        own = dict(zip(SETS, map(sum, sizes), strict=True)).get(name)
+        if start.shape != (own, width) or start.dtype != torch.float64:
+            raise ValueError(f"expanded.{name} must be of shape {(own, width)} in float64")
+        if not bool(start.isfinite().all()):
+            raise ValueError(f"expanded.{name} must be finite")
     drawn = sum(map(sum, sizes[:2]))  # of the retain and forget set
     if arrays["gram"].shape != (drawn, width, n * width):
         raise ValueError(f"gram must be of shape {(drawn, width, n * width)}")

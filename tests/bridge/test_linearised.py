@@ -400,9 +400,15 @@ def test_a_loss_of_the_same_name_and_value_is_told_further_out(tmp_path):
         bridge.load(tmp_path / "net.npz", torch.nn.HuberLoss(delta=0.7))
 
 
-def test_a_frozen_network_is_not_stored_as_another(case, tmp_path):
-    with pytest.raises(ValueError, match="net must follow its own losses to be saved"):
-        frozen(case[2]).save(tmp_path / "net.npz")
+def test_a_frozen_network_comes_back_frozen(case, tmp_path):
+    _, _, net = case
+    change = torch.randn(net.space.outputs.shape, generator=torch.Generator().manual_seed(0))
+    still = started_at(frozen(net), change.to(net.space.outputs))
+    still.save(tmp_path / "net.npz")
+    back = bridge.load(tmp_path / "net.npz", LOSS)
+    runs = [n.run(1.0, (6, 3), 0.9, 20, rng=0) for n in (still, back, net)]
+    np.testing.assert_array_equal(runs[0].retain_loss, runs[1].retain_loss)
+    assert np.abs(runs[0].retain_loss - runs[2].retain_loss).max() > 0.1
 
 
 def test_a_test_set_is_read_as_strictly_as_the_others(case):
