@@ -157,9 +157,9 @@ def displaced(model: nn.Module, displacement: Any, *, parameters: Any = None) ->
     >>> import torch
     >>> from rmtstab import bridge
     >>> model = torch.nn.Linear(2, 1, bias=False)
-    >>> moved = bridge.displaced(model, [1.0, -1.0])
-    >>> (moved.weight - model.weight).tolist()
-    [[1.0, -1.0]]
+    >>> _ = torch.nn.init.ones_(model.weight)
+    >>> bridge.displaced(model, [1.0, -1.0]).weight.tolist()
+    [[2.0, 0.0]]
     """
     check_model(model)
     names = moving_names(model, parameters)
