@@ -208,6 +208,21 @@ class Network:
         for name, weight in _checks.mapping("weights", weights).items():
             _checks.instance(f"weights['{name}']", weight, Tensor)
         check_tree("inputs", inputs)
+        try:
+            return self._raw(weights, inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # most models take no other precision; some cast
+            given = {t.dtype for t in tensors(inputs) if t.is_floating_point()}
+            own = {weight.dtype for weight in weights.values()}
+            if not given - own:
+                raise
+            raise ValueError(
+                f"inputs must be in the weights' precision, {own.pop()}, got {given.pop()}: "
+                f"{first_line(error)}"
+            ) from error
+
+    def _raw(self, weights: Weights, inputs: Any) -> Tensor:
         inputs = map_tensors(self._as_input, inputs)
         with self._bypass():
             state = {**self.fixed, **weights}
@@ -427,7 +442,7 @@ class Network:
         pair = samples.take([0, min(1, len(samples) - 1)]).to(self.device)
         with torch.no_grad(), untouched(self.model), self.differentiable():
             try:
-                raw = self.raw(self.weights, pair.inputs)
+                raw = self._raw(self.weights, pair.inputs)
             except torch.OutOfMemoryError:
                 raise
             except OutputError:
