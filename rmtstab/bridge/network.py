@@ -213,12 +213,12 @@ class Network:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:  # most models take no other precision; some cast
-            given = {t.dtype for t in tensors(inputs) if t.is_floating_point()}
-            own = {weight.dtype for weight in weights.values()}
-            if not given - own:
+            met = [*tensors(inputs), *weights.values(), *self.model.parameters()]
+            found = sorted({str(t.dtype) for t in met if t.is_floating_point()})
+            if len(found) < 2:
                 raise
             raise ValueError(
-                f"inputs must be in the weights' precision, {own.pop()}, got {given.pop()}: "
+                f"weights and inputs must be in one precision, got {' and '.join(found)}: "
                 f"{first_line(error)}"
             ) from error
 

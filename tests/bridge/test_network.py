@@ -309,3 +309,14 @@ def test_weights_are_copies():
     with torch.no_grad():
         model.weight.zero_()
     assert torch.equal(network.weights["weight"], before)
+
+
+def test_weights_and_inputs_of_two_precisions_are_named():
+    network = Network(torch.nn.Linear(3, 2))
+    weights = {name: weight.double() for name, weight in network.weights.items()}
+    for given, inputs in ((network.weights, torch.zeros(4, 3).double()), (weights, torch.zeros(4, 3)),
+                          ({"weight": weights["weight"]}, torch.zeros(4, 3).double())):  # fmt: skip
+        with pytest.raises(
+            ValueError, match=r"one precision, got torch\.float32 and torch\.float64"
+        ):
+            network.raw(given, inputs)
