@@ -213,7 +213,7 @@ class Network:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:  # most models take no other precision; some cast
-            met = [*tensors(inputs), *weights.values(), *self.model.parameters()]
+            met = [*tensors(inputs), *weights.values(), *self.weights.values()]
             found = sorted({str(t.dtype) for t in met if t.is_floating_point()})
             if len(found) < 2:
                 raise

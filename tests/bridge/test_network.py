@@ -314,9 +314,15 @@ def test_weights_are_copies():
 def test_weights_and_inputs_of_two_precisions_are_named():
     network = Network(torch.nn.Linear(3, 2))
     weights = {name: weight.double() for name, weight in network.weights.items()}
-    for given, inputs in ((network.weights, torch.zeros(4, 3).double()), (weights, torch.zeros(4, 3)),
-                          ({"weight": weights["weight"]}, torch.zeros(4, 3).double())):  # fmt: skip
+    x = torch.zeros(4, 3)
+    calls = [
+        (network, network.weights, x.double()),
+        (network, weights, x),
+        (network, {"weight": weights["weight"]}, x.double()),
+        (network.in_dtype(torch.float64), network.weights, x),  # which raises its inputs
+    ]
+    for own, given, inputs in calls:
         with pytest.raises(
             ValueError, match=r"one precision, got torch\.float32 and torch\.float64"
         ):
-            network.raw(given, inputs)
+            own.raw(given, inputs)
