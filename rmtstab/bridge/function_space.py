@@ -25,7 +25,7 @@ from torch import Tensor
 
 from rmtstab._results import FloatArray
 from rmtstab.bridge.batch_transfer import Batch, transferred
-from rmtstab.bridge.curves import Curves, SetCurves
+from rmtstab.bridge.curves import SETS, Curves, SetCurves
 from rmtstab.bridge.precision import full_precision
 from rmtstab.bridge.run_memory import NUMBER, refuse_beyond
 from rmtstab.bridge.run_plan import RunPlan
@@ -197,8 +197,8 @@ def run(
         spaces = [part.single for part in spaces]
     space = spaces[0]
     count = plan.replicas if replica is None else 1
-    samples, width = space.gram.shape[:2]
-    numbers = space.outputs.numel() * 4 + samples * width * (3 if plan.momentum else 2)
+    copies = 3 if plan.momentum else 2
+    numbers = sum(p.outputs.numel() * 4 + p.gram.shape[:2].numel() * copies for p in spaces)
     cells = len(plan.step_size)
     each = NUMBER * count * numbers
     refuse_beyond(
@@ -229,7 +229,7 @@ def outputs_at(space: FunctionSpace, kept: Coefficients) -> Iterator[tuple[str, 
         outputs = outputs + shrunk[..., None] * space.drift
     outputs = outputs.view(*outputs.shape[:2], *space.outputs.shape)
     start = 0
-    for name, loss in zip(("retain", "forget", "test"), space.losses, strict=True):
+    for name, loss in zip(SETS, space.losses, strict=True):
         if loss is not None:
             yield name, outputs[..., start : start + len(loss), :], loss
             start += len(loss)
@@ -243,8 +243,9 @@ def _finish(
     replica: int | None,
 ) -> tuple[Curves, Coefficients | None]:
     """Take all steps of a block of cells in the first space; what is kept is of the last one."""
-    several = [_Runs(space, plan, block, snapshots, replica) for space in spaces]
-    return several[0].finish(several[-1])
+    keeper = _Runs(spaces[-1], plan, block, snapshots, replica)
+    runs = keeper if len(spaces) == 1 else _Runs(spaces[0], plan, block, None, replica)
+    return runs.finish(keeper)
 
 
 class _Runs:
@@ -294,12 +295,12 @@ class _Runs:
         """Take all steps; the keeper, itself or one that has all outputs, is led along."""
         rows = {int(step): row for row, step in enumerate(self.plan.recorded)}
         batches = transferred(self.plan.batches(), self.h.device)
-        for step in range(self.last + 1):
+        for step in range(keeper.last + 1):
             if step in rows:
                 self._record(rows[step])
             if keeper.snapshots is not None:
                 keeper._keep(step)
-            if step < self.last:
+            if step < keeper.last:
                 before = None if keeper.snapshots is None else keeper.h[0].clone()
                 indices, slopes = self._slopes(next(batches))
                 self._advance(step, indices, slopes)

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rmtstab.bridge.curves import SETS
 from rmtstab.bridge.function_space import FunctionSpace
 from rmtstab.bridge.linearisation import Linearisation
 from rmtstab.bridge.network import Network
 from rmtstab.bridge.set_loss import FrozenSetLoss, SetLoss
 
 FORMAT = 2
-SETS = ("retain", "forget", "test")
 KINDS = ("weights", "preconditioner")  # of tensors that each moving weight may have
 
 

@@ -158,7 +158,7 @@ class _Runs:
         self.decay = decay
         self.first = torch.zeros_like(self.moved) if self._needs_first else None
         self.second = torch.zeros_like(self.moved) if optimiser.kind == "adamw" else None
-        self.slope: Tensor | None = None  # where the gradients of several blocks are laid
+        self.slope = torch.empty_like(self.moved)  # where the gradients of all blocks are laid
         shape = (*self.moved.shape[:2], len(plan.recorded))
         # losses and accuracies of each set, displacements; on the device until the runs end
         self.records = torch.full((7, *shape), torch.nan, dtype=torch.float64, device=self.device)
@@ -239,23 +239,19 @@ class _Runs:
         runs = self.model.runs_at_once(chosen.shape[1])
         width = min(cells, max(1, runs // replicas))
         height = min(replicas, max(1, runs // width))
-        if (height, width) == (replicas, cells):
-            return self._block_gradient((slice(None), slice(None)), chosen, drawn)
-        if self.slope is None:
-            self.slope = torch.empty_like(self.moved)
         for row in range(0, replicas, height):
             for first in range(0, cells, width):
                 at = slice(row, row + height), slice(first, first + width)
-                self.slope[at] = self._block_gradient(at, chosen[at[0]], drawn)
+                self._lay_gradient(at, chosen[at[0]], drawn)
         return self.slope
 
-    def _block_gradient(
+    def _lay_gradient(
         self,
         at: tuple[slice, slice],
         chosen: Tensor,
         drawn: list[tuple[int, Tensor, Tensor | None]],
-    ) -> Tensor:
-        """Gradient in a block of replicas and cells."""
+    ) -> None:
+        """Compute the gradient in a block of replicas and cells, where it is kept."""
         inputs = map_tensors(lambda t: t[chosen], self.inputs)
         leaves = spread(self.network, self.centre, self.moved[at])
         for leaf in leaves.values():
@@ -275,12 +271,9 @@ class _Runs:
             outputs, list(leaves.values()), torch.cat(slopes, dim=2).to(outputs.dtype),
             materialize_grads=True,
         )  # fmt: skip
-        slope, start = self.centre.new_empty(*outputs.shape[:2], len(self.centre)), 0
-        for part in found:  # a gradient may come transposed: it is copied once
-            end = start + part[0, 0].numel()
-            slope[..., start:end].view(part.shape).copy_(part)
-            start = end
-        return slope
+        places = torch.split(self.slope[at], [part[0, 0].numel() for part in found], dim=-1)
+        for place, part in zip(places, found, strict=True):  # which may come transposed
+            place.view(part.shape).copy_(part)
 
     def _record(self, row: int) -> None:
         with torch.no_grad():

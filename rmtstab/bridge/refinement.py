@@ -34,7 +34,7 @@ class Point(NamedTuple):
 
     cell: tuple[int, ...]
     step: int
-    coefficients: FloatArray  # of the displacement there, shape (n·C + 1,), see `_extended`
+    coefficients: FloatArray  # of the displacement there, shape (n·C + 1,), see `_images`
 
 
 def points_of(
@@ -100,33 +100,34 @@ def bends_of(
         apart = float(moved.norm() / net.space.gram.norm())
         if not STILL < apart < np.inf:
             continue
-        seen: FloatArray = _extended(net) @ point.coefficients
+        seen = _images(net, point.coefficients[None])[0]
         length = math.sqrt(max(float(point.coefficients @ seen), 0.0))
         way = torch.as_tensor(seen / length).to(moved)
         bends.append(Bend(moved.view(len(way) - 1, -1), way[:-1], length, float(way[-1])))
     return tuple(bends)
 
 
-def _extended(net: Linearisation) -> FloatArray:
-    """Gram matrix of the columns of ``(P^½ Jᵀ, P^{-½} w*)``: ``δ = −PJᵀc − (1 − a)w*``.
+def _images(net: Linearisation, c: FloatArray) -> FloatArray:
+    """Multiply ``(c, 1 − a)``, shape (k, n·C + 1), by the Gram matrix of ``(P^½Jᵀ, P^{-½}w*)``.
 
-    Shape (n·C + 1, n·C + 1); the last row is 0 where nothing is known of ``J w*``, and weights
-    that do not decay have no part in it.
+    Displacements are ``−PJᵀc − (1 − a)w*``. The last column is 0 where nothing is known of
+    ``J w*``: weights that do not decay have no part in it.
     """
-    space = net.space
-    side = space.gram.shape[0] * space.gram.shape[1]
-    found = np.zeros((side + 1, side + 1))
-    found[:-1, :-1] = space.gram.reshape(side, -1)[:, :side].cpu().numpy()
+    space, body, decayed = net.space, c[:, :-1], c[:, -1:]
+    side = body.shape[1]
+    images = np.zeros_like(c)
+    images[:, :-1] = body @ space.gram.reshape(side, -1)[:, :side].cpu().numpy()
     if space.drift is not None:
-        found[-1, :-1] = found[:-1, -1] = space.drift[:side].cpu().numpy()
-        found[-1, -1] = space.weight_norm**2
-    return found
+        drift = space.drift[:side].cpu().numpy()
+        images[:, :-1] += decayed * drift
+        images[:, -1] = body @ drift + decayed[:, 0] * space.weight_norm**2
+    return images
 
 
 def _angles(net: Linearisation, c: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Lengths of displacements, and the cosines between them."""
     with np.errstate(all="ignore"):
-        products = c @ _extended(net) @ c.T
+        products = _images(net, c) @ c.T
         lengths = np.sqrt(np.diag(products))
         cosines: FloatArray = products / np.outer(lengths, lengths)
     return lengths, cosines

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from rmtstab.bridge.curves import SETS
 from rmtstab.bridge.derivatives import naming
 from rmtstab.bridge.function_space import FunctionSpace
 from rmtstab.bridge.gram import jacobian_gram, read_budget
@@ -24,8 +25,6 @@ from rmtstab.bridge.samples import Samples
 from rmtstab.bridge.schedule import BudgetError
 from rmtstab.bridge.set_loss import set_losses
 from rmtstab.bridge.trees import map_tensors
-
-SETS = ("retain", "forget", "test")
 
 
 @contextmanager

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from rmtstab import _checks
 from rmtstab._npz import read_arrays
-from rmtstab.bridge.curves import Reference
+from rmtstab.bridge.curves import SETS, Reference
 from rmtstab.bridge.fingerprint import fingerprint
 from rmtstab.bridge.function_space import Bend, FunctionSpace
 from rmtstab.bridge.linearised import LinearisedNetwork
 from rmtstab.bridge.loss_reading import as_module, loss_name, read_loss
 from rmtstab.bridge.model_checks import check_model
 from rmtstab.bridge.network import Network
-from rmtstab.bridge.network_file import FORMAT, KINDS, SETS, Moving, probes
+from rmtstab.bridge.network_file import FORMAT, KINDS, Moving, probes
 from rmtstab.bridge.parameters import moving_names
 from rmtstab.bridge.recompose import without_sigmoid
 from rmtstab.bridge.samples import Samples

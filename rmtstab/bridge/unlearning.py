@@ -293,12 +293,13 @@ def _optimiser(
     """Check what an optimiser is told; what another one would have been told is refused."""
     kind = _checks.choice("optimizer", kind, OPTIMIZERS)
     if kind == "sgd":
-        moot: dict[str, tuple[Any, Any]] = {"betas": (betas, None), "epsilon": (epsilon, None)}
+        moot: dict[str, Any] = {"betas": betas, "epsilon": epsilon}
     else:
         given = _checks.real("momentum", momentum, low=0.0, high=1.0, high_open=True)
-        moot = {"momentum": (given, 0.0), "preconditioner": (preconditioner, None)}
-    for name, (value, default) in moot.items():
-        if value is not None if default is None else value != default:
+        moot = {"momentum": given or None, "preconditioner": preconditioner}
+    for name, value in moot.items():
+        if value is not None:
+            default = 0.0 if name == "momentum" else None
             shown = repr(value) if isinstance(value, float | tuple) else type(value).__name__
             raise ValueError(f"{name} must be {default} with optimizer={kind!r}, got {shown}")
     first, second = (
